@@ -1,0 +1,61 @@
+# underlay: build, install, and the commands a newcomer needs. `make help` lists them.
+# Variants live side by side: make BUILD=build/asan SAN=address,undefined CC=clang
+
+CC       = gcc
+BUILD    = build
+SAN      =
+PREFIX   = /usr/local
+SYSCONFDIR = /etc
+VERSION  = 0.1.0
+
+PKGS     = libevent_core libnl-3.0 libnl-route-3.0 yaml-0.1 jansson libsystemd libcap
+OPT      = -O2
+WARN     = -Wall -Wextra -Werror -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wpointer-arith -Wwrite-strings \
+           -Wvla -Wformat=2 -Wno-format-nonliteral
+CFLAGS   = $(OPT) -g -std=gnu17 $(WARN) -fno-strict-aliasing -fstack-protector-strong -fPIE $(if $(SAN),,-D_FORTIFY_SOURCE=2) \
+           $(if $(SAN),-fsanitize=$(SAN) -fno-omit-frame-pointer -fno-sanitize-recover=all)
+CPPFLAGS = -D_GNU_SOURCE -DUNDERLAY_VERSION='"$(VERSION)"' -DUNDERLAY_SYSCONFDIR='"$(SYSCONFDIR)"' \
+           -Iinclude -Ibgpd -I. $(shell pkg-config --cflags $(PKGS) 2>/dev/null)
+LDFLAGS  = -pie -Wl,-z,relro,-z,now -Wl,--as-needed $(if $(SAN),-fsanitize=$(SAN))
+LDLIBS   = $(shell pkg-config --libs $(PKGS) 2>/dev/null)
+
+LIB_SRCS = $(filter-out bgpd/main.c,$(wildcard bgpd/*.c bgpd/lib/*.c bgpd/wire/*.c bgpd/rib/*.c bgpd/source/*.c \
+           bgpd/control/*.c fib/*.c))
+CLI_SRCS = $(wildcard bgpd/cli/*.c)
+LIB_OBJS = $(LIB_SRCS:%.c=$(BUILD)/obj/%.o)
+CLI_OBJS = $(CLI_SRCS:%.c=$(BUILD)/obj/%.o)
+UNITS    = $(patsubst tests/unit/%.c,$(BUILD)/tests/%,$(wildcard tests/unit/test_*.c))
+BENCHES  = $(patsubst tests/bench/%.c,$(BUILD)/bench/%,$(wildcard tests/bench/*.c))
+
+.PHONY: all units benches clean help
+all: $(BUILD)/underlayd $(BUILD)/underlayctl
+
+$(BUILD)/underlayd: $(BUILD)/obj/bgpd/main.o $(BUILD)/libunderlay.a
+	$(CC) $(LDFLAGS) -o $@ $^ $(LDLIBS)
+
+$(BUILD)/underlayctl: $(CLI_OBJS) $(BUILD)/libunderlay.a
+	$(CC) $(LDFLAGS) -o $@ $^ $(LDLIBS)
+
+$(BUILD)/libunderlay.a: $(LIB_OBJS)
+	@rm -f $@
+	ar rcs $@ $^
+
+$(BUILD)/obj/%.o: %.c
+	@mkdir -p $(@D)
+	$(CC) $(CPPFLAGS) $(CFLAGS) -MMD -MP -c -o $@ $<
+
+units: $(UNITS)
+$(BUILD)/tests/%: $(BUILD)/obj/tests/unit/%.o $(BUILD)/obj/tests/unit/unit.o $(BUILD)/libunderlay.a
+	@mkdir -p $(@D)
+	$(CC) $(LDFLAGS) -o $@ $^ $(LDLIBS) -lcunit
+
+benches: $(BENCHES)
+$(BUILD)/bench/%: $(BUILD)/obj/tests/bench/%.o $(BUILD)/libunderlay.a
+	@mkdir -p $(@D)
+	$(CC) $(LDFLAGS) -o $@ $^ $(LDLIBS)
+
+clean:
+	rm -rf $(BUILD)
+
+.SECONDARY:
+-include $(shell find $(BUILD)/obj -name '*.d' 2>/dev/null)

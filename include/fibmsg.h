@@ -1,0 +1,265 @@
+/* fibmsg: what the two processes of underlayd say to each other over one SOCK_SEQPACKET socketpair.
+ *
+ * One datagram is one message: struct fm_header, then `count` records of the type's fixed size. No pointers, no padding,
+ * host byte order (same binary on both ends), addresses in network order. The parent (fib) distrusts the speaker: every
+ * message is checked for type, direction, count, sizes, state and, for routes, against the settings sent once at start.
+ * An invalid message from the speaker is logged and the speaker is killed and started again.
+ *
+ * Order of a start:
+ *   parent: socketpair, exec speaker (as root)
+ *   speaker: FM_HELLO, FM_SETTINGS, FM_PATH*, FM_LISTEN*, FM_START       (has read the configuration; still root)
+ *   parent:  opens control socket and listeners by role, FM_FD each (error instead of a descriptor on failure)
+ *   speaker: gives up its privileges
+ *   parent:  FM_LINK*, FM_ADDRESS* (the present state), FM_SYNC_DONE; later FM_LINK/FM_ADDRESS as they change
+ *   speaker: FM_READY, then FM_NEXTHOP_*, FM_GROUP_*, FM_ROUTES …, FM_HEARTBEAT every second
+ * When a speaker cannot start it exits with the exit status of underlayd (1 configuration, 2 usage, 3 system); the parent
+ * passes on the status of a first speaker that never said FM_READY, and starts any later one again with back-off.
+ */
+#ifndef UNDERLAY_FIBMSG_H
+#define UNDERLAY_FIBMSG_H
+
+#include <assert.h>
+#include <stdint.h>
+
+#define FIBMSG_VERSION 1
+#define FIBMSG_MAX     65536 /* bytes in one datagram */
+#define FM_PATH_MAX    256
+#define FM_NAME_MAX    16 /* IFNAMSIZ */
+
+enum fm_type {
+    /* speaker to fib, once, in this order */
+    FM_HELLO = 1, /* fm_hello */
+    FM_SETTINGS,  /* fm_settings */
+    FM_PATH,      /* fm_path; file names that may be opened by role later */
+    FM_LISTEN,    /* fm_listen */
+    FM_START,     /* no record; nothing of the above is accepted after it */
+    /* speaker to fib, any time after FM_START */
+    FM_READY,         /* fm_text: for systemd's STATUS= */
+    FM_STATUS,        /* fm_text: a new STATUS= line */
+    FM_RELOADING,     /* no record; sd_notify RELOADING=1 until the next FM_READY */
+    FM_HEARTBEAT,     /* no record; at least every FM_HEARTBEAT_MS */
+    FM_OPEN,          /* fm_role; answered by FM_FD */
+    FM_COMMIT,        /* fm_role; renames the temporary file of FM_ROLE_STATE over the real one; answered by FM_FD */
+    FM_NEXTHOP_WATCH, /* fm_nexthop; answered by FM_NEXTHOP_STATE at once and at every change */
+    FM_NEXTHOP_UNWATCH,
+    FM_GROUP_SET, /* fm_group; one record a message. Defines or redefines a group */
+    FM_GROUP_DEL, /* fm_group_id; no route of the speaker refers to it any more */
+    FM_ROUTES,    /* fm_route[]; answered by FM_ROUTE_RESULTS */
+    FM_BIND,      /* fm_bind[]; puts a VIP on lo or takes it away */
+    FM_SYNCED,    /* no record; everything was learned: sweep what was not confirmed */
+    FM_STOPPED,   /* no record; sessions are closed after FM_STOP; the speaker exits next */
+    /* fib to speaker */
+    FM_FD = 64,       /* fm_fd, with the descriptor as SCM_RIGHTS when error is 0 (FM_COMMIT: without) */
+    FM_LINK,          /* fm_link[] */
+    FM_ADDRESS,       /* fm_address[] */
+    FM_SYNC_DONE,     /* no record; the initial FM_LINK and FM_ADDRESS are complete */
+    FM_NEXTHOP_STATE, /* fm_nexthop_state[] */
+    FM_ROUTE_RESULTS, /* fm_result[] */
+    FM_RELOAD,        /* no record; SIGHUP */
+    FM_STOP,          /* no record; SIGTERM or SIGINT: close the sessions, say FM_STOPPED, exit 0 */
+};
+#define FM_HEARTBEAT_MS 1000
+#define FM_HANG_MS      15000 /* no message for so long: the parent kills the speaker */
+
+struct fm_header {
+    uint16_t version; /* FIBMSG_VERSION */
+    uint16_t type;    /* enum fm_type */
+    uint32_t count;   /* records that follow */
+};
+
+struct fm_hello {
+    uint32_t version;
+    int32_t pid;
+};
+
+#define FM_SET_INSTALL  0x01 /* fib.install */
+#define FM_SET_PRESERVE 0x02 /* on-stop: preserve */
+
+struct fm_settings {
+    uint32_t flags;
+    uint32_t table;
+    uint32_t metric;
+    uint32_t protocol;       /* 1..255, not 186 */
+    uint32_t stale_time_ms;  /* sweep at the latest so long after FM_READY when FM_SYNCED does not come */
+    uint32_t control_gid;    /* group of the control socket, (uint32_t)-1: leave */
+    uint32_t port;           /* BGP port of all listeners */
+    uint32_t reserved;
+    uint8_t prefsrc_ipv4[4]; /* all zero: none */
+    uint8_t prefsrc_ipv6[16];
+};
+
+enum fm_file_role {
+    FM_ROLE_CONFIG,  /* read only */
+    FM_ROLE_KEY,     /* password file `index`, read only */
+    FM_ROLE_CONTROL, /* the listening control socket */
+    FM_ROLE_LISTEN,  /* BGP listener `index` */
+    FM_ROLE_STATE,   /* FM_OPEN index 0: read the state file (-ENOENT: none yet); index 1: a fresh temporary file to write */
+    FM_ROLE_COUNT
+};
+struct fm_path {
+    uint32_t role; /* FM_ROLE_CONFIG, _KEY, _CONTROL, _STATE */
+    uint32_t index;
+    char path[FM_PATH_MAX]; /* zero-terminated */
+};
+struct fm_listen {
+    uint32_t index;
+    uint8_t af; /* AF_INET or AF_INET6 (always V6ONLY) */
+    uint8_t reserved[3];
+    uint8_t addr[16];
+};
+struct fm_role {
+    uint32_t role;
+    uint32_t index;
+};
+struct fm_fd {
+    uint32_t role;
+    uint32_t index;
+    int32_t error; /* 0 or -errno */
+    uint32_t reserved;
+};
+struct fm_text {
+    char text[128]; /* zero-terminated, printable ASCII */
+};
+
+/* A next hop as BGP means it: an address, and the interface where that is needed (link-local). */
+struct fm_nexthop {
+    uint8_t af;
+    uint8_t reserved[3];
+    uint32_t scope; /* ifindex for link-local addresses, else 0 */
+    uint8_t addr[16];
+};
+#define FM_NH_REACHABLE 0x01
+#define FM_NH_CONNECTED 0x02 /* on a subnet of one of our interfaces, not through a gateway */
+struct fm_nexthop_state {
+    struct fm_nexthop nexthop;
+    uint32_t flags;
+    uint32_t ifindex; /* the interface it is reached over */
+    uint32_t metric;  /* interior cost: 0 when connected, else the metric of the route that resolves it */
+    uint8_t via_af;   /* the gateway when not connected: what the kernel's route says */
+    uint8_t reserved[3];
+    uint8_t via[16];
+};
+
+/* A set of next hops; the parent turns it into one kernel nexthop group. Numbers are the speaker's own, 1 and up; they
+ * are forgotten when the speaker dies, and groups are matched by content. Members sorted, no duplicates, one family. */
+#define FM_GROUP_MEMBERS 64
+struct fm_member {
+    struct fm_nexthop nexthop;
+    uint32_t weight; /* 1..255 */
+};
+struct fm_group {
+    uint32_t id;
+    uint16_t n_members; /* 1..FM_GROUP_MEMBERS */
+    uint16_t n_backups; /* after the members; 0 for now, later issues of the protocol fill it */
+    struct fm_member members[FM_GROUP_MEMBERS];
+};
+struct fm_group_id {
+    uint32_t id;
+};
+
+enum fm_route_op {
+    FM_ROUTE_SET = 1,     /* install over group, or replace what is there of ours */
+    FM_ROUTE_UNREACHABLE, /* the same with type unreachable and the worst metric, group 0 */
+    FM_ROUTE_DEL,         /* the unicast one */
+    FM_ROUTE_DEL_UNREACHABLE,
+};
+/* cookie is the speaker's and comes back in the result. A later record for the same prefix overrides an earlier one that
+ * has not reached the kernel yet; both are answered. */
+struct fm_route {
+    uint8_t op; /* enum fm_route_op */
+    uint8_t af;
+    uint8_t len;
+    uint8_t reserved;
+    uint32_t group;
+    uint32_t cookie;
+    uint8_t addr[16]; /* host bits zero */
+};
+/* error 0: done. Else -errno of the kernel, or one of these. */
+#define FM_E_CONNECTED (-10001) /* equal to a connected prefix: never installed; installed if that goes */
+#define FM_E_CONFLICT  (-10002) /* another protocol's route is in the place (same prefix, table, metric) */
+#define FM_E_NEXTHOP   (-10003) /* no member of the group is usable now; installed when one comes back */
+/* Sent for every fm_route; and unasked for (op FM_ROUTE_SET, same cookie) when an installed route's state changes later.*/
+struct fm_result {
+    uint32_t cookie;
+    int32_t error;
+    uint8_t op;
+    uint8_t af;
+    uint8_t reserved[2];
+};
+
+#define FM_BIND_ADD 1
+#define FM_BIND_DEL 2
+struct fm_bind {
+    uint8_t op;
+    uint8_t af;
+    uint8_t reserved[2];
+    uint8_t addr[16];
+};
+
+#define FM_LINK_UP      0x01 /* administratively up and lower layer up */
+#define FM_LINK_LOOP    0x02
+#define FM_LINK_DELETED 0x80
+struct fm_link {
+    uint32_t ifindex;
+    uint32_t flags;
+    uint32_t mtu;
+    char name[FM_NAME_MAX];
+};
+#define FM_ADDR_DELETED   0x80
+#define FM_ADDR_TENTATIVE 0x01 /* IPv6 DAD not finished or failed */
+#define FM_ADDR_OURS      0x02 /* put there by FM_BIND */
+struct fm_address {
+    uint32_t ifindex;
+    uint32_t flags;
+    uint8_t af;
+    uint8_t len;
+    uint8_t scope; /* RT_SCOPE_* */
+    uint8_t reserved;
+    uint8_t addr[16];
+};
+
+_Static_assert(sizeof(struct fm_header) == 8, "fibmsg layout");
+_Static_assert(sizeof(struct fm_hello) == 8, "fibmsg layout");
+_Static_assert(sizeof(struct fm_settings) == 52, "fibmsg layout");
+_Static_assert(sizeof(struct fm_path) == 264, "fibmsg layout");
+_Static_assert(sizeof(struct fm_listen) == 24, "fibmsg layout");
+_Static_assert(sizeof(struct fm_role) == 8, "fibmsg layout");
+_Static_assert(sizeof(struct fm_fd) == 16, "fibmsg layout");
+_Static_assert(sizeof(struct fm_nexthop) == 24, "fibmsg layout");
+_Static_assert(sizeof(struct fm_nexthop_state) == 56, "fibmsg layout");
+_Static_assert(sizeof(struct fm_group) == 8 + 28 * FM_GROUP_MEMBERS, "fibmsg layout");
+_Static_assert(sizeof(struct fm_route) == 28, "fibmsg layout");
+_Static_assert(sizeof(struct fm_result) == 12, "fibmsg layout");
+_Static_assert(sizeof(struct fm_bind) == 20, "fibmsg layout");
+_Static_assert(sizeof(struct fm_link) == 28, "fibmsg layout");
+_Static_assert(sizeof(struct fm_address) == 28, "fibmsg layout");
+
+/* bgpd/lib/fibchan.c: framing over the socketpair, used by both ends. A queue for what the socket does not take now,
+ * so that a sender never blocks. */
+#include <stdbool.h>
+#include <stddef.h>
+struct fibchan;
+struct loop;
+struct fibchan_ops {
+    /* One whole, well-formed message (header and payload length agree with the type's record size). fd is -1 or the
+     * descriptor that came with it (the callee owns it). Return 0, or negative to stop reading for good. */
+    int (*message)(void *arg, const struct fm_header *h, const void *records, int fd);
+    void (*writable)(void *arg);                 /* the queue was above fibchan_room and has drained */
+    void (*closed)(void *arg, const char *why);  /* end of file, error or malformed message; once */
+};
+struct fibchan *fibchan_new(struct loop *l, int fd, const struct fibchan_ops *ops, void *arg); /* owns fd */
+void fibchan_free(struct fibchan *c);
+/* Queues one message of n records of the type's size; passes fd (dup-ed by the kernel, still the caller's) when >= 0.
+ * 0, -EMSGSIZE, -ENOMEM. Never blocks, never drops. */
+int fibchan_send(struct fibchan *c, enum fm_type type, const void *records, uint32_t n, int fd);
+/* Messages that may still be queued before a producer of bulk should wait for `writable`; 0: wait. */
+unsigned fibchan_room(const struct fibchan *c);
+int fibchan_flush(struct fibchan *c, int timeout_ms); /* blocking; at start and stop only */
+/* Largest n for which fibchan_send of this type fits. Record size, 0 for unknown types. */
+uint32_t fm_max_records(enum fm_type type);
+size_t fm_record_size(enum fm_type type);
+/* Whether the given end may send this type. */
+bool fm_from_speaker(enum fm_type type);
+const char *fm_type_name(enum fm_type type);
+
+#endif
