@@ -1,0 +1,19 @@
+/* The decision process, RFC 4271 9.1.1 and 9.1.2: pure comparison over candidates, no table. */
+#ifndef UNDERLAY_DECISION_H
+#define UNDERLAY_DECISION_H
+
+#include "rib/rib.h"
+
+struct candidate {
+    const struct attr *attr;
+    const struct rib_peer *peer;
+    uint32_t metric; /* interior cost to the next hop */
+    bool usable;     /* not filtered, next hop resolvable */
+    bool multipath;  /* out: used beside the best */
+};
+/* Index of the best among n candidates, or -1. Marks multipaths (the best too, when there is another one) up to c's width.
+ * Deterministic whatever the order of the candidates: MED is compared only among paths of the same neighbour AS
+ * (9.1.2.2 c), by elimination, never pairwise. */
+int decision_select(struct candidate *cand, unsigned n, const struct rib_config *c, enum select_reason *why);
+
+#endif
