@@ -1,8 +1,9 @@
-/* Interned path attributes. A build is laid out in a scratch object in canonical form (community lists sorted and without
- * repeats), so that equal contents are equal bytes: one hash and one memcmp decide. Objects are allocated at their exact
- * size. An open-addressing table of {hash, id} finds them without touching an object that does not match; a vector turns
- * ids into objects and links the free ids through itself, so ids stay dense. The hash is seeded: a peer picks the keys.
- * What attributes mean (preference, export) is not known here. */
+/* Interned path attributes. A build is laid out in a scratch object in canonical form (community lists sorted
+ * and without repeats), so that equal contents are equal bytes: one hash and one memcmp decide. Objects are
+ * allocated at their exact size. An open-addressing table of {hash, id} finds them without touching an object
+ * that does not match; a vector turns ids into objects and links the free ids through itself, so ids stay
+ * dense. The hash is seeded: a peer picks the keys. What attributes mean (preference, export) is not known
+ * here. */
 #include "rib/attr.h"
 
 #include <errno.h>
@@ -26,7 +27,7 @@ struct attr_table {
     union {
         struct attr *attr;
         uintptr_t free; /* next free id * 2 + 1: odd, which no pointer is */
-    } *ids;
+    } * ids;
     uint32_t n_ids, ids_room, free_id;
     uint32_t seed;
     struct attr *scratch;

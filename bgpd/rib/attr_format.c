@@ -1,6 +1,6 @@
-/* Attributes as text, in the notation that FRR's users know: "65001 64512 {64600,64601}", "65000:1 no-export",
- * "RT:65000:100". Every function works like snprintf: it never writes past size, always ends with a zero byte when size is
- * not 0, and returns the length that all of it would have. */
+/* Attributes as text, in the notation that FRR's users know: "65001 64512 {64600,64601}", "65000:1
+ * no-export", "RT:65000:100". Every function works like snprintf: it never writes past size, always ends with
+ * a zero byte when size is not 0, and returns the length that all of it would have. */
 #include <inttypes.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -113,7 +113,8 @@ int attr_format_large(const struct attr *a, char *buf, size_t size)
     uint16_t len;
     const uint8_t *p = attr_part(a, PART_LARGE, &len);
     for (const uint8_t *end = p + len; p < end; p += 12)
-        put(&t, "%s%" PRIu32 ":%" PRIu32 ":%" PRIu32, t.len ? " " : "", get_u32(p), get_u32(p + 4), get_u32(p + 8));
+        put(&t, "%s%" PRIu32 ":%" PRIu32 ":%" PRIu32, t.len ? " " : "", get_u32(p), get_u32(p + 4),
+            get_u32(p + 8));
     return t.len;
 }
 
