@@ -1,10 +1,12 @@
-/* Framing. Input of all connections goes through one scratch buffer: what a connection left unfinished is put in front, one
- * read of at most 64 KiB follows, whole messages are handed on where they lie, and only the tail is kept. So an idle
- * connection holds no buffer, and a busy one costs the loop one bounded bite a turn; keepalives of others get theirs.
+/* Framing. Input of all connections goes through one scratch buffer: what a connection left unfinished is put
+ * in front, one read of at most 64 KiB follows, whole messages are handed on where they lie, and only the
+ * tail is kept. So an idle connection holds no buffer, and a busy one costs the loop one bounded bite a turn;
+ * keepalives of others get theirs.
  *
- * Output is a flat buffer that grows on demand and is given back when it has drained. What is in it are whole messages, and
- * we remember where the first unbegun one starts: that lets an error drop everything behind it and send the NOTIFICATION
- * next. A failed write is not reported: the read side sees the same failure and reports it once, from the loop.
+ * Output is a flat buffer that grows on demand and is given back when it has drained. What is in it are whole
+ * messages, and we remember where the first unbegun one starts: that lets an error drop everything behind it
+ * and send the NOTIFICATION next. A failed write is not reported: the read side sees the same failure and
+ * reports it once, from the loop.
  *
  * Not here: what messages mean, when to connect, timers of the protocol.
  */
@@ -220,7 +222,8 @@ void conn_flush(struct conn *c)
     if (c->connecting)
         return;
     while (c->out_start < c->out_end) {
-        ssize_t n = send(c->fd, c->out + c->out_start, c->out_end - c->out_start, MSG_NOSIGNAL | MSG_DONTWAIT);
+        ssize_t n =
+            send(c->fd, c->out + c->out_start, c->out_end - c->out_start, MSG_NOSIGNAL | MSG_DONTWAIT);
         if (n < 0 && errno == EINTR)
             continue;
         if (n < 0 && errno != EAGAIN) {

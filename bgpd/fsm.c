@@ -1,10 +1,11 @@
-/* RFC 4271 section 8.2.2 as a table: one row a paragraph of the text, in the order of the text, and one row a state for
- * its "any other event". Where we read the RFC with later ones or with what every implementation does, the row says so:
+/* RFC 4271 section 8.2.2 as a table: one row a paragraph of the text, in the order of the text, and one row a
+ * state for its "any other event". Where we read the RFC with later ones or with what every implementation
+ * does, the row says so:
  *
- *  - Connect, TcpConnectionFails: the text goes to Idle unless DelayOpenTimer runs, and Idle refuses the peer's own
- *    connection. We take the DelayOpen branch (Active, listening), as FRR, BIRD and OpenBGPD do.
- *  - A second OPEN on one connection is an unexpected message (RFC 6608); collisions are between connections, and each
- *    connection has its own FSM here.
+ *  - Connect, TcpConnectionFails: the text goes to Idle unless DelayOpenTimer runs, and Idle refuses the
+ * peer's own connection. We take the DelayOpen branch (Active, listening), as FRR, BIRD and OpenBGPD do.
+ *  - A second OPEN on one connection is an unexpected message (RFC 6608); collisions are between connections,
+ * and each connection has its own FSM here.
  *  - Established, header or OPEN error: section 6.1 wants its own code, not the FSM error of the catch-all.
  *
  * Not here: timers' values and jitter, collision itself, how long Idle lasts (peer.c).
@@ -26,15 +27,24 @@ struct row {
     uint8_t code, subcode;
     uint32_t actions;
 };
-#define ROW(state, ...)         {.set = true, .next = (state), .actions = (__VA_ARGS__)}
-#define FSM_ERROR(sub)          {.set = true, .code = BGP_ERR_FSM, .subcode = (sub), .actions = ERROR}
-#define HOLD_ERROR              {.set = true, .code = BGP_ERR_HOLD_TIMER, .actions = ERROR}
-#define IGNORE_STARTS(state)                                                                                           \
-    [FSM_EV_MANUAL_START] = ROW(state, 0), [FSM_EV_AUTO_START] = ROW(state, 0),                                        \
-    [FSM_EV_MANUAL_START_PASSIVE] = ROW(state, 0), [FSM_EV_AUTO_START_PASSIVE] = ROW(state, 0),                        \
+#define ROW(state, ...)                                                                                      \
+    {                                                                                                        \
+        .set = true, .next = (state), .actions = (__VA_ARGS__)                                               \
+    }
+#define FSM_ERROR(sub)                                                                                       \
+    {                                                                                                        \
+        .set = true, .code = BGP_ERR_FSM, .subcode = (sub), .actions = ERROR                                 \
+    }
+#define HOLD_ERROR                                                                                           \
+    {                                                                                                        \
+        .set = true, .code = BGP_ERR_HOLD_TIMER, .actions = ERROR                                            \
+    }
+#define IGNORE_STARTS(state)                                                                                 \
+    [FSM_EV_MANUAL_START] = ROW(state, 0), [FSM_EV_AUTO_START] = ROW(state, 0),                              \
+    [FSM_EV_MANUAL_START_PASSIVE] = ROW(state, 0), [FSM_EV_AUTO_START_PASSIVE] = ROW(state, 0),              \
     [FSM_EV_AUTO_START_DAMPED] = ROW(state, 0), [FSM_EV_AUTO_START_DAMPED_PASSIVE] = ROW(state, 0)
-#define TRACK_SECOND(state)                                                                                            \
-    [FSM_EV_TCP_VALID] = ROW(state, FSM_DO_TRACK), [FSM_EV_TCP_ACKED] = ROW(state, FSM_DO_TRACK),                      \
+#define TRACK_SECOND(state)                                                                                  \
+    [FSM_EV_TCP_VALID] = ROW(state, FSM_DO_TRACK), [FSM_EV_TCP_ACKED] = ROW(state, FSM_DO_TRACK),            \
     [FSM_EV_TCP_CONFIRMED] = ROW(state, FSM_DO_TRACK), [FSM_EV_TCP_INVALID] = ROW(state, FSM_DO_REJECT_TCP)
 
 #define START         ROW(PEER_CONNECT, FSM_DO_COUNT_ZERO | FSM_DO_START_CONNECT_RETRY | FSM_DO_CONNECT)
@@ -60,7 +70,8 @@ static const struct row idle[FSM_EV_COUNT] = {
 static const struct row connect_[FSM_EV_COUNT] = {
     IGNORE_STARTS(PEER_CONNECT),
     [FSM_EV_MANUAL_STOP] = ROW(PEER_IDLE, DROP | FSM_DO_COUNT_ZERO),
-    [FSM_EV_CONNECT_RETRY_EXPIRES] = ROW(PEER_CONNECT, FSM_DO_DROP | FSM_DO_START_CONNECT_RETRY | FSM_DO_CONNECT),
+    [FSM_EV_CONNECT_RETRY_EXPIRES] =
+        ROW(PEER_CONNECT, FSM_DO_DROP | FSM_DO_START_CONNECT_RETRY | FSM_DO_CONNECT),
     [FSM_EV_TCP_VALID] = ROW(PEER_CONNECT, 0),
     [FSM_EV_TCP_INVALID] = ROW(PEER_CONNECT, FSM_DO_REJECT_TCP),
     [FSM_EV_TCP_ACKED] = SEND_OPEN,
@@ -79,7 +90,8 @@ static const struct row active[FSM_EV_COUNT] = {
     [FSM_EV_TCP_INVALID] = ROW(PEER_ACTIVE, FSM_DO_REJECT_TCP),
     [FSM_EV_TCP_ACKED] = SEND_OPEN,
     [FSM_EV_TCP_CONFIRMED] = SEND_OPEN,
-    [FSM_EV_TCP_FAILS] = ROW(PEER_IDLE, FSM_DO_RELEASE | FSM_DO_DROP | FSM_DO_COUNT_UP | FSM_DO_START_CONNECT_RETRY),
+    [FSM_EV_TCP_FAILS] =
+        ROW(PEER_IDLE, FSM_DO_RELEASE | FSM_DO_DROP | FSM_DO_COUNT_UP | FSM_DO_START_CONNECT_RETRY),
     [FSM_EV_HEADER_ERR] = ROW(PEER_IDLE, FAIL),
     [FSM_EV_OPEN_ERR] = ROW(PEER_IDLE, FAIL),
     [0] = ROW(PEER_IDLE, FAIL),
@@ -92,7 +104,8 @@ static const struct row open_sent[FSM_EV_COUNT] = {
     [FSM_EV_HOLD_EXPIRES] = HOLD_ERROR,
     TRACK_SECOND(PEER_OPEN_SENT),
     [FSM_EV_TCP_FAILS] = ROW(PEER_ACTIVE, FSM_DO_RELEASE | FSM_DO_DROP | FSM_DO_START_CONNECT_RETRY),
-    [FSM_EV_OPEN] = ROW(PEER_OPEN_CONFIRM, FSM_DO_STOP_CONNECT_RETRY | FSM_DO_SEND_KEEPALIVE | FSM_DO_KEEPALIVE | FSM_DO_HOLD),
+    [FSM_EV_OPEN] = ROW(PEER_OPEN_CONFIRM,
+                        FSM_DO_STOP_CONNECT_RETRY | FSM_DO_SEND_KEEPALIVE | FSM_DO_KEEPALIVE | FSM_DO_HOLD),
     [FSM_EV_HEADER_ERR] = ROW(PEER_IDLE, ERROR),
     [FSM_EV_OPEN_ERR] = ROW(PEER_IDLE, ERROR),
     [FSM_EV_COLLISION_DUMP] = ROW(PEER_IDLE, ERROR),
@@ -142,12 +155,8 @@ static const struct row established[FSM_EV_COUNT] = {
 };
 
 static const struct row *const states[PEER_STATE_COUNT] = {
-    [PEER_IDLE] = idle,
-    [PEER_CONNECT] = connect_,
-    [PEER_ACTIVE] = active,
-    [PEER_OPEN_SENT] = open_sent,
-    [PEER_OPEN_CONFIRM] = open_confirm,
-    [PEER_ESTABLISHED] = established,
+    [PEER_IDLE] = idle,           [PEER_CONNECT] = connect_,          [PEER_ACTIVE] = active,
+    [PEER_OPEN_SENT] = open_sent, [PEER_OPEN_CONFIRM] = open_confirm, [PEER_ESTABLISHED] = established,
 };
 
 struct fsm_step fsm_step(enum peer_state s, enum fsm_event e)
@@ -174,7 +183,8 @@ const char *fsm_event_name(enum fsm_event e)
         [FSM_EV_MANUAL_START_PASSIVE] = "ManualStart_with_PassiveTcpEstablishment",
         [FSM_EV_AUTO_START_PASSIVE] = "AutomaticStart_with_PassiveTcpEstablishment",
         [FSM_EV_AUTO_START_DAMPED] = "AutomaticStart_with_DampPeerOscillations",
-        [FSM_EV_AUTO_START_DAMPED_PASSIVE] = "AutomaticStart_with_DampPeerOscillations_and_PassiveTcpEstablishment",
+        [FSM_EV_AUTO_START_DAMPED_PASSIVE] =
+            "AutomaticStart_with_DampPeerOscillations_and_PassiveTcpEstablishment",
         [FSM_EV_AUTO_STOP] = "AutomaticStop",
         [FSM_EV_CONNECT_RETRY_EXPIRES] = "ConnectRetryTimer_Expires",
         [FSM_EV_HOLD_EXPIRES] = "HoldTimer_Expires",

@@ -1,15 +1,17 @@
 /* A peer's life: carries out what the FSM says (fsm.c), owns the timers, and decides between sessions.
  *
- * A peer has two links, each an FSM of its own with at most one TCP connection: one that connects (or, passive, waits), and
- * room for one that came in. They meet in the collision rules (peer_open.c); the winner goes on, wherever it lies. The
- * ConnectRetryTimer belongs to the one that connects, the IdleHoldTimer to the peer: it runs when neither link lives, and
- * doubles while errors follow each other (8.2.2, DampPeerOscillations).
+ * A peer has two links, each an FSM of its own with at most one TCP connection: one that connects (or,
+ * passive, waits), and room for one that came in. They meet in the collision rules (peer_open.c); the winner
+ * goes on, wherever it lies. The ConnectRetryTimer belongs to the one that connects, the IdleHoldTimer to the
+ * peer: it runs when neither link lives, and doubles while errors follow each other (8.2.2,
+ * DampPeerOscillations).
  *
- * Hold and keepalive timers are not set again for every message: they note the time, and a timer that fires early runs on for
- * the rest. A hold timer that is really due first looks whether the sign of life lies unread in the socket, because a
- * busy speaker must not blame its peer.
+ * Hold and keepalive timers are not set again for every message: they note the time, and a timer that fires
+ * early runs on for the rest. A hold timer that is really due first looks whether the sign of life lies
+ * unread in the socket, because a busy speaker must not blame its peer.
  *
- * Not here: messages (peer_open.c, peer_update.c), listeners and configuration (peer_set.c), how it looks (peer_info.c).
+ * Not here: messages (peer_open.c, peer_update.c), listeners and configuration (peer_set.c), how it looks
+ * (peer_info.c).
  */
 #include <errno.h>
 #include <stdio.h>
@@ -50,7 +52,8 @@ static void on_connect_retry(void *arg)
 {
     struct peer *p = arg;
     for (int i = 0; i < 2; i++)
-        if (!p->links[i].incoming && (p->links[i].state == PEER_CONNECT || p->links[i].state == PEER_ACTIVE)) {
+        if (!p->links[i].incoming &&
+            (p->links[i].state == PEER_CONNECT || p->links[i].state == PEER_ACTIVE)) {
             peer_link_event(&p->links[i], FSM_EV_CONNECT_RETRY_EXPIRES, NULL);
             return;
         }
@@ -184,7 +187,9 @@ static int start_connection(struct peer_link *l)
     const struct transport_options o = {
         .local = c->local_address,
         .key = *c->password ? c->password : NULL,
-        .ttl = c->multihop ? c->multihop : p->ibgp ? 0 : 1,
+        .ttl = c->multihop ? c->multihop
+               : p->ibgp   ? 0
+                           : 1,
         .gtsm_hops = c->ttl_security,
     };
     int fd, r = transport_connect(&c->address, c->port, &o, &fd);
@@ -240,7 +245,8 @@ static void session_up(struct peer_link *l)
 {
     struct peer_link *other = peer_other(l);
 
-    /* An attempt that has not got as far as an OPEN is pointless now; one that has is judged by the peer's OPEN (6.8). */
+    /* An attempt that has not got as far as an OPEN is pointless now; one that has is judged by the peer's
+     * OPEN (6.8). */
     if (other->state == PEER_CONNECT || other->state == PEER_ACTIVE)
         abandon(other, NULL);
     if (peer_routes_up(l))
@@ -397,13 +403,17 @@ void peer_start(struct peer *p, bool by_operator)
     }
     l->incoming = false;
     if (p->config->passive)
-        peer_link_event(l, by_operator ? FSM_EV_MANUAL_START_PASSIVE
-                           : damped    ? FSM_EV_AUTO_START_DAMPED_PASSIVE
-                                       : FSM_EV_AUTO_START_PASSIVE, NULL);
+        peer_link_event(l,
+                        by_operator ? FSM_EV_MANUAL_START_PASSIVE
+                        : damped    ? FSM_EV_AUTO_START_DAMPED_PASSIVE
+                                    : FSM_EV_AUTO_START_PASSIVE,
+                        NULL);
     else
-        peer_link_event(l, by_operator ? FSM_EV_MANUAL_START
-                           : damped    ? FSM_EV_AUTO_START_DAMPED
-                                       : FSM_EV_AUTO_START, NULL);
+        peer_link_event(l,
+                        by_operator ? FSM_EV_MANUAL_START
+                        : damped    ? FSM_EV_AUTO_START_DAMPED
+                                    : FSM_EV_AUTO_START,
+                        NULL);
 }
 
 void peer_stop(struct peer *p, const struct bgp_error *why)
@@ -465,7 +475,8 @@ void peer_addresses_changed(struct peer *p)
     }
 }
 
-/* A newer one replaces one that has not sent its OPEN: the peer has restarted, or gave that one up. NULL: no room. */
+/* A newer one replaces one that has not sent its OPEN: the peer has restarted, or gave that one up. NULL: no
+ * room. */
 static struct peer_link *link_for_incoming(struct peer *p)
 {
     struct peer_link *found = NULL;
@@ -478,13 +489,15 @@ static struct peer_link *link_for_incoming(struct peer *p)
     return found;
 }
 
-/* A connection that came in, from this peer's address. RFC 4271 8.2.2: Idle refuses; else it is tracked by an FSM of its
- * own. */
+/* A connection that came in, from this peer's address. RFC 4271 8.2.2: Idle refuses; else it is tracked by an
+ * FSM of its own. */
 void peer_accept(struct peer *p, int fd)
 {
     struct peer_link *l = NULL;
     const struct peer_config *c = p->config;
-    const struct transport_options o = {.ttl = c->multihop ? c->multihop : p->ibgp ? 0 : 1,
+    const struct transport_options o = {.ttl = c->multihop ? c->multihop
+                                               : p->ibgp   ? 0
+                                                           : 1,
                                         .gtsm_hops = c->ttl_security};
 
     if (p->started && p->state != PEER_IDLE)

@@ -1,5 +1,6 @@
-/* Inside a peer; only for peer*.c. Values that a session consists of (negotiated, counted, unread, unsent) are plain
- * structs, so that they can be written out for another process: struct peer_session, struct conn, struct peer_history. */
+/* Inside a peer; only for peer*.c. Values that a session consists of (negotiated, counted, unread, unsent)
+ * are plain structs, so that they can be written out for another process: struct peer_session, struct conn,
+ * struct peer_history. */
 #ifndef UNDERLAY_PEER_IMPL_H
 #define UNDERLAY_PEER_IMPL_H
 
@@ -24,7 +25,7 @@ struct peer_session {
     struct capabilities sent, received, common;
     bool caps_valid;
     uint32_t remote_as, remote_id;
-    uint32_t hold_ms;     /* negotiated, 0: no hold timer and no keepalives */
+    uint32_t hold_ms; /* negotiated, 0: no hold timer and no keepalives */
     uint32_t keepalive_ms;
     uint64_t heard_ms;    /* when the hold timer was last restarted */
     uint32_t hold_run_ms; /* the value it runs with, 0 stopped */
@@ -63,12 +64,12 @@ struct peer {
     char name[ADDR_STRLEN];
     uint32_t local_as, local_id;
     bool ibgp;
-    bool keep; /* during peer_set_apply */
+    const struct peer_config *next; /* during peer_set_apply: what the new configuration has for it */
 
     struct peer_link links[2];
-    struct peer_link *up; /* the Established one or NULL */
-    bool started;         /* wants to be up: not shut down, not stopping */
-    bool waiting;         /* for a subnet of ours that has the peer */
+    struct peer_link *up;  /* the Established one or NULL */
+    bool started;          /* wants to be up: not shut down, not stopping */
+    bool waiting;          /* for a subnet of ours that has the peer */
     enum peer_state state; /* the higher of the two, as last logged */
     uint64_t state_ms;
     unsigned errors; /* ConnectRetryCounter */
@@ -93,16 +94,16 @@ struct peer_set {
     unsigned n;
     bool stopping;
     struct peer_listener {
-        int fd;
-        uint8_t af;
-        struct io *io;
+        struct peer_listener *next;
         struct peer_set *set;
-    } *listeners;
-    unsigned n_listeners;
+        int fd;
+        struct io *io;
+    } * listeners;
     struct timer *accept_again; /* out of descriptors: the listeners pause */
     struct log_limit log_limit;
     struct conn_scratch *scratch;
     struct conn_lingering lingering;
+    struct conn_counters rejected;
     void (*done)(void *arg);
     void *done_arg;
     struct timer *done_timer;
@@ -110,7 +111,7 @@ struct peer_set {
 
 /* peer.c */
 struct peer *peer_new(struct peer_set *ps, const struct peer_config *c); /* NULL: out of memory */
-void peer_free(struct peer *p);                                          /* without a word to the other side */
+void peer_free(struct peer *p); /* without a word to the other side */
 void peer_start(struct peer *p, bool by_operator);
 void peer_stop(struct peer *p, const struct bgp_error *why); /* NOTIFICATION, and stays down */
 void peer_reset(struct peer *p, uint8_t cease);              /* the same, then starts again */
@@ -146,7 +147,6 @@ bool peer_tx_step(void *peer);
 void peer_tx_wake(void *peer);
 
 /* peer_set.c */
-void peer_set_keys(struct peer_set *ps, const struct peer *p, const char *key);
 void peer_set_reject(struct peer_set *ps, int fd, uint8_t cease); /* owns fd */
 
 #endif

@@ -1,11 +1,12 @@
-/* What we are to a peer: the next hop that we advertise as ourselves, for each family, and whether an eBGP peer is where it
- * should be, on a subnet of ours.
+/* What we are to a peer: the next hop that we advertise as ourselves, for each family, and whether an eBGP
+ * peer is where it should be, on a subnet of ours.
  *
- * For the session's own family it is the session's local address (RFC 4271 5.1.3: an address of the interface that the
- * connection uses). For the other one it is the lowest usable address of the same interface, because the peer must be
- * able to resolve it on the same link; only iBGP over hops may take any interface, as the interior routing reaches all of
- * them. A family without such an address is not offered in the OPEN: routes with a next hop that the peer cannot use
- * would be worse than none. Addresses that we put on lo ourselves (VIPs) may move to another node and never count.
+ * For the session's own family it is the session's local address (RFC 4271 5.1.3: an address of the interface
+ * that the connection uses). For the other one it is the lowest usable address of the same interface, because
+ * the peer must be able to resolve it on the same link; only iBGP over hops may take any interface, as the
+ * interior routing reaches all of them. A family without such an address is not offered in the OPEN: routes
+ * with a next hop that the peer cannot use would be worse than none. Addresses that we put on lo ourselves
+ * (VIPs) may move to another node and never count.
  */
 #include <string.h>
 

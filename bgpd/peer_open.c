@@ -1,11 +1,11 @@
-/* From a TCP connection to an agreed session: the OPEN that we send, the checks of the one that comes (RFC 4271 6.2, 6286,
- * 5492), collision detection (6.8), and the dispatch of every message that a connection hands up. NOTIFICATIONs of both
- * directions pass through here, so that the last error is kept in one place.
+/* From a TCP connection to an agreed session: the OPEN that we send, the checks of the one that comes (RFC
+ * 4271 6.2, 6286, 5492), collision detection (6.8), and the dispatch of every message that a connection hands
+ * up. NOTIFICATIONs of both directions pass through here, so that the last error is kept in one place.
  *
- * Collisions: by the letter of 6.8 an OPEN is compared with connections in OpenConfirm (the higher BGP Identifier keeps the
- * connection that it initiated) and loses against one that is Established. In addition a connection of ours that completes
- * while another is past its OPEN is closed without saying OPEN: the other side will be Established before it could compare,
- * and both sides closing a different one would leave none.
+ * Collisions: by the letter of 6.8 an OPEN is compared with connections in OpenConfirm (the higher BGP
+ * Identifier keeps the connection that it initiated) and loses against one that is Established. In addition a
+ * connection of ours that completes while another is past its OPEN is closed without saying OPEN: the other
+ * side will be Established before it could compare, and both sides closing a different one would leave none.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -35,12 +35,13 @@ static void note_error(struct peer *p, const struct bgp_error *e, bool received)
     if (e->code == BGP_ERR_HOLD_TIMER && !received)
         snprintf(line, sizeof line, "hold timer expired");
     else
-        snprintf(line, sizeof line, "%s %s", bgp_error_format(e, text, sizeof text), received ? "received" : "sent");
+        snprintf(line, sizeof line, "%s %s", bgp_error_format(e, text, sizeof text),
+                 received ? "received" : "sent");
     peer_note_reset(p, line);
 }
 
-/* What the peer has not begun to read is dropped: nothing before the NOTIFICATION matters any more. A collision says
- * nothing about the session that goes on. */
+/* What the peer has not begun to read is dropped: nothing before the NOTIFICATION matters any more. A
+ * collision says nothing about the session that goes on. */
 void peer_send_notification(struct peer_link *l, const struct bgp_error *e)
 {
     if (peer_other(l)->state < PEER_OPEN_SENT)
@@ -57,7 +58,8 @@ void peer_send_notification(struct peer_link *l, const struct bgp_error *e)
 
 static struct capabilities our_capabilities(const struct peer *p, const struct peer_session *s)
 {
-    struct capabilities c = {.has_multiprotocol = true, .route_refresh = true, .as4 = true, .asn = p->local_as};
+    struct capabilities c = {
+        .has_multiprotocol = true, .route_refresh = true, .as4 = true, .asn = p->local_as};
     for (enum family f = 0; f < FAM_COUNT; f++)
         c.family[f] = p->config->families[f] && s->nexthop[f].af;
     return c;
@@ -110,7 +112,8 @@ static struct bgp_error no_common_family(const struct capabilities *ours)
     struct wire_writer w = wire_writer(buf, sizeof buf);
     for (enum family f = 0; f < FAM_COUNT; f++)
         if (ours->family[f]) {
-            const uint8_t mp[] = {CAP_MULTIPROTOCOL, 4, 0, f == FAM_IPV6 ? AFI_IPV6 : AFI_IPV4, 0, SAFI_UNICAST};
+            const uint8_t mp[] = {CAP_MULTIPROTOCOL, 4, 0, f == FAM_IPV6 ? AFI_IPV6 : AFI_IPV4, 0,
+                                  SAFI_UNICAST};
             wire_put_bytes(&w, mp, sizeof mp);
         }
     return bgp_error_make(BGP_ERR_OPEN, BGP_ERR_OPEN_CAPABILITY, buf, wire_len(&w));
@@ -127,7 +130,8 @@ static int check_open(const struct peer_link *l, const struct open_msg *m, struc
         wire_set_u16(as, m->my_as);
         *err = bgp_error_make(BGP_ERR_OPEN, BGP_ERR_OPEN_PEER_AS, as, sizeof as);
     } else if (p->ibgp && m->id == p->local_id) { /* RFC 6286 section 2.2 */
-        uint8_t id[4] = {(uint8_t)(m->id >> 24), (uint8_t)(m->id >> 16), (uint8_t)(m->id >> 8), (uint8_t)m->id};
+        uint8_t id[4] = {(uint8_t)(m->id >> 24), (uint8_t)(m->id >> 16), (uint8_t)(m->id >> 8),
+                         (uint8_t)m->id};
         *err = bgp_error_make(BGP_ERR_OPEN, BGP_ERR_OPEN_ID, id, sizeof id);
     } else if (!any_family(&common)) {
         *err = no_common_family(&l->s.sent);
@@ -176,7 +180,8 @@ static bool survives_collision(struct peer_link *l)
         loser = other;
     else
         loser = l->incoming == ours_wins(l) ? l : other;
-    log_debug("connection collision", F_STR("peer", l->peer->name), F_STR("closes", loser->incoming ? "incoming" : "outgoing"));
+    log_debug("connection collision", F_STR("peer", l->peer->name),
+              F_STR("closes", loser->incoming ? "incoming" : "outgoing"));
     peer_link_event(loser, FSM_EV_COLLISION_DUMP, &cease);
     return loser != l;
 }

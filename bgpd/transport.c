@@ -1,10 +1,10 @@
 /* What BGP asks of a TCP socket, in one place.
  *
- * TTL: an eBGP peer is one hop away and gets packets with TTL 1, so that nothing of the session leaves the link (RFC 4271
- * leaves it to implementations; all do so); multihop raises it. GTSM (RFC 5082) turns that round: both send 255 and drop
- * what arrives with less, which nobody further away can forge. Keys must be on a socket before the first SYN: on our own
- * before connect(), on the listener for every peer's address. IPv6 options go to AF_INET6 sockets only; listeners are
- * V6ONLY, so no address is ever IPv4-mapped.
+ * TTL: an eBGP peer is one hop away and gets packets with TTL 1, so that nothing of the session leaves the
+ * link (RFC 4271 leaves it to implementations; all do so); multihop raises it. GTSM (RFC 5082) turns that
+ * round: both send 255 and drop what arrives with less, which nobody further away can forge. Keys must be on
+ * a socket before the first SYN: on our own before connect(), on the listener for every peer's address. IPv6
+ * options go to AF_INET6 sockets only; listeners are V6ONLY, so no address is ever IPv4-mapped.
  *
  * Not here: who may connect, and what is said (peer.c, conn.c).
  */
@@ -37,12 +37,14 @@ static int socket_family(int fd)
 
 static int set_ttl(int fd, int af, int ttl)
 {
-    return af == AF_INET6 ? set_int(fd, IPPROTO_IPV6, IPV6_UNICAST_HOPS, ttl) : set_int(fd, IPPROTO_IP, IP_TTL, ttl);
+    return af == AF_INET6 ? set_int(fd, IPPROTO_IPV6, IPV6_UNICAST_HOPS, ttl)
+                          : set_int(fd, IPPROTO_IP, IP_TTL, ttl);
 }
 
 static int set_min_ttl(int fd, int af, int ttl)
 {
-    return af == AF_INET6 ? set_int(fd, IPPROTO_IPV6, IPV6_MINHOPCOUNT, ttl) : set_int(fd, IPPROTO_IP, IP_MINTTL, ttl);
+    return af == AF_INET6 ? set_int(fd, IPPROTO_IPV6, IPV6_MINHOPCOUNT, ttl)
+                          : set_int(fd, IPPROTO_IP, IP_MINTTL, ttl);
 }
 
 /* Network control: the queue of a switch that must not drop it (RFC 4594 section 3.1). */
