@@ -61,7 +61,9 @@ struct kroute {
     struct ip_addr gateway;
     uint8_t protocol;
     uint8_t type; /* RTN_* */
-    bool cloned;  /* a cached or local copy: not what anybody configured */
+    bool cloned;   /* a cached or local copy: not what anybody configured */
+    bool replaced; /* in an event: it took the place of another */
+    struct ip_addr prefsrc;
 };
 
 enum kevent_type { KEVENT_LINK, KEVENT_ADDRESS, KEVENT_NEXTHOP, KEVENT_ROUTE };

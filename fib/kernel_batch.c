@@ -127,7 +127,7 @@ int kernel_nexthop_add(struct kernel *k, uint32_t id, const struct ip_addr *gate
 int kernel_group_set(struct kernel *k, uint32_t id, const struct kmember *m, unsigned n, bool replace)
 {
     struct nexthop_grp grp[KERNEL_MEMBERS_MAX];
-    uint16_t flags = NLM_F_CREATE | (replace ? NLM_F_REPLACE : NLM_F_EXCL);
+    uint16_t flags = replace ? NLM_F_REPLACE : NLM_F_CREATE | NLM_F_EXCL;
 
     if (n > KERNEL_MEMBERS_MAX)
         return -E2BIG;

@@ -116,7 +116,9 @@ static bool parse_route(const struct nlmsghdr *h, struct kroute *out)
                            .gateway = get_addr(rtm->rtm_family, tb[RTA_GATEWAY]),
                            .protocol = rtm->rtm_protocol,
                            .type = rtm->rtm_type,
-                           .cloned = rtm->rtm_flags & RTM_F_CLONED};
+                           .cloned = rtm->rtm_flags & RTM_F_CLONED,
+                           .replaced = h->nlmsg_flags & NLM_F_REPLACE,
+                           .prefsrc = get_addr(rtm->rtm_family, tb[RTA_PREFSRC])};
     if (tb[RTA_MULTIPATH])
         parse_first_hop(tb[RTA_MULTIPATH], rtm->rtm_family, out);
     /* RTA_VIA: struct rtvia, a gateway of the other family. */

@@ -34,13 +34,21 @@ struct links {
     unsigned n_links;
     struct address *addrs;
     unsigned n_addrs;
+    /* The connected prefixes, sorted, and the lengths among them: asked for every route, built when first asked after a
+     * change. */
+    struct prefix *connected;
+    unsigned n_connected;
+    bool connected_stale;
+    bool length_used[FAM_COUNT][129];
 };
 
 struct links *links_new(struct fib *f)
 {
     struct links *l = calloc(1, sizeof *l);
-    if (l)
-        l->f = f;
+    if (!l)
+        return NULL;
+    l->f = f;
+    l->connected_stale = true;
     return l;
 }
 
@@ -50,6 +58,7 @@ void links_free(struct links *l)
         return;
     free(l->links);
     free(l->addrs);
+    free(l->connected);
     free(l);
 }
 
@@ -123,6 +132,7 @@ static void delete_addr(struct links *l, struct address *a)
     struct kaddress k = a->k;
 
     *a = l->addrs[--l->n_addrs];
+    l->connected_stale = true;
     tell_addr(l, &k, true);
     fib_address_changed(l->f, &k, true);
 }
@@ -142,6 +152,7 @@ static void delete_link(struct links *l, struct link *link)
 /* An address is connected or not with its link's administrative state. */
 static void admin_state_changed(struct links *l, uint32_t ifindex, bool up)
 {
+    l->connected_stale = true;
     for (unsigned i = 0; i < l->n_addrs; i++)
         if (l->addrs[i].k.ifindex == ifindex) {
             struct kaddress k = l->addrs[i].k;
@@ -187,6 +198,7 @@ static void set_addr(struct links *l, const struct kaddress *k)
         l->addrs = grown;
         a = &l->addrs[l->n_addrs++];
     }
+    l->connected_stale = true;
     struct kaddress old = known ? a->k : (struct kaddress){0};
     *a = (struct address){.k = *k, .seen = true};
     bool same = known && old.flags == k->flags && old.scope == k->scope && old.protocol == k->protocol;
@@ -282,18 +294,38 @@ bool links_is_own(const struct links *l, const struct ip_addr *a)
     return false;
 }
 
-bool links_prefix_connected(const struct links *l, const struct prefix *p)
+static int compare_prefixes(const void *a, const void *b)
 {
+    return prefix_cmp(a, b);
+}
+
+static void rebuild_connected(struct links *l)
+{
+    struct prefix *grown = realloc(l->connected, (l->n_addrs + 1) * sizeof *grown);
+
+    if (!grown)
+        return; /* the old list serves until the next question */
+    l->connected = grown;
+    l->n_connected = 0;
+    l->connected_stale = false;
+    memset(l->length_used, 0, sizeof l->length_used);
     for (unsigned i = 0; i < l->n_addrs; i++) {
         const struct kaddress *k = &l->addrs[i].k;
         const struct link *link = find_link(l, k->ifindex);
-        if (k->len != p->len || !link || !(link->k.flags & IFF_UP))
+        if (!link || !(link->k.flags & IFF_UP))
             continue;
-        struct prefix subnet = prefix_make(&k->subnet, k->len);
-        if (prefix_equal(&subnet, p))
-            return true;
+        l->connected[l->n_connected++] = prefix_make(&k->subnet, k->len);
+        l->length_used[addr_family(&k->subnet)][k->len] = true;
     }
-    return false;
+    qsort(l->connected, l->n_connected, sizeof *l->connected, compare_prefixes);
+}
+
+bool links_prefix_connected(struct links *l, const struct prefix *p)
+{
+    if (l->connected_stale)
+        rebuild_connected(l);
+    return l->length_used[addr_family(&p->addr)][p->len] &&
+           bsearch(p, l->connected, l->n_connected, sizeof *p, compare_prefixes);
 }
 
 const struct kaddress *links_own_bind(const struct links *l, unsigned *i)

@@ -20,7 +20,7 @@ bool links_is_up(const struct links *l, uint32_t ifindex); /* administratively a
 uint32_t links_connected(const struct links *l, const struct ip_addr *a, uint32_t scope);
 bool links_is_own(const struct links *l, const struct ip_addr *a);
 /* Whether p equals the subnet of an address on an interface that is administratively up. */
-bool links_prefix_connected(const struct links *l, const struct prefix *p);
+bool links_prefix_connected(struct links *l, const struct prefix *p);
 /* Walks the addresses on lo that carry our protocol number. i from 0 up; NULL ends. */
 const struct kaddress *links_own_bind(const struct links *l, unsigned *i);
 
