@@ -475,14 +475,36 @@ void groups_lost(struct groups *g, uint32_t i)
     bury(g, i);
 }
 
+uint32_t groups_next_id(const struct groups *g, uint32_t *at)
+{
+    while (++*at < g->n_contents)
+        if (g->contents[*at] && g->contents[*at]->kernel_id)
+            return g->contents[*at]->kernel_id;
+    return 0;
+}
+
+static void restore(struct groups *g, struct content *c, const struct knexthop *k)
+{
+    bool same = c->n_hops == k->n_members;
+
+    for (unsigned i = 0; same && i < k->n_members; i++)
+        same = hops_kernel_id(g->f->nexthops, c->hops[i].item) == k->members[i].id &&
+               c->hops[i].weight == k->members[i].weight;
+    if (!same)
+        write_group(g, c, c->hops, c->n_hops);
+}
+
 void groups_adopt(struct groups *g, const struct knexthop *k)
 {
     struct member members[KERNEL_MEMBERS_MAX], hops[KERNEL_MEMBERS_MAX];
     struct nexthops *nhs = g->f->nexthops;
     unsigned n = 0;
 
-    if (groups_by_kernel_id(g, k->id))
+    uint32_t known = groups_by_kernel_id(g, k->id);
+    if (known) {
+        restore(g, g->contents[known], k);
         return;
+    }
     for (unsigned i = 0; i < k->n_members; i++) {
         uint32_t ifindex, hop = hops_by_kernel_id(nhs, k->members[i].id);
         if (!hop)

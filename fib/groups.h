@@ -33,7 +33,9 @@ bool groups_update(struct groups *g);
 /* Hops were lost to the kernel: shrinks what had them, buries what has none left. */
 void groups_hops_lost(struct groups *g);
 void groups_lost(struct groups *g, uint32_t index); /* the kernel group itself was deleted by somebody */
-/* A group of ours found in the kernel; its members must have been adopted before. */
+uint32_t groups_next_id(const struct groups *g, uint32_t *at); /* walks the kernel ids; *at from 0; 0 ends */
+/* A group of ours found in the kernel; its members must have been adopted before. A known one whose members differ is
+ * written again. */
 void groups_adopt(struct groups *g, const struct knexthop *k);
 void groups_sweep(struct groups *g);      /* deletes those without a number and without a route */
 void groups_delete_all(struct groups *g); /* from the kernel, and so their routes: on-stop: withdraw */

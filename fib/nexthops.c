@@ -338,6 +338,14 @@ uint32_t hops_adopt(struct nexthops *n, const struct knexthop *k)
     return i;
 }
 
+uint32_t hops_next_id(const struct nexthops *n, uint32_t *at)
+{
+    while (++*at < n->n_hops)
+        if (n->hops[*at].used && n->hops[*at].id)
+            return n->hops[*at].id;
+    return 0;
+}
+
 void hops_mark_lost(struct nexthops *n, uint32_t i)
 {
     kernel_nexthop_delete(n->f->kernel, n->hops[i].id);

@@ -30,6 +30,7 @@ const struct ip_addr *hops_gateway(const struct nexthops *n, uint32_t hop, uint3
 uint32_t hops_by_kernel_id(const struct nexthops *n, uint32_t id);
 /* One that a former life left in the kernel; unreferenced until a group takes it. Its index or 0. */
 uint32_t hops_adopt(struct nexthops *n, const struct knexthop *k);
+uint32_t hops_next_id(const struct nexthops *n, uint32_t *at); /* walks the kernel ids; *at from 0; 0 ends */
 void hops_mark_lost(struct nexthops *n, uint32_t hop);
 bool hops_link_down(struct nexthops *n, uint32_t ifindex); /* marks all on that link lost; true: there was one */
 void hops_sweep(struct nexthops *n);                       /* deletes those that nothing refers to */

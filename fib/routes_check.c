@@ -133,6 +133,7 @@ void routes_speaker_gone(struct routes *r)
         routes_set_error(r, e, RE_NONE);
         routes_release(r, f, i);
     }
+    task_wake(r->writer); /* which finds nothing to do, and ends a bulk load */
 }
 
 void routes_sweep(struct routes *r)
