@@ -151,21 +151,28 @@ static int make_parent_directories(const char *path, mode_t mode)
     return 0;
 }
 
+/* The lock file goes when its holder does, so what was locked may no longer be what the name means: then once more. */
 static int take_lock(const char *path, int *lock)
 {
     char name[FM_PATH_MAX + 8];
+    struct stat held, named;
 
     snprintf(name, sizeof name, "%s.lock", path);
-    int fd = open(name, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
-    if (fd < 0)
-        return -errno;
-    if (flock(fd, LOCK_EX | LOCK_NB) < 0) {
-        int rc = errno == EWOULDBLOCK ? -EADDRINUSE : -errno;
+    for (;;) {
+        int fd = open(name, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+        if (fd < 0)
+            return -errno;
+        if (flock(fd, LOCK_EX | LOCK_NB) < 0) {
+            int rc = errno == EWOULDBLOCK ? -EADDRINUSE : -errno;
+            close(fd);
+            return rc;
+        }
+        if (!fstat(fd, &held) && !stat(name, &named) && held.st_ino == named.st_ino && held.st_dev == named.st_dev) {
+            *lock = fd;
+            return 0;
+        }
         close(fd);
-        return rc;
     }
-    *lock = fd;
-    return 0;
 }
 
 /* Whether somebody serves the socket at addr; what is no socket counts as served: it is not ours to remove. */
