@@ -206,7 +206,7 @@ def cell(results, key, who, name):
 def table(args, results):
     """Lines of at most 100 columns, and the rows as data."""
     names = ["underlayd", "bird", "frr"]
-    lines = [f"{"median ± half of the range":<35} {"underlayd":>12} {'BIRD':>12} {'FRR':>12} {'bare':>6} {'target':>6}"
+    lines = [f"{'median ± half of the range':<35} {'underlayd':>12} {'BIRD':>12} {'FRR':>12} {'bare':>6} {'target':>6}"
              f" {'/targ':>5} {'/best':>5}"]
     rows = []
     for group, label, key, name, unit, target_of, rule in measures(args):
