@@ -11,7 +11,7 @@
  *   parent:  opens control socket and listeners by role, FM_FD each (error instead of a descriptor on failure)
  *   speaker: gives up its privileges
  *   parent:  FM_LINK*, FM_ADDRESS* (the present state), FM_SYNC_DONE; later FM_LINK/FM_ADDRESS as they change
- *   speaker: FM_READY, then FM_NEXTHOP_*, FM_GROUP_*, FM_ROUTES …, FM_HEARTBEAT every second
+ *   speaker: FM_READY, then FM_NEXTHOP_*, FM_GROUP_*, FM_ROUTES …, FM_HEARTBEAT every few seconds
  * When a speaker cannot start it exits with the exit status of underlayd (1 configuration, 2 usage, 3 system); the parent
  * passes on the status of a first speaker that never said FM_READY, and starts any later one again with back-off.
  */
@@ -58,7 +58,7 @@ enum fm_type {
     FM_RELOAD,        /* no record; SIGHUP */
     FM_STOP,          /* no record; SIGTERM or SIGINT: close the sessions, say FM_STOPPED, exit 0 */
 };
-#define FM_HEARTBEAT_MS 1000
+#define FM_HEARTBEAT_MS 5000 /* few wake-ups when idle */
 #define FM_HANG_MS      15000 /* no message for so long: the parent kills the speaker */
 
 struct fm_header {
@@ -83,7 +83,8 @@ struct fm_settings {
     uint32_t stale_time_ms;  /* sweep at the latest so long after FM_READY when FM_SYNCED does not come */
     uint32_t control_gid;    /* group of the control socket, (uint32_t)-1: leave */
     uint32_t port;           /* BGP port of all listeners */
-    uint32_t reserved;
+    uint8_t log_level, log_format, log_target; /* enums of log.h; the parent logs in the same way */
+    uint8_t reserved;
     uint8_t prefsrc_ipv4[4]; /* all zero: none */
     uint8_t prefsrc_ipv6[16];
 };

@@ -1,0 +1,18 @@
+/* The control socket: one command a request line, an answer of frames, RFC-less and simple enough for socat.
+ * Request: "json " or "text ", the command, newline. Answer: frames "LENGTH\n" and so many bytes; "0 STATUS\n" ends it
+ * (STATUS as the exit status of underlayctl: 0 done, 1 refused, 2 usage). Several requests may follow each other. A client
+ * that does not read is paused, never waited for; at most 32 clients, and 60 s for an unfinished request. */
+#ifndef UNDERLAY_CONTROL_H
+#define UNDERLAY_CONTROL_H
+
+struct speaker;
+struct control;
+struct control *control_new(struct speaker *s);
+void control_free(struct control *c);
+int control_listen(struct control *c, int fd); /* owns fd, a listening unix socket from the parent */
+
+/* State that must survive (CLI advertisements, CLI shutdowns): lines of commands in the state file. */
+void control_state_load(struct control *c);    /* at start: reads it through the parent and runs the lines */
+void control_state_changed(struct control *c); /* debounced write, fsync and rename through the parent */
+
+#endif

@@ -1,0 +1,51 @@
+/* The speaker's end of fibmsg: tells the FIB process what the RIB wants in the kernel, and the RIB what came of it. Knows
+ * the links and addresses of the node as the parent reports them. */
+#ifndef UNDERLAY_FIBCLIENT_H
+#define UNDERLAY_FIBCLIENT_H
+
+#include "fibmsg.h"
+#include "rib/rib.h"
+
+struct speaker;
+struct fibclient;
+
+struct fib_link {
+    uint32_t ifindex, flags, mtu; /* FM_LINK_* */
+    char name[FM_NAME_MAX];
+};
+struct fib_address {
+    uint32_t ifindex, flags; /* FM_ADDR_* */
+    struct ip_addr addr;
+    uint8_t len, scope;
+};
+
+struct fibclient *fibclient_new(struct speaker *s, int fd); /* owns fd */
+void fibclient_free(struct fibclient *c);
+struct nexthop_ops fibclient_nexthop_ops(void); /* for nexthop_table_new; its arg is the fibclient */
+void fibclient_attach_rib(struct fibclient *c);  /* subscribes to s->rib */
+
+const struct fib_link *fibclient_link(const struct fibclient *c, uint32_t ifindex);
+const struct fib_link *fibclient_link_by_name(const struct fibclient *c, const char *name);
+unsigned fibclient_addresses(const struct fibclient *c, const struct fib_address **out);
+/* The address of ours that is on the subnet of a, or NULL. For "directly connected" and own next hops. */
+const struct fib_address *fibclient_subnet_of(const struct fibclient *c, const struct ip_addr *a, uint32_t scope);
+bool fibclient_is_own(const struct fibclient *c, const struct ip_addr *a);
+
+void fibclient_ready(struct fibclient *c, const char *status);
+void fibclient_status(struct fibclient *c, const char *status);
+void fibclient_synced(struct fibclient *c); /* once a life; later calls are no-ops */
+void fibclient_reloading(struct fibclient *c);
+int fibclient_bind(struct fibclient *c, const struct ip_addr *a, bool add);
+/* Asynchronous opens by role; cb owns fd (-1 with error -errno). */
+int fibclient_open(struct fibclient *c, enum fm_file_role role, uint32_t index,
+                   void (*cb)(void *arg, int fd, int error), void *arg);
+int fibclient_commit_state(struct fibclient *c, void (*cb)(void *arg, int fd, int error), void *arg);
+
+struct fib_counts {
+    uint64_t sent, results, failures;
+    uint32_t pending; /* routes told and not answered yet */
+};
+void fibclient_counts(const struct fibclient *c, struct fib_counts *out);
+uint64_t fibclient_memory(const struct fibclient *c);
+
+#endif

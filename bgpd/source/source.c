@@ -1,0 +1,435 @@
+/* Originated prefixes and who wants them.
+ *
+ * One node per prefix in a search tree (glibc's tsearch), with a flag per source: pod CIDR, VIP and interface address come
+ * from the configuration, `cli` from underlayctl. The RIB gets one originated path a prefix: its kind is the strongest
+ * source's (a pod CIDR guards the import and has an unreachable route), its attributes those of the CLI when it set any,
+ * else of the VIP. Applying a configuration marks what it wants, then sweeps what nobody wants any more, so that a reload
+ * never withdraws and advertises again what has not changed.
+ *
+ * Not here: health checks and Kubernetes, which will be sources of their own beside these. */
+#include "source/source.h"
+
+#include <errno.h>
+#include <search.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "fibclient.h"
+#include "log.h"
+#include "speaker.h"
+
+enum wanted { BY_POD_CIDR = 1, BY_VIP = 2, BY_INTERFACE = 4, BY_CLI = 8, BY_CONFIG = BY_POD_CIDR | BY_VIP };
+
+struct source {
+    struct prefix prefix;
+    uint8_t wanted;            /* now */
+    uint8_t keep;              /* while applying: what the new configuration wants */
+    bool bound, bind_keep;     /* the VIP is on lo */
+    const struct attr *vip;    /* attributes from the configuration; NULL without BY_VIP */
+    const struct attr *cli;    /* from the CLI; NULL without BY_CLI */
+};
+
+struct sources {
+    struct speaker *s;
+    void *tree;                /* struct source by prefix */
+    const struct attr *plain;  /* no attribute but ORIGIN IGP */
+    struct prefix *pod_cidrs;  /* borrowed order of the configuration; own copy */
+    unsigned n_pod_cidrs;
+    unsigned count;
+    bool guard_changed;        /* the set that the import refuses has changed since the last word about it */
+};
+
+static int compare(const void *a, const void *b)
+{
+    return prefix_cmp(&((const struct source *)a)->prefix, &((const struct source *)b)->prefix);
+}
+
+static struct source *find(const struct sources *s, const struct prefix *p)
+{
+    struct source key = {.prefix = *p};
+    struct source **node = tfind(&key, &((struct sources *)s)->tree, compare);
+    return node ? *node : NULL;
+}
+
+static struct source *find_or_add(struct sources *s, const struct prefix *p)
+{
+    struct source *found = find(s, p);
+    if (found)
+        return found;
+    struct source *src = calloc(1, sizeof *src);
+    if (!src)
+        return NULL;
+    src->prefix = *p;
+    if (!tsearch(src, &s->tree, compare)) {
+        free(src);
+        return NULL;
+    }
+    s->count++;
+    return src;
+}
+
+static void drop_attr(struct sources *s, const struct attr **a)
+{
+    if (*a)
+        attr_unref(s->s->attrs, *a);
+    *a = NULL;
+}
+
+static void forget(struct sources *s, struct source *src)
+{
+    tdelete(src, &s->tree, compare);
+    drop_attr(s, &src->vip);
+    drop_attr(s, &src->cli);
+    free(src);
+    s->count--;
+}
+
+/* walk() collects first: tdelete inside twalk is not allowed. */
+struct walk {
+    struct source **list;
+    unsigned n;
+};
+
+static void collect(const void *node, VISIT which, void *arg)
+{
+    struct walk *w = arg;
+    if (which == postorder || which == leaf)
+        w->list[w->n++] = *(struct source *const *)node;
+}
+
+static int all_sources(const struct sources *s, struct walk *w)
+{
+    *w = (struct walk){.list = calloc(s->count ? s->count : 1, sizeof *w->list)};
+    if (!w->list)
+        return -ENOMEM;
+    twalk_r(s->tree, collect, w);
+    return 0;
+}
+
+/* Tells the RIB what one source is now; forgets it when nobody wants it. */
+static int publish(struct sources *s, struct source *src)
+{
+    enum family f = addr_family(&src->prefix.addr);
+    if (!src->wanted) {
+        rib_unoriginate(s->s->rib, f, &src->prefix);
+        forget(s, src);
+        return 0;
+    }
+    enum origin_kind kind = src->wanted & BY_POD_CIDR     ? ORIGIN_KIND_POD_CIDR
+                            : src->wanted & BY_VIP        ? ORIGIN_KIND_VIP
+                            : src->wanted & BY_INTERFACE  ? ORIGIN_KIND_INTERFACE
+                                                          : ORIGIN_KIND_STATIC;
+    const struct attr *a = src->cli ? src->cli : src->vip ? src->vip : s->plain;
+    return rib_originate(s->s->rib, f, &src->prefix, kind, a);
+}
+
+static void tell_guard(struct sources *s)
+{
+    if (s->guard_changed)
+        speaker_own_prefixes_changed(s->s);
+    s->guard_changed = false;
+}
+
+static int compare_u32(const void *a, const void *b)
+{
+    uint32_t x = *(const uint32_t *)a, y = *(const uint32_t *)b;
+    return x < y ? -1 : x > y;
+}
+
+static int compare_large(const void *a, const void *b)
+{
+    const uint32_t *x = a, *y = b;
+    for (int i = 0; i < 3; i++)
+        if (x[i] != y[i])
+            return x[i] < y[i] ? -1 : 1;
+    return 0;
+}
+
+static void put_u32(uint8_t *p, uint32_t v)
+{
+    p[0] = (uint8_t)(v >> 24), p[1] = (uint8_t)(v >> 16), p[2] = (uint8_t)(v >> 8), p[3] = (uint8_t)v;
+}
+
+/* Attributes of an originated route: communities sorted and unique, as interning wants them. */
+static const struct attr *make_attr(struct sources *s, const struct advertise_options *o)
+{
+    struct advertise_options c = *o;
+    uint8_t standard[sizeof c.communities], large[sizeof c.large];
+    uint16_t n_standard = 0, n_large = 0;
+    qsort(c.communities, c.n_communities, sizeof c.communities[0], compare_u32);
+    qsort(c.large, c.n_large, sizeof c.large[0], compare_large);
+    for (unsigned i = 0; i < c.n_communities; i++)
+        if (!i || c.communities[i] != c.communities[i - 1]) {
+            put_u32(standard + n_standard, c.communities[i]);
+            n_standard += 4;
+        }
+    for (unsigned i = 0; i < c.n_large; i++)
+        if (!i || compare_large(c.large[i], c.large[i - 1])) {
+            for (int k = 0; k < 3; k++)
+                put_u32(large + n_large + 4 * k, c.large[i][k]);
+            n_large += 12;
+        }
+    struct attr_build b = {.origin = ORIGIN_IGP};
+    if (c.has_med) {
+        b.flags |= ATTR_HAS_MED;
+        b.med = c.med;
+    }
+    b.part[PART_COMMUNITY] = standard;
+    b.part_len[PART_COMMUNITY] = n_standard;
+    b.part[PART_LARGE] = large;
+    b.part_len[PART_LARGE] = n_large;
+    return attr_intern(s->s->attrs, &b);
+}
+
+struct sources *sources_new(struct speaker *speaker)
+{
+    struct sources *s = calloc(1, sizeof *s);
+    if (!s)
+        return NULL;
+    s->s = speaker;
+    s->plain = make_attr(s, &(struct advertise_options){0});
+    if (!s->plain) {
+        free(s);
+        return NULL;
+    }
+    return s;
+}
+
+void sources_free(struct sources *s)
+{
+    struct walk w;
+    if (!s)
+        return;
+    if (!all_sources(s, &w)) {
+        for (unsigned i = 0; i < w.n; i++)
+            forget(s, w.list[i]);
+        free(w.list);
+    }
+    drop_attr(s, &s->plain);
+    free(s->pod_cidrs);
+    free(s);
+}
+
+static int want(struct sources *s, const struct prefix *p, uint8_t by, struct source **out)
+{
+    struct source *src = find_or_add(s, p);
+    if (!src)
+        return -ENOMEM;
+    src->keep |= by;
+    if (out)
+        *out = src;
+    return 0;
+}
+
+static int want_vip(struct sources *s, const struct config_vip *v)
+{
+    struct advertise_options o = {.has_med = v->has_med, .med = v->med};
+    struct source *src;
+    for (; o.n_communities < v->n_communities && o.n_communities < 32; o.n_communities++)
+        o.communities[o.n_communities] = v->communities[o.n_communities];
+    for (; o.n_large < v->n_large && o.n_large < 32; o.n_large++)
+        memcpy(o.large[o.n_large], v->large[o.n_large], sizeof o.large[0]);
+    const struct attr *a = make_attr(s, &o);
+    if (!a)
+        return -ENOMEM;
+    int rc = want(s, &v->prefix, BY_VIP, &src);
+    if (rc) {
+        attr_unref(s->s->attrs, a);
+        return rc;
+    }
+    drop_attr(s, &src->vip);
+    src->vip = a;
+    src->bind_keep = v->bind_lo;
+    return 0;
+}
+
+static int want_interface(struct sources *s, const char *name)
+{
+    const struct fib_link *link = fibclient_link_by_name(s->s->fib, name);
+    const struct fib_address *a;
+    unsigned n = fibclient_addresses(s->s->fib, &a);
+    int rc = 0;
+    for (unsigned i = 0; link && !rc && i < n; i++) {
+        struct prefix p = prefix_host(&a[i].addr);
+        if (a[i].ifindex != link->ifindex || (a[i].flags & (FM_ADDR_OURS | FM_ADDR_TENTATIVE)) || prefix_is_martian(&p))
+            continue;
+        rc = want(s, &p, BY_INTERFACE, NULL);
+    }
+    return rc;
+}
+
+static int want_all(struct sources *s, const struct config *c)
+{
+    int rc = 0;
+    for (unsigned i = 0; !rc && i < c->advertise.n_pod_cidrs; i++)
+        rc = want(s, &c->advertise.pod_cidrs[i], BY_POD_CIDR, NULL);
+    for (unsigned i = 0; !rc && i < c->advertise.n_vips; i++)
+        rc = want_vip(s, &c->advertise.vips[i]);
+    for (unsigned i = 0; !rc && i < c->advertise.n_interfaces; i++)
+        rc = want_interface(s, c->advertise.interfaces[i]);
+    return rc;
+}
+
+static int copy_pod_cidrs(struct sources *s, const struct config *c)
+{
+    size_t size = c->advertise.n_pod_cidrs * sizeof *s->pod_cidrs;
+    if (c->advertise.n_pod_cidrs == s->n_pod_cidrs && (!size || !memcmp(s->pod_cidrs, c->advertise.pod_cidrs, size)))
+        return 0;
+    struct prefix *copy = malloc(size ? size : 1);
+    if (!copy)
+        return -ENOMEM;
+    if (size)
+        memcpy(copy, c->advertise.pod_cidrs, size);
+    free(s->pod_cidrs);
+    s->pod_cidrs = copy;
+    s->n_pod_cidrs = c->advertise.n_pod_cidrs;
+    s->guard_changed = true;
+    return 0;
+}
+
+static void set_bound(struct sources *s, struct source *src, bool bound)
+{
+    if (src->bound == bound)
+        return;
+    src->bound = bound;
+    fibclient_bind(s->s->fib, &src->prefix.addr, bound);
+}
+
+int sources_apply(struct sources *s, const struct config *c)
+{
+    struct walk w;
+    int rc = copy_pod_cidrs(s, c);
+    if (!rc)
+        rc = want_all(s, c);
+    if (rc)
+        return rc;
+    rc = all_sources(s, &w);
+    if (rc)
+        return rc;
+    for (unsigned i = 0; i < w.n; i++) {
+        struct source *src = w.list[i];
+        uint8_t wanted = (uint8_t)(src->keep | (src->wanted & BY_CLI));
+        s->guard_changed |= wanted != src->wanted;
+        src->wanted = wanted;
+        src->keep = 0;
+        if (!(wanted & BY_VIP)) {
+            drop_attr(s, &src->vip);
+            src->bind_keep = false;
+        }
+        set_bound(s, src, src->bind_keep);
+        int one = publish(s, src);
+        rc = rc ? rc : one;
+    }
+    free(w.list);
+    tell_guard(s);
+    return rc;
+}
+
+void sources_addresses_changed(struct sources *s)
+{
+    s->guard_changed = true; /* own addresses are refused by the import too */
+    int rc = sources_apply(s, s->s->config);
+    if (rc)
+        log_error("cannot apply the addresses of the node", F_ERR(rc));
+}
+
+int sources_advertise(struct sources *s, const struct prefix *p, const struct advertise_options *o)
+{
+    if (prefix_is_martian(p) || prefix_is_default(p))
+        return -EINVAL;
+    const struct attr *a = make_attr(s, o);
+    struct source *src = a ? find_or_add(s, p) : NULL;
+    if (!src) {
+        if (a)
+            attr_unref(s->s->attrs, a);
+        return -ENOMEM;
+    }
+    s->guard_changed |= !src->wanted;
+    drop_attr(s, &src->cli);
+    src->cli = a;
+    src->wanted |= BY_CLI;
+    int rc = publish(s, src);
+    tell_guard(s);
+    return rc;
+}
+
+int sources_withdraw(struct sources *s, const struct prefix *p)
+{
+    struct source *src = find(s, p);
+    if (!src)
+        return -ENOENT;
+    if (!(src->wanted & BY_CLI))
+        return -EBUSY;
+    drop_attr(s, &src->cli);
+    src->wanted &= (uint8_t)~BY_CLI;
+    s->guard_changed |= !src->wanted;
+    int rc = publish(s, src);
+    tell_guard(s);
+    return rc;
+}
+
+enum import_reason sources_own(const struct sources *s, const struct prefix *p)
+{
+    for (unsigned i = 0; i < s->n_pod_cidrs; i++)
+        if (prefix_contains(&s->pod_cidrs[i], p))
+            return IMPORT_OWN_POD_CIDR;
+    if (s->count && find(s, p))
+        return IMPORT_OWN_ADDRESS;
+    if (prefix_is_host(p) && fibclient_is_own(s->s->fib, &p->addr))
+        return IMPORT_OWN_ADDRESS;
+    return IMPORT_OK;
+}
+
+static void append(char *line, size_t size, size_t *n, const char *text)
+{
+    size_t len = strlen(text);
+    if (*n + len < size) {
+        memcpy(line + *n, text, len + 1);
+        *n += len;
+    }
+}
+
+static void append_communities(const struct attr *a, char *line, size_t size, size_t *n)
+{
+    char text[4096], *save = NULL;
+    int (*const format[])(const struct attr *, char *, size_t) = {attr_format_communities, attr_format_large};
+    for (int k = 0; k < 2; k++) {
+        if (format[k](a, text, sizeof text) <= 0)
+            continue;
+        for (char *word = strtok_r(text, " ", &save); word; word = strtok_r(NULL, " ", &save)) {
+            append(line, size, n, " community ");
+            append(line, size, n, word);
+        }
+    }
+}
+
+void sources_each_command(const struct sources *s, void (*cb)(void *arg, const char *line), void *arg)
+{
+    struct walk w;
+    if (all_sources(s, &w)) {
+        log_error("cannot list the advertised prefixes", F_ERR(ENOMEM));
+        return;
+    }
+    for (unsigned i = 0; i < w.n; i++) {
+        const struct source *src = w.list[i];
+        char line[8192], word[PREFIX_STRLEN + 16];
+        size_t n = 0;
+        if (!src->cli)
+            continue;
+        append(line, sizeof line, &n, "advertise ");
+        append(line, sizeof line, &n, prefix_format(&src->prefix, word));
+        append_communities(src->cli, line, sizeof line, &n);
+        if (src->cli->flags & ATTR_HAS_MED) {
+            snprintf(word, sizeof word, " med %u", src->cli->med);
+            append(line, sizeof line, &n, word);
+        }
+        cb(arg, line);
+    }
+    free(w.list);
+}
+
+unsigned sources_count(const struct sources *s)
+{
+    return s->count;
+}

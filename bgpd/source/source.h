@@ -1,0 +1,38 @@
+/* What the node originates: pod CIDRs, VIPs and interface addresses from the configuration, and prefixes advertised at run
+ * time by the CLI (which survive restarts through the state file). One prefix may have several sources; it is withdrawn
+ * when the last one goes. */
+#ifndef UNDERLAY_SOURCE_H
+#define UNDERLAY_SOURCE_H
+
+#include "config.h"
+#include "rib/rib.h"
+
+struct speaker;
+struct sources;
+
+struct sources *sources_new(struct speaker *s);
+void sources_free(struct sources *s);
+int sources_apply(struct sources *s, const struct config *c); /* difference to what is there */
+void sources_addresses_changed(struct sources *s);            /* for advertise.interfaces */
+
+/* CLI. communities are standard, large ones separate. Replaces an earlier advertisement of the same prefix.
+ * 0, -ENOMEM, -EINVAL (martian or default). */
+struct advertise_options {
+    uint32_t communities[32];
+    unsigned n_communities;
+    uint32_t large[32][3];
+    unsigned n_large;
+    bool has_med;
+    uint32_t med;
+};
+int sources_advertise(struct sources *s, const struct prefix *p, const struct advertise_options *o);
+int sources_withdraw(struct sources *s, const struct prefix *p); /* -ENOENT: not advertised by the CLI; -EBUSY: by the
+                                                                    configuration (not withdrawn) */
+/* An address or prefix that the import must refuse: inside an own pod CIDR, or an own VIP/address. */
+enum import_reason sources_own(const struct sources *s, const struct prefix *p);
+
+/* Every CLI advertisement as a command line ("advertise 192.0.2.1/32 community 65000:1 med 5"), for the state file. */
+void sources_each_command(const struct sources *s, void (*cb)(void *arg, const char *line), void *arg);
+unsigned sources_count(const struct sources *s);
+
+#endif

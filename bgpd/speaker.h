@@ -1,0 +1,51 @@
+/* The speaker: the unprivileged process that everything on the network can reach. This struct ties the modules together;
+ * modules take it as first argument when they need more than one of the others. */
+#ifndef UNDERLAY_SPEAKER_H
+#define UNDERLAY_SPEAKER_H
+
+#include "config.h"
+#include "loop.h"
+#include "rib/rib.h"
+
+struct peer_set;
+struct fibclient;
+struct sources;
+struct control;
+
+struct speaker {
+    struct loop *loop;
+    struct config *config;    /* the one in force */
+    const char *config_name;  /* path, for messages */
+    struct attr_table *attrs;
+    struct nexthop_table *nexthops;
+    struct rib *rib;
+    struct peer_set *peers;
+    struct fibclient *fib;
+    struct sources *sources;
+    struct control *control;
+    uint32_t router_id;       /* host order; configured or chosen */
+    uint64_t started_ms;
+    bool running;             /* links known, peers started */
+    bool stopping;
+};
+
+struct speaker_options {
+    int fib_fd;                 /* the socketpair to the parent */
+    const char *config;
+    const char *control_socket; /* NULL: the configuration's */
+    const char *user;           /* NULL: underlay, else nobody with a warning */
+    const char *log_level;      /* NULL: the configuration's */
+};
+int speaker_main(const struct speaker_options *o); /* exit status of underlayd */
+
+/* Reads the configuration again through the parent and applies it; done gets the error text (NULL: applied) and notes
+ * (settings that need a restart; NULL none). -EBUSY: a reload is under way. */
+int speaker_reload(struct speaker *s, void (*done)(void *arg, const char *errors, const char *notes), void *arg);
+
+/* Events between the modules. */
+void speaker_peer_state_changed(struct speaker *s); /* some session came up, went down or finished its End-of-RIB */
+void speaker_own_prefixes_changed(struct speaker *s); /* import must be judged again */
+enum import_reason speaker_import(struct speaker *s, enum family f, const struct prefix *p, const struct attr *a,
+                                  const struct rib_peer *from);
+
+#endif
