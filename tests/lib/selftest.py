@@ -40,14 +40,16 @@ def meet(kind_a, kind_b, transport):
 if __name__ == "__main__":
     lab.require_root()
     pairs = [tuple(sys.argv[1:3])] if len(sys.argv) > 2 else list(itertools.combinations_with_replacement(PEERS, 2))
-    failed = 0
+    passed = failed = 0
     for a, b in pairs:
         for transport in ("ipv4", "ipv6"):
-            began = time.monotonic()
+            began, word = time.monotonic(), "ok   "
             try:
                 meet(a, b, transport)
-                word = "ok"
+                passed += 1
             except Exception as error:
-                word, failed = f"FAIL ({error})", failed + 1
-            print(f"{a} - {b} over {transport}: {word} ({time.monotonic() - began:.1f}s)", flush=True)
+                word, failed = "FAIL ", failed + 1
+                print(error)
+            print(f"{word} {a} - {b} over {transport} ({time.monotonic() - began:.1f}s)", flush=True)
+    print(f"{passed} passed, {failed} failed, 0 skipped")
     sys.exit(1 if failed else 0)
