@@ -58,11 +58,8 @@ class Underlay:
 
     def start(self, wait=True, argv=()):
         self.write()
-        state = os.path.join(self.lab.dir, f"{self.name}-state")
-        os.makedirs(state, exist_ok=True)
-        # The state directory is systemd's way of naming one; two daemons of one test must not share the host's.
         self.process = self.node.start(UNDERLAYD, "--config", self.config_path, "--control-socket", self.socket, *argv,
-                                       log=f"{self.name}.log", env={"STATE_DIRECTORY": state})
+                                       log=f"{self.name}.log")
         if wait:
             wait_for(self._answers, what=f"{self.name} answers on its control socket")
         return self
@@ -132,8 +129,11 @@ class Underlay:
 
     def speaker(self):
         """Process id of the unprivileged child."""
-        with open(f"/proc/{self.process.pid}/task/{self.process.pid}/children") as f:
-            children = [int(p) for p in f.read().split()]
+        children = []
+        for pid in self.node.pids():
+            with open(f"/proc/{pid}/stat") as f:
+                if int(f.read().rpartition(")")[2].split()[1]) == self.process.pid:
+                    children.append(pid)
         if len(children) != 1:
             raise LabError(f"underlayd has {len(children)} children")
         return children[0]
