@@ -8,7 +8,9 @@ check-all:
 	@sh tests/check.sh all
 
 demo:
-	@sh contrib/demo/demo.sh $(if $(KEEP),--keep)
+	@sh tests/install-deps.sh demo
+	@$(MAKE) --no-print-directory --silent all
+	@/usr/bin/python3 contrib/demo/demo.py $(if $(KEEP),--keep)
 
 demo-clean:
-	@sh contrib/demo/demo.sh --clean
+	@/usr/bin/python3 contrib/demo/demo.py --clean

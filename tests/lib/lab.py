@@ -214,11 +214,17 @@ class Link:
 
 
 class Lab:
-    """Owner of namespaces, processes and a directory. Use as a context manager; KEEP leaves all of it in place."""
+    """Owner of namespaces, processes and a directory. Use as a context manager; keep leaves all of it in place.
 
-    def __init__(self, name="lab", keep=False):
-        self.tag = f"ul-{os.getpid()}-{next(_count)}"
-        self.dir = tempfile.mkdtemp(prefix=f"{self.tag}-{re.sub('[^a-z0-9]+', '-', name.lower())[:40]}-")
+    A tag of one's own, as the demo has, makes names that a user can type; the directory is then /run/<tag>."""
+
+    def __init__(self, name="lab", keep=False, tag=None):
+        self.tag = tag or f"ul-{os.getpid()}-{next(_count)}"
+        if tag:
+            self.dir = f"/run/{tag}"
+            os.mkdir(self.dir)
+        else:
+            self.dir = tempfile.mkdtemp(prefix=f"{self.tag}-{re.sub('[^a-z0-9]+', '-', name.lower())[:40]}-")
         os.chmod(self.dir, 0o755)
         self.nodes, self.links, self.processes, self.keep = {}, [], [], keep
         _labs.append(self)
@@ -285,30 +291,30 @@ class Lab:
                 process.popen.kill()
                 process.popen.wait()
         for node in self.nodes.values():  # daemons' own children: whatever lives in our namespaces is ours
-            for pid in node.pids():
-                try:
-                    os.kill(pid, signal.SIGKILL)
-                except ProcessLookupError:
-                    pass
+            _kill(node.pids())
             run(["ip", "netns", "del", node.netns], check=False)
         shutil.rmtree(self.dir, ignore_errors=True)
 
 
-def sweep(pid):
-    """Remove what the lab of a process that no longer exists left behind (after SIGKILL only)."""
+def sweep(tag):
+    """Remove what a lab left behind whose process is gone: all namespaces and directories named <tag>-… or <tag>."""
     for line in run(["ip", "netns", "list"], check=False).stdout.splitlines():
         name = line.split()[0]
-        if name.startswith(f"ul-{pid}-"):
-            for left in run(["ip", "netns", "pids", name], check=False).stdout.split():
-                try:
-                    os.kill(int(left), signal.SIGKILL)
-                except ProcessLookupError:
-                    pass
+        if name.startswith(f"{tag}-"):
+            _kill(run(["ip", "netns", "pids", name], check=False).stdout.split())
             run(["ip", "netns", "del", name], check=False)
-    base = tempfile.gettempdir()
-    for name in os.listdir(base):
-        if name.startswith(f"ul-{pid}-"):
-            shutil.rmtree(os.path.join(base, name), ignore_errors=True)
+    for base in (tempfile.gettempdir(), "/run"):
+        for name in os.listdir(base):
+            if name == tag or name.startswith(f"{tag}-"):
+                shutil.rmtree(os.path.join(base, name), ignore_errors=True)
+
+
+def _kill(pids):
+    for pid in pids:
+        try:
+            os.kill(int(pid), signal.SIGKILL)
+        except ProcessLookupError:
+            pass
 
 
 def _close_all(*_):

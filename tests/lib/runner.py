@@ -93,7 +93,7 @@ class Job:
         """None while it runs, else its exit status."""
         pid, status = os.waitpid(self.pid, os.WNOHANG)
         if pid:
-            sweep(self.pid)
+            sweep(f"ul-{self.pid}")
             return os.waitstatus_to_exitcode(status)
         now = time.monotonic()
         if now > self.deadline + 10:
