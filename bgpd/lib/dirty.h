@@ -1,5 +1,5 @@
 /* A set of dense 32-bit indices with "walk from a cursor": the queue of everything here that must go out once, last word
- * wins, bounded by the table and not by the number of changes. One bit an index, one summary bit per 64 words. */
+ * wins, bounded by the table and not by the number of changes. One bit an index, and one summary bit per 64 of them. */
 #ifndef UNDERLAY_DIRTY_H
 #define UNDERLAY_DIRTY_H
 

@@ -4,10 +4,9 @@
 #ifndef UNDERLAY_ADJOUT_H
 #define UNDERLAY_ADJOUT_H
 
+#include "rib/export.h"
 #include "rib/rib.h"
 #include "wire/update.h"
-
-enum export_mode { EXPORT_ORIGINATED, EXPORT_ALL, EXPORT_NONE };
 
 struct adjout;
 /* wake: there is something to send; call adjout_fill when the peer can take it. */
