@@ -180,7 +180,7 @@ enum reading_result match_read(const struct grammar *g, const struct match *m, c
     const char *begins = NULL;
     bool argument = false, ambiguous = false;
     for (unsigned r = 0; r < g->n; r++)
-        for (unsigned i = 0; i < g->patterns[r].n; i++) {
+        for (unsigned i = 0; m->expected[r] >> i; i++) {
             const struct token *t = &g->patterns[r].tokens[i];
             if (!(m->expected[r] >> i & 1))
                 continue;
@@ -204,7 +204,7 @@ void match_advance(const struct grammar *g, struct match *m, const char *word, c
         const struct pattern *o = &g->patterns[r];
         uint32_t next = 0;
         m->ends[r] = false;
-        for (unsigned i = 0; m->expected[r] >> i && i < o->n; i++) {
+        for (unsigned i = 0; m->expected[r] >> i; i++) {
             if (!(m->expected[r] >> i & 1) || !token_is(&o->tokens[i], as, word))
                 continue;
             next |= o->follow[i];

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "control/grammar_int.h"
+#include "lib/text.h"
 
 #define EXPECTED_MAX 40
 
@@ -62,50 +63,10 @@ static void append_word(struct text *t, const char *before, const char *word, co
     append(t, "`", after);
 }
 
-/* Edits between two words: insert, delete, replace, swap of neighbours. Long words are not worth a guess. */
-static unsigned distance(const char *a, const char *b)
-{
-    enum { MAX = 24 };
-    unsigned d[MAX + 1][MAX + 1];
-    size_t n = strlen(a), m = strlen(b);
-    if (n > MAX || m > MAX)
-        return MAX;
-    for (size_t i = 0; i <= n; i++)
-        for (size_t j = 0; j <= m; j++) {
-            if (!i || !j) {
-                d[i][j] = (unsigned)(i + j);
-                continue;
-            }
-            unsigned best = d[i - 1][j - 1] + (a[i - 1] != b[j - 1]);
-            if (d[i - 1][j] + 1 < best)
-                best = d[i - 1][j] + 1;
-            if (d[i][j - 1] + 1 < best)
-                best = d[i][j - 1] + 1;
-            if (i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1] && d[i - 2][j - 2] + 1 < best)
-                best = d[i - 2][j - 2] + 1;
-            d[i][j] = best;
-        }
-    return d[n][m];
-}
-
-static const char *nearest(const char *word, const char **list, unsigned n)
-{
-    const char *best = NULL;
-    unsigned best_d = strlen(word) > 4 ? 3 : 2;
-    for (unsigned i = 0; i < n; i++) {
-        unsigned d = isupper((unsigned char)*list[i]) ? best_d : distance(word, list[i]);
-        if (d < best_d) {
-            best_d = d;
-            best = list[i];
-        }
-    }
-    return best;
-}
-
 void hint_word(const struct grammar *g, const struct match *m, const struct command *c, unsigned at,
                enum reading_result why, char *out, size_t size)
 {
-    const char *list[EXPECTED_MAX], *word = c->words[at].value;
+    const char *list[EXPECTED_MAX], *keywords[EXPECTED_MAX], *word = c->words[at].value;
     struct text t = {.out = out, .size = size};
     *out = 0;
     if (why == READ_AMBIGUOUS) {
@@ -114,12 +75,14 @@ void hint_word(const struct grammar *g, const struct match *m, const struct comm
         return;
     }
     unsigned n = expected_tokens(g, m, "", list);
-    const char *guess = nearest(word, list, n);
+    for (unsigned i = 0; i < n; i++)
+        keywords[i] = isupper((unsigned char)*list[i]) ? NULL : list[i];
+    const char *guess = text_closest(word, keywords, n);
     append_word(&t, n ? "unknown word " : "unexpected word ", word, "");
     if (guess) {
         append_word(&t, "; did you mean ", guess, "?");
     } else if (n) {
-        append(&t, at ? "; expected " : "; expected ", "");
+        append(&t, "; expected ", "");
         append_list(&t, list, n);
     } else {
         append(&t, " after `", "");
