@@ -13,8 +13,6 @@
 #include <string.h>
 #include <unistd.h>
 
-#define KEY_FILE_MAX 4096
-
 int configfile_read_fd(int fd, size_t max, char **text, size_t *len)
 {
     size_t room = 4096, n = 0;
@@ -92,14 +90,14 @@ static int keyfiles_add(struct keyfiles *k, const char *path)
     return 0;
 }
 
-static int read_and_note(void *arg, const char *path, char **text, size_t *len)
+static int read_and_note(void *arg, const char *path, char *buf, size_t size, size_t *len)
 {
     struct keyfiles *keys = arg;
     int rc = keys ? keyfiles_add(keys, path) : 0;
-    return rc ? rc : read_path(path, KEY_FILE_MAX, text, len);
+    return rc ? rc : config_read_file(NULL, path, buf, size, len);
 }
 
-static int read_from_keys(void *arg, const char *path, char **text, size_t *len)
+static int read_from_keys(void *arg, const char *path, char *buf, size_t size, size_t *len)
 {
     const struct keyfiles *keys = arg;
     for (unsigned i = 0; i < keys->n; i++) {
@@ -108,11 +106,12 @@ static int read_from_keys(void *arg, const char *path, char **text, size_t *len)
             continue;
         if (k->error)
             return k->error;
-        *text = strndup(k->text, k->len);
+        memcpy(buf, k->text, k->len < size ? k->len : size);
         *len = k->len;
-        return *text ? 0 : -ENOMEM;
+        return 0;
     }
-    return read_path(path, KEY_FILE_MAX, text, len);
+    int rc = config_read_file(NULL, path, buf, size, len);
+    return rc == -EACCES ? -ENOKEY : rc;
 }
 
 static int parse(const char *name, const char *text, size_t len, const struct config_files *files, struct config **out,
@@ -122,7 +121,7 @@ static int parse(const char *name, const char *text, size_t len, const struct co
     int rc = config_load(name, text, len, files, &e, out);
     if (rc)
         *errors = config_errors_text(&e);
-    config_errors_free(&e);
+    config_errors_reset(&e);
     return rc;
 }
 

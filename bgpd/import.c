@@ -14,8 +14,8 @@ enum import_reason speaker_import(struct speaker *s, enum family f, const struct
     const struct peer *peer = from->owner;
     const struct peer_config *pc = peer ? peer_config(peer) : NULL;
 
-    if (!pc || pc->import == CONFIG_IMPORT_NONE)
-        return IMPORT_NONE;
+    if (!pc || pc->import == IMPORT_NONE)
+        return IMPORT_MODE_NONE;
     if (prefix_is_default(p) && !s->config->fib.accept_default)
         return IMPORT_DEFAULT_ROUTE;
     if (prefix_is_martian(p))

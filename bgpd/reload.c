@@ -39,32 +39,45 @@ static void finish_errno(struct reload *r, const char *what, int rc)
     finish(r, text, NULL);
 }
 
-/* What the running process cannot change goes back to what it was. Returns the note, or NULL. */
-static const char *keep_what_needs_restart(const struct config *old, struct config *new, char *buf, size_t size)
+/* What the running process cannot change goes back to what it was; the new configuration gives the old one its own. */
+static void keep_what_needs_restart(struct config *old, struct config *new)
 {
-    struct config_restart keep = config_keep_restart_settings(old, new);
-    size_t n = 0;
-    static const struct {
-        size_t offset;
-        const char *name;
-    } names[] = {
-        {offsetof(struct config_restart, fib), "fib"},
-        {offsetof(struct config_restart, listen), "router.listen and router.port"},
-        {offsetof(struct config_restart, control), "control"},
-    };
-    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
-        if (*((const bool *)((const char *)&keep + names[i].offset)) && n < size)
-            n += (size_t)snprintf(buf + n, size - n, "%s%s", n ? ", " : "changed, but needs a restart of underlayd: ",
-                                  names[i].name);
-    return n ? buf : NULL;
+#define KEEP(part)                                                                                                     \
+    do {                                                                                                               \
+        typeof(new->part) was = old->part;                                                                             \
+        old->part = new->part;                                                                                         \
+        new->part = was;                                                                                               \
+    } while (0)
+    KEEP(fib.install);
+    KEEP(fib.protocol);
+    KEEP(fib.table);
+    KEEP(fib.metric);
+    KEEP(fib.prefsrc[FAM_IPV4]);
+    KEEP(fib.prefsrc[FAM_IPV6]);
+    KEEP(control.socket);
+    KEEP(control.group);
+    KEEP(router.listen);
+    KEEP(router.n_listen);
+    KEEP(router.port);
+#undef KEEP
 }
 
 static void apply(struct reload *r, struct config *new)
 {
     struct speaker *s = r->s;
     struct config *old = s->config;
-    char notes[256];
-    const char *note = keep_what_needs_restart(old, new, notes, sizeof notes);
+    char notes[320];
+    struct config_diff diff;
+    int error = config_diff(old, new, &diff);
+    if (error) {
+        config_free(new);
+        finish_errno(r, "cannot compare the configurations", error);
+        return;
+    }
+    snprintf(notes, sizeof notes, "needs a restart of underlayd: %s", diff.restart);
+    bool restart = diff.restart[0];
+    config_diff_reset(&diff);
+    keep_what_needs_restart(old, new);
     struct rib_config rc = speaker_rib_config(new);
 
     s->config = new;
@@ -72,7 +85,7 @@ static void apply(struct reload *r, struct config *new)
     if (new->router.id)
         s->router_id = new->router.id;
     rib_set_config(s->rib, &rc);
-    int error = sources_apply(s->sources, new);
+    error = sources_apply(s->sources, new);
     if (!error)
         error = peer_set_apply(s->peers, new);
     rib_reimport(s->rib, NULL);
@@ -80,7 +93,7 @@ static void apply(struct reload *r, struct config *new)
     if (error)
         finish_errno(r, "applied in part", error);
     else
-        finish(r, NULL, note);
+        finish(r, NULL, restart ? notes : NULL);
 }
 
 static void got_config(void *arg, int fd, int error)

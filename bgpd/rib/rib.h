@@ -54,7 +54,7 @@ enum select_reason { /* why the best won; JSON "selectionReason" in FRR's words 
 const char *select_reason_name(enum select_reason r); /* "Local Pref", "AS Path", … */
 
 enum import_reason { IMPORT_OK, IMPORT_MARTIAN, IMPORT_OWN_POD_CIDR, IMPORT_OWN_ADDRESS, IMPORT_DEFAULT_ROUTE,
-                     IMPORT_AS_LOOP, IMPORT_POLICY, IMPORT_NONE, IMPORT_OWN_NEXTHOP, IMPORT_LOOP_ORIGINATOR };
+                     IMPORT_AS_LOOP, IMPORT_POLICY, IMPORT_MODE_NONE, IMPORT_OWN_NEXTHOP, IMPORT_LOOP_ORIGINATOR };
 const char *import_reason_text(enum import_reason r); /* "inside an own pod CIDR", … */
 
 struct rib_config {
