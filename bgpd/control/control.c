@@ -323,8 +323,8 @@ static void control_accept(void *arg, int fd, unsigned events)
     if (client < 0)
         return;
     if (!make_place(c)) {
-        static const char full[] = "38 1\ntoo many clients (32 at the most)\n";
-        _Static_assert(sizeof full - 1 - 5 == 38, "length of the frame");
+        static const char full[] = "33 1\ntoo many clients (32 at the most)";
+        _Static_assert(sizeof full - 1 - 5 == 33, "length of the frame");
         if (send(client, full, sizeof full - 1, MSG_NOSIGNAL) < 0)
             log_debug("cannot answer a control client", F_ERR(errno));
         close(client);

@@ -27,6 +27,25 @@ const char *show_peer_state(const struct peer_info *i);
 /* One line on why a session is not up. Returns buf. */
 const char *show_peer_why(const struct peer *p, const struct peer_info *i, char *buf, size_t size);
 
+/* "connected", "conflict with another protocol's route", …: errors of rib_fib_error. */
+const char *show_fib_error(int32_t error);
+
+/* A path as tables and details show it. */
+struct path_view {
+    const struct rib_path *path;
+    const struct attr *attr;
+    const struct rib_peer *from; /* NULL: originated here */
+    const struct nexthop *nexthop; /* NULL: originated here */
+    bool valid;
+};
+struct path_view show_path(const struct rib *r, const struct rib_path *p);
+/* The next hop in use; all zero for originated routes, as FRR. */
+struct ip_addr show_nexthop(const struct path_view *v, enum family f);
+const char *show_path_peer(const struct path_view *v, char buf[ADDR_STRLEN]); /* "(unspec)" for originated ones */
+/* The array "nexthops". next: what is shown instead of the path's own (advertised routes), NULL none. */
+void json_nexthops(struct exec *e, const struct path_view *v, enum family f, const struct ip_addr *next);
+#define AS_PATH_STRLEN 4096
+
 /* A small table whose columns are as wide as what is in them. The last column is left-aligned and may wrap. */
 #define TABLE_COLUMNS 10
 struct table {
