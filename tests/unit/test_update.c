@@ -1,5 +1,7 @@
 /* Decoding UPDATEs: one row for each rule of RFC 7606 (and those of RFC 4271, 4760, 6793, 7607 behind it)
  * with the action and the error it asks for; then what a good message yields. */
+#include <errno.h>
+
 #include "update_fixture.h"
 
 #define ORIGIN_ "400101 00 "
@@ -535,6 +537,22 @@ static void the_cache_gives_what_parsing_gives(void)
     fixture_close(&x);
 }
 
+static void out_of_memory_costs_the_session_only(void)
+{
+    struct fixture x;
+    fixture_open(&x, EBGP);
+    for (uint32_t id = 1; id < FAKE_NEXTHOPS; id++) /* the table of next hops is full: interning fails */
+        x.nexthops->at[id].refs = 1;
+    x.nexthops->limit = FAKE_NEXTHOPS - 1;
+    CU_ASSERT_EQUAL(fixture_decode(&x, "08 0a", GOOD, NLRI), -ENOMEM);
+    CU_ASSERT_EQUAL(x.u.action, UPDATE_RESET);
+    CU_ASSERT_EQUAL(x.u.error.code, BGP_ERR_CEASE);
+    CU_ASSERT_EQUAL(x.u.error.subcode, BGP_CEASE_RESOURCES);
+    CU_ASSERT_EQUAL(x.u.reach[FAM_IPV4][0].len + x.u.withdrawn[FAM_IPV4][0].len, 0);
+    x.nexthops->limit = 0;
+    fixture_close(&x);
+}
+
 static const struct unit_case cases[] = {
     UNIT(good_messages_pass),
     UNIT(the_frame_is_checked),
@@ -552,5 +570,6 @@ static const struct unit_case cases[] = {
     UNIT(as4_paths_are_merged),
     UNIT(confederation_segments_pass_where_configured),
     UNIT(the_cache_gives_what_parsing_gives),
+    UNIT(out_of_memory_costs_the_session_only),
 };
 UNIT_MAIN("update", cases)
