@@ -50,12 +50,10 @@ static void check_rules(const struct rule *r, size_t n)
 }
 #define CHECK(rules) check_rules(rules, sizeof rules / sizeof *rules)
 
-enum {
-    OK = UPDATE_OK,
-    DISCARD = UPDATE_ATTR_DISCARD,
-    WITHDRAW = UPDATE_TREAT_AS_WITHDRAW,
-    RESET = UPDATE_RESET
-};
+#define OK       UPDATE_OK
+#define DISCARD  UPDATE_ATTR_DISCARD
+#define WITHDRAW UPDATE_TREAT_AS_WITHDRAW
+#define RESET    UPDATE_RESET
 enum { LIST = 1, UNKNOWN, MISSING, FLAGS, LENGTH, ORIGIN, NEXT_HOP = 8, OPTIONAL, NETWORK, AS_PATH };
 
 static void good_messages_pass(void)
