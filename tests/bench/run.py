@@ -240,6 +240,10 @@ def parse_args():
     return args
 
 
+def interrupt(*_):
+    raise KeyboardInterrupt
+
+
 def main():
     args = parse_args()
     if os.geteuid() != 0:
@@ -253,7 +257,8 @@ def main():
     head.append(f"Linux {platform.release()}, {os.cpu_count()} CPUs")
     print("\n".join(head), file=sys.stderr)
     interrupted = False
-    signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
+    for signum in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        signal.signal(signum, interrupt)
     try:
         run_all(args, contenders, results)
     except KeyboardInterrupt:
