@@ -18,6 +18,7 @@
 
 enum asn_kind { ASN_NUMBER, ASN_EXTERNAL, ASN_INTERNAL };
 enum import_mode { IMPORT_ALL, IMPORT_NONE };
+enum on_stop { ON_STOP_WITHDRAW, ON_STOP_PRESERVE };
 
 struct peer_config {
     struct ip_addr address;
@@ -65,6 +66,7 @@ struct config {
         uint16_t port;
         uint8_t multipath; /* 1..64 */
         bool multipath_as_path_relax;
+        enum on_stop on_stop;
     } router;
     struct peer_config *peers; /* in the order of the file; addresses are unique */
     unsigned n_peers;
