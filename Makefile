@@ -31,31 +31,75 @@ BENCHES  = $(patsubst tests/bench/%.c,$(BUILD)/bench/%,$(wildcard tests/bench/*.
 all: $(BUILD)/underlayd $(BUILD)/underlayctl
 
 $(BUILD)/underlayd: $(BUILD)/obj/bgpd/main.o $(BUILD)/libunderlay.a
-	$(CC) $(LDFLAGS) -o $@ $^ $(LDLIBS)
+	@echo "  LINK  $@"
+	@$(CC) $(LDFLAGS) -o $@ $^ $(LDLIBS)
 
 $(BUILD)/underlayctl: $(CLI_OBJS) $(BUILD)/libunderlay.a
-	$(CC) $(LDFLAGS) -o $@ $^ $(LDLIBS)
+	@echo "  LINK  $@"
+	@$(CC) $(LDFLAGS) -o $@ $^ $(LDLIBS)
 
 $(BUILD)/libunderlay.a: $(LIB_OBJS)
 	@rm -f $@
-	ar rcs $@ $^
+	@echo "  AR    $@"
+	@ar rcs $@ $^
 
 $(BUILD)/obj/%.o: %.c
 	@mkdir -p $(@D)
-	$(CC) $(CPPFLAGS) $(CFLAGS) -MMD -MP -c -o $@ $<
+	@echo "  CC    $<"
+	@$(CC) $(CPPFLAGS) $(CFLAGS) -MMD -MP -c -o $@ $<
 
 units: $(UNITS)
 $(BUILD)/tests/%: $(BUILD)/obj/tests/unit/%.o $(BUILD)/obj/tests/unit/unit.o $(BUILD)/libunderlay.a
 	@mkdir -p $(@D)
-	$(CC) $(LDFLAGS) -o $@ $^ $(LDLIBS) -lcunit
+	@echo "  LINK  $@"
+	@$(CC) $(LDFLAGS) -o $@ $^ $(LDLIBS) -lcunit
 
 benches: $(BENCHES)
 $(BUILD)/bench/%: $(BUILD)/obj/tests/bench/%.o $(BUILD)/libunderlay.a
 	@mkdir -p $(@D)
-	$(CC) $(LDFLAGS) -o $@ $^ $(LDLIBS)
+	@echo "  LINK  $@"
+	@$(CC) $(LDFLAGS) -o $@ $^ $(LDLIBS)
 
 clean:
 	rm -rf $(BUILD)
+
+# Installing. Existing configuration is kept. DESTDIR for packages; PREFIX=/usr for a system like Debian's own.
+BINDIR   = $(PREFIX)/sbin
+UBINDIR  = $(PREFIX)/bin
+MANDIR   = $(PREFIX)/share/man
+DOCDIR   = $(PREFIX)/share/doc/underlay
+UNITDIR  = $(if $(filter /usr,$(PREFIX)),/lib/systemd/system,$(SYSCONFDIR)/systemd/system)
+SYSUSERSDIR = $(if $(filter /usr,$(PREFIX)),/usr/lib/sysusers.d,$(SYSCONFDIR)/sysusers.d)
+D        = $(DESTDIR)
+
+.PHONY: install uninstall
+install: all
+	install -d $(D)$(BINDIR) $(D)$(UBINDIR) $(D)$(MANDIR)/man8 $(D)$(MANDIR)/man5 $(D)$(DOCDIR) $(D)$(UNITDIR) \
+	    $(D)$(SYSUSERSDIR) $(D)$(SYSCONFDIR)/underlay $(D)$(SYSCONFDIR)/iproute2/rt_protos.d
+	install -m 755 $(BUILD)/underlayd $(D)$(BINDIR)/underlayd
+	install -m 755 $(BUILD)/underlayctl $(D)$(UBINDIR)/underlayctl
+	install -m 644 etc/man/underlayd.8 etc/man/underlayctl.8 $(D)$(MANDIR)/man8/
+	install -m 644 etc/man/underlay.yaml.5 $(D)$(MANDIR)/man5/
+	install -m 644 README.md ARCHITECTURE.md CHANGES.md LICENSE etc/underlay.yaml $(D)$(DOCDIR)/
+	install -m 644 etc/networkd/50-underlay.conf $(D)$(DOCDIR)/networkd-50-underlay.conf
+	install -m 644 etc/rt_protos.d/underlay.conf $(D)$(SYSCONFDIR)/iproute2/rt_protos.d/underlay.conf
+	install -m 644 etc/sysusers-underlay.conf $(D)$(SYSUSERSDIR)/underlay.conf
+	sed 's|@BINDIR@|$(BINDIR)|' etc/underlayd.service > $(D)$(UNITDIR)/underlayd.service
+	chmod 644 $(D)$(UNITDIR)/underlayd.service
+	test -e $(D)$(SYSCONFDIR)/underlay/underlay.yaml || \
+	    install -m 640 etc/underlay.yaml $(D)$(SYSCONFDIR)/underlay/underlay.yaml
+	@echo "Installed. Next: edit $(SYSCONFDIR)/underlay/underlay.yaml, systemd-sysusers, systemctl daemon-reload,"
+	@echo "systemctl enable --now underlayd. With systemd-networkd, copy $(DOCDIR)/networkd-50-underlay.conf"
+	@echo "to $(SYSCONFDIR)/systemd/networkd.conf.d/ as well."
+
+# The configuration stays.
+uninstall:
+	rm -f $(D)$(BINDIR)/underlayd $(D)$(UBINDIR)/underlayctl $(D)$(MANDIR)/man8/underlayd.8 \
+	    $(D)$(MANDIR)/man8/underlayctl.8 $(D)$(MANDIR)/man5/underlay.yaml.5 $(D)$(UNITDIR)/underlayd.service \
+	    $(D)$(SYSCONFDIR)/iproute2/rt_protos.d/underlay.conf $(D)$(SYSUSERSDIR)/underlay.conf
+	rm -rf $(D)$(DOCDIR)
+
+-include tests/check.mk tests/bench/bench.mk
 
 .SECONDARY:
 -include $(shell find $(BUILD)/obj -name '*.d' 2>/dev/null)

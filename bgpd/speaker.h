@@ -3,7 +3,10 @@
 #ifndef UNDERLAY_SPEAKER_H
 #define UNDERLAY_SPEAKER_H
 
+#include <sys/types.h>
+
 #include "config.h"
+#include "configfile.h"
 #include "loop.h"
 #include "rib/rib.h"
 
@@ -19,14 +22,24 @@ struct speaker {
     struct attr_table *attrs;
     struct nexthop_table *nexthops;
     struct rib *rib;
+    struct task *rib_task;    /* rib_work */
     struct peer_set *peers;
     struct fibclient *fib;
     struct sources *sources;
     struct control *control;
     uint32_t router_id;       /* host order; configured or chosen */
     uint64_t started_ms;
-    bool running;             /* links known, peers started */
-    bool stopping;
+    bool running;             /* links and state file known, peers started */
+    bool stopping, reloading;
+
+    /* Of the start. */
+    const char *log_level;    /* --log-level, NULL */
+    char *control_path;
+    struct keyfiles keys;     /* password files by the number that the parent knows them by */
+    uid_t uid;                /* the account without privilege */
+    gid_t gid;
+    unsigned fds_missing;     /* control socket and listeners that the parent still owes us */
+    bool links_known, ready;
 };
 
 struct speaker_options {
@@ -43,9 +56,14 @@ int speaker_main(const struct speaker_options *o); /* exit status of underlayd *
 int speaker_reload(struct speaker *s, void (*done)(void *arg, const char *errors, const char *notes), void *arg);
 
 /* Events between the modules. */
+void speaker_state_loaded(struct speaker *s); /* control: the state file has been read and its commands run */
 void speaker_peer_state_changed(struct speaker *s); /* some session came up, went down or finished its End-of-RIB */
 void speaker_own_prefixes_changed(struct speaker *s); /* import must be judged again */
 enum import_reason speaker_import(struct speaker *s, enum family f, const struct prefix *p, const struct attr *a,
                                   const struct rib_peer *from);
+/* Derived from a configuration. */
+struct rib_config speaker_rib_config(const struct config *c);
+void speaker_log_setup(const struct speaker *s, const struct config *c);
+void speaker_ready_again(struct speaker *s); /* after a reload: READY=1 with a new status line */
 
 #endif

@@ -34,7 +34,8 @@ struct attr {
     uint32_t nexthop;    /* id in the nexthop table (rib/nexthop.h); 0: none, we originate it */
     uint32_t med;        /* 0 without ATTR_HAS_MED */
     uint32_t local_pref; /* 0 without ATTR_HAS_LOCAL_PREF */
-    uint32_t neighbor_as; /* first AS of a leading AS_SEQUENCE, else 0: RFC 4271 9.1.2.2 c */
+    uint32_t neighbor_as; /* first AS of a leading AS_SEQUENCE, confederation segments
+                             skipped, else 0: RFC 4271 9.1.2.2 c, RFC 5065 5.3 */
     uint32_t aggregator_as, aggregator_id, originator_id;
     uint16_t path_len;   /* ASes, a set counts one, confederation segments none: RFC 4271 9.1.2.2 a, RFC 5065 5.3 */
     uint8_t origin;
@@ -57,7 +58,8 @@ struct attr_table;
 struct nexthop_table;
 struct attr_table *attr_table_new(struct nexthop_table *nexthops); /* borrows nexthops; NULL: out of memory */
 void attr_table_free(struct attr_table *t);
-/* Computes path_len and neighbor_as. A new reference; NULL: out of memory. Takes a nexthop reference for the object. */
+/* Computes path_len, neighbor_as and ATTR_PATH_HAS_CONFED, sorts the community parts. A new reference; NULL: out of memory.
+ * Takes a nexthop reference for the object. part[PART_AS_PATH] must be well formed, the others multiples of their unit. */
 const struct attr *attr_intern(struct attr_table *t, const struct attr_build *b);
 const struct attr *attr_ref(const struct attr *a);
 void attr_unref(struct attr_table *t, const struct attr *a);
@@ -73,7 +75,7 @@ static inline const uint8_t *attr_part(const struct attr *a, enum attr_part p, u
 /* Back to a build (spans borrow from a; nexthop filled from the table), to make a changed copy. */
 void attr_to_build(const struct attr_table *t, const struct attr *a, struct attr_build *out);
 
-/* "65001 64512 {64600,64601}", "65000:1 no-export", "65000:1:2", "rt:…" style. Return bytes that would be written. */
+/* "65001 64512 {64600,64601}", "65000:1 no-export", "65000:1:2", "RT:65000:1". Return bytes that would be written. */
 int attr_format_as_path(const struct attr *a, char *buf, size_t size);
 int attr_format_communities(const struct attr *a, char *buf, size_t size);
 int attr_format_large(const struct attr *a, char *buf, size_t size);

@@ -39,9 +39,16 @@ struct rib_entry {
     uint32_t group; /* nexthop group the FIB was last told, 0 none; holds a reference */
     uint8_t len;
     uint8_t fib;    /* enum fib_state */
-    uint8_t sources; /* bit 0: has an originated path; bit 1: FIB has an unreachable route; bit 2: queued or in flight */
+    uint8_t sources; /* enum entry_flags */
     uint8_t selection; /* enum select_reason of the best path */
     uint8_t addr[]; /* 4 or 16 */
+};
+
+enum entry_flags {
+    ENTRY_ORIGINATED = 0x01,  /* has an originated path */
+    ENTRY_UNREACHABLE = 0x02, /* what the FIB was told is an unreachable route */
+    ENTRY_WAS_ORIGINATED = 0x04, /* since the entry exists: subscribers of originated prefixes may know it */
+    ENTRY_USED = 0x80,
 };
 
 /* What of ours a prefix is: what it gets in the FIB and how it guards the import. */
@@ -54,7 +61,7 @@ enum select_reason { /* why the best won; JSON "selectionReason" in FRR's words 
 const char *select_reason_name(enum select_reason r); /* "Local Pref", "AS Path", … */
 
 enum import_reason { IMPORT_OK, IMPORT_MARTIAN, IMPORT_OWN_POD_CIDR, IMPORT_OWN_ADDRESS, IMPORT_DEFAULT_ROUTE,
-                     IMPORT_AS_LOOP, IMPORT_POLICY, IMPORT_NONE, IMPORT_OWN_NEXTHOP, IMPORT_LOOP_ORIGINATOR };
+                     IMPORT_AS_LOOP, IMPORT_POLICY, IMPORT_MODE_NONE, IMPORT_OWN_NEXTHOP, IMPORT_LOOP_ORIGINATOR };
 const char *import_reason_text(enum import_reason r); /* "inside an own pod CIDR", … */
 
 struct rib_config {
@@ -71,7 +78,7 @@ struct rib_peer {
     uint32_t router_id;       /* host order */
     struct ip_addr address;
     void *owner;              /* struct peer */
-    uint32_t paths[FAM_COUNT];    /* all, filtered included */
+    uint32_t paths[FAM_COUNT];    /* of the current session, filtered included */
     uint32_t accepted[FAM_COUNT]; /* without filtered */
 };
 
@@ -124,7 +131,9 @@ struct rib_sub {
     void *arg;
 };
 void rib_subscribe(struct rib *r, struct rib_sub *s);   /* borrowed until rib_unsubscribe */
-void rib_unsubscribe(struct rib *r, struct rib_sub *s); /* resets its dirty sets */
+void rib_unsubscribe(struct rib *r, struct rib_sub *s); /* resets its dirty sets; what only it held is released */
+/* Changes originated_only of a subscriber. To true: only once nothing that is not originated is dirty or held. */
+void rib_sub_set_originated_only(struct rib *r, struct rib_sub *s, bool on);
 int rib_mark_all(struct rib *r, struct rib_sub *s, enum family f); /* everything the subscriber cares for; dirty_fill */
 
 /* Reading. Indices run from 1 to rib_limit-1; an index may be unused (rib_entry_used). */
@@ -142,8 +151,11 @@ struct attr_table *rib_attrs(const struct rib *r);
 struct nexthop_table *rib_nexthops(const struct rib *r);
 
 /* The FIB client's part of an entry. What it should hold now: FM_ROUTE_SET with *group (a new reference to hand to
- * rib_fib_sent), FM_ROUTE_UNREACHABLE for an own pod CIDR or aggregate, or 0 for nothing. */
+ * rib_fib_sent or nhgroup_put), FM_ROUTE_UNREACHABLE for an own pod CIDR or aggregate, or 0 for nothing. -ENOMEM. */
 int rib_fib_desired(struct rib *r, enum family f, uint32_t index, uint32_t *group);
+/* Whether the FIB was told just that already (whatever came of it), so that nothing is to be sent. */
+bool rib_fib_is_current(const struct rib *r, enum family f, uint32_t index, int op, uint32_t group);
+bool rib_fib_is_unreachable(const struct rib *r, enum family f, uint32_t index); /* told: an unreachable route */
 /* Notes what was sent: op 0 when a removal was sent. Keeps the entry alive while the FIB has it. */
 void rib_fib_sent(struct rib *r, enum family f, uint32_t index, int op, uint32_t group);
 /* A result for it; error as in fibmsg. Frees the entry when nothing holds it any more. */

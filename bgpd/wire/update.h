@@ -32,8 +32,8 @@ struct nlri_span {
 
 struct update {
     enum update_action action;
-    struct bgp_error error;      /* UPDATE_RESET: to be sent. Else the first offence, for log and counters */
-    uint8_t bad_attr;            /* type code of the first offending attribute, 0 none */
+    struct bgp_error error;      /* UPDATE_RESET: to be sent. Else, of the strongest offences, the first: for log, counters */
+    uint8_t bad_attr;            /* its attribute's type code, 0 none */
     struct nlri_span withdrawn[FAM_COUNT][2]; /* validated; classic and MP for IPv4 */
     struct nlri_span reach[FAM_COUNT][2];     /* validated; with TREAT_AS_WITHDRAW these are withdrawn */
     const struct attr *attr[FAM_COUNT][2];    /* reference of the caller, for the span of the same index; NULL if empty

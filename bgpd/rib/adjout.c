@@ -1,0 +1,365 @@
+/* Adj-RIB-Out: per peer and prefix one bit "the peer has it from us" and one bit "something is to be said".
+ *
+ * What is said is read from the RIB when it is said: the best path then, or a withdrawal. So a prefix that flaps
+ * while the peer is slow costs one message, and no copy of attributes is kept. A fill gathers a batch of dirty prefixes,
+ * sorts what is to be announced by attribute object, and packs each run into as few UPDATEs as fit; withdrawals go first, as
+ * they make room at the peer. What does not fit in the caller's buffer stays dirty.
+ *
+ * A peer that gets only what the node originates subscribes to just that, so the size of the learned table
+ * costs it nothing. A change of mode is compared against the table by a walk in steps; a ROUTE-REFRESH just marks all.
+ *
+ * How attributes change on their way out is the codec's business (update_encode_reach); policy will come in
+ * adjout_exportable. */
+#include "rib/adjout.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#define BATCH       4096  /* prefixes a fill at most */
+#define BATCH_LEAST 256   /* and when the buffer is small: sorting many to send few is work for nothing */
+#define SCAN_STEP   16384 /* entries compared a fill after a change of mode */
+
+/* RFC 1997 */
+#define NO_EXPORT           0xffffff01u
+#define NO_ADVERTISE        0xffffff02u
+#define NO_EXPORT_SUBCONFED 0xffffff03u
+
+struct out_family {
+    struct dirty has; /* advertised */
+    enum export_mode mode;
+    bool on;
+    bool eor_due, eor_sent;
+    uint32_t scan; /* next entry to compare, 0: no walk under way */
+};
+
+struct adjout {
+    struct rib *rib;
+    struct rib_peer *peer;
+    void (*wake)(void *arg);
+    void *arg;
+    struct update_export x;
+    bool running;
+    struct out_family fam[FAM_COUNT];
+    struct rib_sub sub;
+};
+
+struct batch {
+    unsigned n_reach, n_unreach;
+    uint32_t unreach[BATCH];
+    uint64_t reach[BATCH]; /* attribute id, index */
+    uint64_t sorted[BATCH];
+    struct prefix prefixes[BATCH];
+};
+
+static void on_wake(void *arg)
+{
+    struct adjout *o = arg;
+    if (o->wake)
+        o->wake(o->arg);
+}
+
+static bool on_holds(void *arg, enum family f, uint32_t index)
+{
+    const struct adjout *o = arg;
+    return dirty_test(&o->fam[f].has, index);
+}
+
+struct adjout *adjout_new(struct rib *r, struct rib_peer *peer, void (*wake)(void *arg), void *arg)
+{
+    struct adjout *o = calloc(1, sizeof *o);
+    if (!o)
+        return NULL;
+    o->rib = r;
+    o->peer = peer;
+    o->wake = wake;
+    o->arg = arg;
+    o->sub = (struct rib_sub){.wake = on_wake, .holds = on_holds, .arg = o};
+    return o;
+}
+
+void adjout_free(struct adjout *o)
+{
+    if (!o)
+        return;
+    adjout_stop(o);
+    free(o);
+}
+
+static bool wants_learned(const struct adjout *o)
+{
+    for (enum family f = 0; f < FAM_COUNT; f++)
+        if (o->fam[f].on && o->fam[f].mode == EXPORT_ALL)
+            return true;
+    return false;
+}
+
+int adjout_start(struct adjout *o, const struct update_export *x, enum export_mode mode, const bool family[FAM_COUNT])
+{
+    adjout_stop(o);
+    o->x = *x;
+    o->running = true;
+    for (enum family f = 0; f < FAM_COUNT; f++) {
+        o->fam[f] = (struct out_family){.mode = mode, .on = family[f], .eor_due = family[f]};
+        o->sub.family[f] = family[f];
+    }
+    o->sub.originated_only = !wants_learned(o);
+    rib_subscribe(o->rib, &o->sub);
+    int err = 0;
+    for (enum family f = 0; f < FAM_COUNT && !err; f++)
+        err = rib_mark_all(o->rib, &o->sub, f);
+    if (err)
+        adjout_stop(o);
+    else
+        on_wake(o); /* End-of-RIB is to be sent even if there is nothing else */
+    return err;
+}
+
+void adjout_stop(struct adjout *o)
+{
+    if (!o->running)
+        return;
+    o->running = false;
+    for (enum family f = 0; f < FAM_COUNT; f++) {
+        dirty_reset(&o->fam[f].has);
+        o->fam[f] = (struct out_family){0};
+    }
+    rib_unsubscribe(o->rib, &o->sub);
+}
+
+int adjout_resend(struct adjout *o, enum family f, enum export_mode mode, bool force)
+{
+    struct out_family *of = &o->fam[f];
+    if (!o->running || !of->on || (mode == of->mode && !force))
+        return 0;
+    if (mode != of->mode) {
+        of->mode = mode;
+        of->scan = 1;
+        if (wants_learned(o)) /* else when all that is learned is withdrawn */
+            rib_sub_set_originated_only(o->rib, &o->sub, false);
+    }
+    int err = force ? rib_mark_all(o->rib, &o->sub, f) : 0;
+    on_wake(o);
+    return err;
+}
+
+/* What a received path's communities forbid. On what we originate they are meant for those behind the peer. */
+static bool community_forbids(const struct attr *a, bool ebgp)
+{
+    uint16_t len;
+    const uint8_t *p = attr_part(a, PART_COMMUNITY, &len);
+    for (; len >= 4; p += 4, len -= 4) {
+        uint32_t c = (uint32_t)p[0] << 24 | (uint32_t)p[1] << 16 | (uint32_t)p[2] << 8 | p[3];
+        if (c == NO_ADVERTISE || (ebgp && (c == NO_EXPORT || c == NO_EXPORT_SUBCONFED)))
+            return true;
+    }
+    return false;
+}
+
+const struct rib_path *adjout_exportable(const struct adjout *o, enum family f, const struct rib_entry *e)
+{
+    const struct out_family *of = &o->fam[f];
+    const struct rib_path *best = rib_best(o->rib, e);
+    if (!best || !of->on || of->mode == EXPORT_NONE || !o->x.nexthop[f].af)
+        return NULL;
+    if (!best->peer)
+        return best;
+    if (of->mode != EXPORT_ALL || best->peer == o->peer->number)
+        return NULL;
+    /* RFC 4271 9.2: what an internal peer told us is not for another one. */
+    if (o->peer->ibgp && rib_peer_by_number(o->rib, best->peer)->ibgp)
+        return NULL;
+    return community_forbids(rib_path_attr(o->rib, best), !o->peer->ibgp) ? NULL : best;
+}
+
+/* The index has been served: nothing is to be said of it now. */
+static void served(struct adjout *o, enum family f, uint32_t index)
+{
+    dirty_clear(&o->sub.dirty[f], index);
+    if (rib_entry_used(o->rib, f, index) && !rib_entry(o->rib, f, index)->paths)
+        rib_release(o->rib, f, index);
+}
+
+static void gather(struct adjout *o, enum family f, unsigned limit, struct batch *b)
+{
+    const struct dirty *d = &o->sub.dirty[f];
+    b->n_reach = b->n_unreach = 0;
+    for (uint32_t i = dirty_next(d, 0); i != DIRTY_NONE && b->n_reach + b->n_unreach < limit; i = dirty_next(d, i + 1)) {
+        bool used = rib_entry_used(o->rib, f, i);
+        const struct rib_path *p = used ? adjout_exportable(o, f, rib_entry(o->rib, f, i)) : NULL;
+        if (p)
+            b->reach[b->n_reach++] = (uint64_t)p->attr << 32 | i;
+        else if (dirty_test(&o->fam[f].has, i))
+            b->unreach[b->n_unreach++] = i;
+        else
+            served(o, f, i);
+    }
+}
+
+/* By attribute id, least significant digit first; stable, so that indices stay in order and neighbours stay together. */
+static void sort_reach(struct batch *b)
+{
+    uint32_t differ = 0;
+    for (unsigned i = 1; i < b->n_reach; i++)
+        differ |= (uint32_t)((b->reach[i] ^ b->reach[0]) >> 32);
+    for (unsigned shift = 32; shift < 64; shift += 8) {
+        if (!(differ >> (shift - 32) & 0xff))
+            continue;
+        unsigned at[257] = {0};
+        for (unsigned i = 0; i < b->n_reach; i++)
+            at[(b->reach[i] >> shift & 0xff) + 1]++;
+        for (unsigned i = 0; i < 256; i++)
+            at[i + 1] += at[i];
+        for (unsigned i = 0; i < b->n_reach; i++)
+            b->sorted[at[b->reach[i] >> shift & 0xff]++] = b->reach[i];
+        memcpy(b->reach, b->sorted, b->n_reach * sizeof *b->reach);
+    }
+}
+
+static bool room(const struct adjout *o, const struct wire_writer *w)
+{
+    return wire_room(w) >= o->x.max_len && !w->err;
+}
+
+static unsigned write_unreach(struct adjout *o, struct wire_writer *w, enum family f, struct batch *b)
+{
+    unsigned messages = 0;
+    for (unsigned i = 0; i < b->n_unreach; i++)
+        rib_entry_prefix(o->rib, f, rib_entry(o->rib, f, b->unreach[i]), &b->prefixes[i]);
+    for (unsigned done = 0; done < b->n_unreach && room(o, w); messages++) {
+        unsigned n = update_encode_unreach(w, &o->x, f, b->prefixes + done, b->n_unreach - done);
+        if (!n)
+            break;
+        for (unsigned i = done; i < done + n; i++) {
+            dirty_clear(&o->fam[f].has, b->unreach[i]);
+            served(o, f, b->unreach[i]);
+        }
+        done += n;
+    }
+    return messages;
+}
+
+/* Attributes that fit in no message (RFC 4271 9.2: not advertised): what the peer has of them is withdrawn. */
+static unsigned give_up(struct adjout *o, struct wire_writer *w, enum family f, struct batch *b, unsigned from, unsigned to)
+{
+    b->n_unreach = 0;
+    for (unsigned i = from; i < to; i++) {
+        uint32_t index = (uint32_t)b->reach[i];
+        if (dirty_test(&o->fam[f].has, index))
+            b->unreach[b->n_unreach++] = index;
+        else
+            served(o, f, index);
+    }
+    return write_unreach(o, w, f, b);
+}
+
+/* One run of prefixes with the same attributes. */
+static unsigned write_run(struct adjout *o, struct wire_writer *w, enum family f, struct batch *b, unsigned from, unsigned to)
+{
+    unsigned messages = 0;
+    const struct attr *a = attr_by_id(rib_attrs(o->rib), (uint32_t)(b->reach[from] >> 32));
+    for (unsigned i = from; i < to; i++)
+        rib_entry_prefix(o->rib, f, rib_entry(o->rib, f, (uint32_t)b->reach[i]), &b->prefixes[i - from]);
+    for (unsigned done = from; done < to && room(o, w); messages++) {
+        unsigned n = update_encode_reach(w, &o->x, rib_attrs(o->rib), a, f, b->prefixes + (done - from), to - done);
+        if (!n)
+            return messages + give_up(o, w, f, b, done, to);
+        for (unsigned end = done + n; done < end; done++) {
+            uint32_t index = (uint32_t)b->reach[done];
+            if (dirty_set(&o->fam[f].has, index))
+                continue; /* out of memory: stays dirty and is said once more */
+            dirty_clear(&o->sub.dirty[f], index);
+        }
+    }
+    return messages;
+}
+
+static unsigned write_batch(struct adjout *o, struct wire_writer *w, enum family f)
+{
+    struct batch b;
+    size_t limit = wire_room(w) / 4;
+    gather(o, f, limit > BATCH ? BATCH : limit < BATCH_LEAST ? BATCH_LEAST : (unsigned)limit, &b);
+    sort_reach(&b);
+    unsigned messages = write_unreach(o, w, f, &b);
+    for (unsigned from = 0, to; from < b.n_reach && room(o, w); from = to) {
+        for (to = from + 1; to < b.n_reach && b.reach[to] >> 32 == b.reach[from] >> 32; to++)
+            ;
+        messages += write_run(o, w, f, &b, from, to);
+    }
+    return messages;
+}
+
+/* After a change of mode: marks what the peer has and should not have, or the other way round. */
+static void scan_step(struct adjout *o, enum family f)
+{
+    struct out_family *of = &o->fam[f];
+    uint32_t limit = rib_limit(o->rib, f);
+    for (unsigned n = 0; n < SCAN_STEP && of->scan < limit; n++, of->scan++) {
+        if (!rib_entry_used(o->rib, f, of->scan))
+            continue;
+        bool may = adjout_exportable(o, f, rib_entry(o->rib, f, of->scan));
+        if (may != dirty_test(&of->has, of->scan) && dirty_set(&o->sub.dirty[f], of->scan))
+            return; /* out of memory: goes on from here */
+    }
+    if (of->scan >= limit)
+        of->scan = 0;
+}
+
+static bool family_pending(const struct adjout *o, enum family f)
+{
+    return o->fam[f].scan || o->fam[f].eor_due || o->sub.dirty[f].count;
+}
+
+bool adjout_pending(const struct adjout *o)
+{
+    return o->running && (family_pending(o, FAM_IPV4) || family_pending(o, FAM_IPV6));
+}
+
+unsigned adjout_fill(struct adjout *o, struct wire_writer *w, bool *more)
+{
+    unsigned messages = 0;
+    for (enum family f = 0; f < FAM_COUNT && o->running; f++) {
+        struct out_family *of = &o->fam[f];
+        if (of->scan)
+            scan_step(o, f);
+        if (o->sub.dirty[f].count && room(o, w))
+            messages += write_batch(o, w, f);
+        if (of->eor_due && !of->scan && !o->sub.dirty[f].count && room(o, w)) {
+            update_encode_eor(w, f);
+            of->eor_due = false;
+            of->eor_sent = true;
+            messages++;
+        }
+    }
+    *more = adjout_pending(o);
+    if (!*more && o->running && !o->sub.originated_only && !wants_learned(o))
+        rib_sub_set_originated_only(o->rib, &o->sub, true);
+    return messages;
+}
+
+uint32_t adjout_count(const struct adjout *o, enum family f)
+{
+    return o->fam[f].has.count;
+}
+
+uint32_t adjout_queued(const struct adjout *o, enum family f)
+{
+    return o->sub.dirty[f].count;
+}
+
+bool adjout_eor_sent(const struct adjout *o, enum family f)
+{
+    return o->fam[f].eor_sent;
+}
+
+bool adjout_has(const struct adjout *o, enum family f, uint32_t index)
+{
+    return dirty_test(&o->fam[f].has, index);
+}
+
+uint64_t adjout_memory(const struct adjout *o)
+{
+    uint64_t sum = sizeof *o;
+    for (enum family f = 0; f < FAM_COUNT; f++)
+        sum += dirty_memory(&o->fam[f].has) + dirty_memory(&o->sub.dirty[f]);
+    return sum;
+}

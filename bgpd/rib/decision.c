@@ -1,0 +1,198 @@
+/* The decision process by elimination, as RFC 4271 9.1.2.2 writes it: every step looks at all that is still under
+ * consideration and removes what it does not prefer. A pairwise comparison would be shorter and wrong: MED is compared only
+ * within one neighbour AS, so "better than" is not transitive and the outcome would hang on the order of the paths.
+ *
+ * The reason given for the best is the last step that removed something. Multipaths are those still tied with the best
+ * when interior cost has been compared: from there on the steps only break ties.
+ *
+ * It knows no table and no prefix; candidates that are filtered or unresolvable come in as not usable. */
+#include "rib/decision.h"
+
+#include <string.h>
+
+/* A step turns a candidate into a number; the lowest stay. */
+typedef uint64_t (*key_fn)(const struct candidate *c, const struct rib_config *cfg);
+
+static uint64_t key_local(const struct candidate *c, const struct rib_config *cfg)
+{
+    (void)cfg;
+    return c->peer->number != 0;
+}
+
+static uint64_t key_local_pref(const struct candidate *c, const struct rib_config *cfg)
+{
+    return UINT32_MAX - (c->attr->flags & ATTR_HAS_LOCAL_PREF ? c->attr->local_pref : cfg->default_local_pref);
+}
+
+static uint64_t key_as_path(const struct candidate *c, const struct rib_config *cfg)
+{
+    (void)cfg;
+    return c->attr->path_len;
+}
+
+static uint64_t key_origin(const struct candidate *c, const struct rib_config *cfg)
+{
+    (void)cfg;
+    return c->attr->origin;
+}
+
+static uint64_t key_ebgp(const struct candidate *c, const struct rib_config *cfg)
+{
+    (void)cfg;
+    return c->peer->ibgp;
+}
+
+static uint64_t key_metric(const struct candidate *c, const struct rib_config *cfg)
+{
+    (void)cfg;
+    return c->metric;
+}
+
+/* RFC 4456 section 9: the ORIGINATOR_ID stands for the identifier of the speaker. */
+static uint64_t key_router_id(const struct candidate *c, const struct rib_config *cfg)
+{
+    (void)cfg;
+    return c->attr->flags & ATTR_HAS_ORIGINATOR ? c->attr->originator_id : c->peer->router_id;
+}
+
+static uint64_t key_cluster(const struct candidate *c, const struct rib_config *cfg)
+{
+    (void)cfg;
+    return c->attr->part_len[PART_CLUSTER];
+}
+
+static unsigned keep_lowest(struct candidate *cand, unsigned n, key_fn key, const struct rib_config *cfg)
+{
+    uint64_t least = UINT64_MAX;
+    unsigned left = 0;
+    for (unsigned i = 0; i < n; i++) {
+        uint64_t k = cand[i].in ? key(&cand[i], cfg) : UINT64_MAX;
+        least = k < least ? k : least;
+    }
+    for (unsigned i = 0; i < n; i++)
+        left += cand[i].in = cand[i].in && key(&cand[i], cfg) == least;
+    return left;
+}
+
+/* 9.1.2.2 c. A path goes when another one of its neighbour AS has a lower MED. Those lowest ones never go themselves, so
+ * removing at once is the same as removing after the comparison. A missing MED counts as 0, which attr.med then is. */
+static unsigned keep_lowest_med(struct candidate *cand, unsigned n)
+{
+    unsigned left = 0;
+    for (unsigned m = 0; m < n; m++) {
+        for (unsigned k = 0; k < n && cand[m].in; k++)
+            if (cand[k].in && cand[k].attr->neighbor_as == cand[m].attr->neighbor_as &&
+                cand[k].attr->med < cand[m].attr->med)
+                cand[m].in = false;
+        left += cand[m].in;
+    }
+    return left;
+}
+
+/* 9.1.2.2 g; the number settles what can only be two sessions with one address. */
+static int compare_address(const struct candidate *a, const struct candidate *b)
+{
+    int c = addr_cmp(&a->peer->address, &b->peer->address);
+    return c ? c : (int)a->peer->number - (int)b->peer->number;
+}
+
+/* Steps f and g, among paths that are equal so far: a total order. */
+static int compare_ties(const struct candidate *a, const struct candidate *b)
+{
+    static const key_fn keys[] = {key_router_id, key_cluster};
+    for (unsigned i = 0; i < sizeof keys / sizeof *keys; i++) {
+        uint64_t x = keys[i](a, NULL), y = keys[i](b, NULL);
+        if (x != y)
+            return x < y ? -1 : 1;
+    }
+    return compare_address(a, b);
+}
+
+static int break_ties(const struct candidate *cand, unsigned n, enum select_reason *why)
+{
+    int best = -1, second = -1;
+    for (unsigned i = 0; i < n; i++) {
+        if (!cand[i].in)
+            continue;
+        if (best < 0 || compare_ties(&cand[i], &cand[best]) < 0) {
+            second = best;
+            best = (int)i;
+        } else if (second < 0 || compare_ties(&cand[i], &cand[second]) < 0) {
+            second = (int)i;
+        }
+    }
+    if (second < 0)
+        return best;
+    const struct candidate *a = &cand[best], *b = &cand[second];
+    *why = key_router_id(a, NULL) != key_router_id(b, NULL) ? SELECT_ROUTER_ID
+           : key_cluster(a, NULL) != key_cluster(b, NULL)   ? SELECT_CLUSTER
+                                                            : SELECT_ADDRESS;
+    return best;
+}
+
+static bool same_as_path(const struct attr *a, const struct attr *b)
+{
+    uint16_t la, lb;
+    const uint8_t *pa = attr_part(a, PART_AS_PATH, &la), *pb = attr_part(b, PART_AS_PATH, &lb);
+    return la == lb && !memcmp(pa, pb, la);
+}
+
+/* Of those tied with the best, the first ones in the order of the remaining steps, up to the width. */
+static void mark_multipaths(struct candidate *cand, unsigned n, int best, const struct rib_config *cfg)
+{
+    for (unsigned i = 0; i < n; i++)
+        if (cand[i].in && !cfg->as_path_relax && !same_as_path(cand[i].attr, cand[best].attr))
+            cand[i].in = false;
+    cand[best].in = false;
+    for (unsigned width = 1; width < cfg->multipath; width++) {
+        int next = -1;
+        for (unsigned i = 0; i < n; i++)
+            if (cand[i].in && (next < 0 || compare_ties(&cand[i], &cand[next]) < 0))
+                next = (int)i;
+        if (next < 0)
+            break;
+        cand[next].in = false;
+        cand[next].multipath = cand[best].multipath = true;
+    }
+}
+
+int decision_select(struct candidate *cand, unsigned n, const struct rib_config *c, enum select_reason *why)
+{
+    static const struct {
+        key_fn key; /* NULL: MED */
+        enum select_reason why;
+    } steps[] = {
+        {key_local, SELECT_LOCAL},   {key_local_pref, SELECT_LOCAL_PREF}, {key_as_path, SELECT_AS_PATH},
+        {key_origin, SELECT_ORIGIN}, {NULL, SELECT_MED},                  {key_ebgp, SELECT_EBGP},
+        {key_metric, SELECT_METRIC},
+    };
+    unsigned left = 0;
+    for (unsigned i = 0; i < n; i++) {
+        cand[i].multipath = false;
+        left += cand[i].in = cand[i].usable;
+    }
+    *why = left ? SELECT_ONLY : SELECT_NONE;
+    for (unsigned s = 0; s < sizeof steps / sizeof *steps && left > 1; s++) {
+        unsigned now = steps[s].key ? keep_lowest(cand, n, steps[s].key, c) : keep_lowest_med(cand, n);
+        if (now < left)
+            *why = steps[s].why;
+        left = now;
+    }
+    if (!left)
+        return -1;
+    int best = break_ties(cand, n, why);
+    if (left > 1 && c->multipath > 1)
+        mark_multipaths(cand, n, best, c);
+    return best;
+}
+
+const char *select_reason_name(enum select_reason r)
+{
+    static const char *const names[] = {
+        [SELECT_NONE] = "Nothing to Select",   [SELECT_ONLY] = "First path received", [SELECT_LOCAL] = "Local Route",
+        [SELECT_LOCAL_PREF] = "Local Pref",    [SELECT_AS_PATH] = "AS Path",          [SELECT_ORIGIN] = "Origin",
+        [SELECT_MED] = "MED",                  [SELECT_EBGP] = "Peer Type",           [SELECT_METRIC] = "IGP Metric",
+        [SELECT_ROUTER_ID] = "Router ID",      [SELECT_CLUSTER] = "Cluster length",   [SELECT_ADDRESS] = "Neighbor IP",
+    };
+    return r < sizeof names / sizeof *names ? names[r] : "";
+}

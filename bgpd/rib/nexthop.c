@@ -1,0 +1,272 @@
+/* Next hops and groups of them, both interned by content, both counted by reference.
+ *
+ * Attributes hold a reference on their next hop, and so do the groups that the FIB uses it in: a next hop is watched as long
+ * as anything names it. A group's reference is with the table entry whose route points at it. Groups are few (one for each
+ * set of ECMP partners), next hops at most as many as attribute objects, so nothing here is tuned beyond constant time.
+ *
+ * It resolves nothing by itself: whether an address is reachable, over which interface and at what cost is the FIB
+ * process's word (RFC 4271 9.1.2.1), which comes in by nexthop_set_state. */
+#include "rib/nexthop.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "lib/slab.h"
+#include "rib/ixhash.h"
+
+struct group {
+    uint32_t *members; /* NULL: not in use */
+    uint32_t refs;
+    uint16_t n;
+};
+
+struct nexthop_table {
+    struct nexthop_ops ops;
+    void *arg;
+    struct slab nexthops; /* struct nexthop; refs 0: not in use */
+    struct slab groups;   /* struct group */
+    struct ixhash by_addr, by_members;
+    uint64_t member_bytes;
+};
+
+static uint32_t hash_nexthop(const struct ip_addr *a, uint32_t scope)
+{
+    return hash_bytes(a, sizeof *a, scope * 0x9e3779b1u);
+}
+
+static uint32_t hash_members(const uint32_t *members, unsigned n)
+{
+    return hash_bytes(members, n * sizeof *members, n);
+}
+
+static bool nexthop_hash_of(const void *arg, uint32_t id, uint32_t *hash)
+{
+    const struct nexthop_table *t = arg;
+    const struct nexthop *nh = slab_at(&t->nexthops, id);
+    if (!nh->refs)
+        return false;
+    *hash = hash_nexthop(&nh->addr, nh->scope);
+    return true;
+}
+
+static bool group_hash_of(const void *arg, uint32_t id, uint32_t *hash)
+{
+    const struct nexthop_table *t = arg;
+    const struct group *g = slab_at(&t->groups, id);
+    if (!g->members || !g->refs)
+        return false;
+    *hash = hash_members(g->members, g->n);
+    return true;
+}
+
+struct nexthop_table *nexthop_table_new(const struct nexthop_ops *ops, void *arg)
+{
+    struct nexthop_table *t = calloc(1, sizeof *t);
+    if (!t)
+        return NULL;
+    if (ops)
+        t->ops = *ops;
+    t->arg = arg;
+    slab_init(&t->nexthops, sizeof(struct nexthop));
+    slab_init(&t->groups, sizeof(struct group));
+    ixhash_init(&t->by_addr, nexthop_hash_of, t);
+    ixhash_init(&t->by_members, group_hash_of, t);
+    return t;
+}
+
+void nexthop_table_free(struct nexthop_table *t)
+{
+    if (!t)
+        return;
+    for (uint32_t id = 1; id < t->groups.next; id++) {
+        struct group *g = slab_at(&t->groups, id);
+        if (g->refs)
+            free(g->members);
+    }
+    ixhash_reset(&t->by_addr);
+    ixhash_reset(&t->by_members);
+    slab_reset(&t->nexthops);
+    slab_reset(&t->groups);
+    free(t);
+}
+
+static uint32_t nexthop_find(const struct nexthop_table *t, const struct ip_addr *addr, uint32_t scope, uint32_t hash)
+{
+    struct ixhash_probe p;
+    for (uint32_t id = ixhash_first(&t->by_addr, &p, hash); id; id = ixhash_next(&t->by_addr, &p)) {
+        const struct nexthop *nh = slab_at(&t->nexthops, id);
+        if (nh->scope == scope && !memcmp(&nh->addr, addr, sizeof *addr))
+            return id;
+    }
+    return 0;
+}
+
+uint32_t nexthop_get(struct nexthop_table *t, const struct ip_addr *addr, uint32_t scope)
+{
+    struct ip_addr key = *addr;
+    memset(key.pad, 0, sizeof key.pad);
+    uint32_t hash = hash_nexthop(&key, scope), id = nexthop_find(t, &key, scope, hash);
+    if (id) {
+        ((struct nexthop *)slab_at(&t->nexthops, id))->refs++;
+        return id;
+    }
+    id = slab_alloc(&t->nexthops);
+    if (!id)
+        return 0;
+    struct nexthop *nh = slab_at(&t->nexthops, id);
+    *nh = (struct nexthop){.id = id, .refs = 1, .addr = key, .scope = scope};
+    if (ixhash_insert(&t->by_addr, hash, id)) {
+        nh->refs = 0;
+        slab_free(&t->nexthops, id);
+        return 0;
+    }
+    if (t->ops.watch)
+        t->ops.watch(t->arg, nh);
+    return id;
+}
+
+void nexthop_put(struct nexthop_table *t, uint32_t id)
+{
+    struct nexthop *nh = slab_at(&t->nexthops, id);
+    if (nh->refs > 1) {
+        nh->refs--;
+        return;
+    }
+    ixhash_remove(&t->by_addr, hash_nexthop(&nh->addr, nh->scope), id);
+    if (t->ops.unwatch)
+        t->ops.unwatch(t->arg, nh);
+    nh->refs = 0;
+    slab_free(&t->nexthops, id);
+}
+
+const struct nexthop *nexthop_by_id(const struct nexthop_table *t, uint32_t id)
+{
+    if (!id || id >= t->nexthops.next)
+        return NULL;
+    const struct nexthop *nh = slab_at(&t->nexthops, id);
+    return nh->refs ? nh : NULL;
+}
+
+uint32_t nexthop_set_state(struct nexthop_table *t, const struct fm_nexthop_state *s)
+{
+    const struct fm_nexthop *f = &s->nexthop;
+    if (f->af != AF_INET && f->af != AF_INET6)
+        return 0;
+    struct ip_addr addr = addr_from_bytes(f->af, f->addr);
+    memset(addr.pad, 0, sizeof addr.pad);
+    uint32_t id = nexthop_find(t, &addr, f->scope, hash_nexthop(&addr, f->scope));
+    if (!id)
+        return 0; /* the watch has ended meanwhile */
+    struct nexthop *nh = slab_at(&t->nexthops, id);
+    bool reachable = s->flags & FM_NH_REACHABLE;
+    bool changed = nh->reachable != reachable || (reachable && nh->metric != s->metric);
+    nh->resolved = true;
+    nh->reachable = reachable;
+    nh->connected = s->flags & FM_NH_CONNECTED;
+    nh->ifindex = s->ifindex;
+    nh->metric = s->metric;
+    return changed ? id : 0;
+}
+
+/* Ascending by address without duplicates, as the FIB wants them and as the content is compared. */
+static unsigned members_sort(const struct nexthop_table *t, const uint32_t *in, unsigned n, uint32_t *out)
+{
+    unsigned m = 0;
+    for (unsigned i = 0; i < n; i++) {
+        const struct nexthop *nh = slab_at(&t->nexthops, in[i]);
+        unsigned at = m;
+        while (at) {
+            const struct nexthop *other = slab_at(&t->nexthops, out[at - 1]);
+            int c = addr_cmp(&other->addr, &nh->addr);
+            if (c < 0 || (c == 0 && other->scope <= nh->scope))
+                break;
+            at--;
+        }
+        if (at && out[at - 1] == in[i])
+            continue;
+        memmove(out + at + 1, out + at, (m - at) * sizeof *out);
+        out[at] = in[i];
+        m++;
+    }
+    return m;
+}
+
+static uint32_t group_new(struct nexthop_table *t, const uint32_t *members, unsigned n, uint32_t hash)
+{
+    uint32_t id = slab_alloc(&t->groups);
+    if (!id)
+        return 0;
+    struct group *g = slab_at(&t->groups, id);
+    *g = (struct group){.members = malloc(n * sizeof *members), .refs = 1, .n = (uint16_t)n};
+    if (g->members)
+        memcpy(g->members, members, n * sizeof *members);
+    if (!g->members || ixhash_insert(&t->by_members, hash, id)) {
+        free(g->members);
+        *g = (struct group){0};
+        slab_free(&t->groups, id);
+        return 0;
+    }
+    t->member_bytes += n * sizeof *members;
+    for (unsigned i = 0; i < n; i++)
+        ((struct nexthop *)slab_at(&t->nexthops, members[i]))->refs++;
+    if (t->ops.group_set)
+        t->ops.group_set(t->arg, id, g->members, n);
+    return id;
+}
+
+uint32_t nhgroup_get(struct nexthop_table *t, const uint32_t *nexthops, unsigned n)
+{
+    uint32_t members[FM_GROUP_MEMBERS];
+    n = members_sort(t, nexthops, n < FM_GROUP_MEMBERS ? n : FM_GROUP_MEMBERS, members);
+    uint32_t hash = hash_members(members, n);
+    struct ixhash_probe p;
+    for (uint32_t id = ixhash_first(&t->by_members, &p, hash); id; id = ixhash_next(&t->by_members, &p)) {
+        struct group *g = slab_at(&t->groups, id);
+        if (g->n == n && !memcmp(g->members, members, n * sizeof *members)) {
+            g->refs++;
+            return id;
+        }
+    }
+    return group_new(t, members, n, hash);
+}
+
+void nhgroup_ref(struct nexthop_table *t, uint32_t group)
+{
+    ((struct group *)slab_at(&t->groups, group))->refs++;
+}
+
+void nhgroup_put(struct nexthop_table *t, uint32_t group)
+{
+    struct group *g = slab_at(&t->groups, group);
+    if (g->refs > 1) {
+        g->refs--;
+        return;
+    }
+    ixhash_remove(&t->by_members, hash_members(g->members, g->n), group);
+    if (t->ops.group_del)
+        t->ops.group_del(t->arg, group);
+    for (unsigned i = 0; i < g->n; i++)
+        nexthop_put(t, g->members[i]);
+    t->member_bytes -= g->n * sizeof *g->members;
+    free(g->members);
+    *g = (struct group){0};
+    slab_free(&t->groups, group);
+}
+
+unsigned nhgroup_members(const struct nexthop_table *t, uint32_t group, const uint32_t **nexthops)
+{
+    if (!group || group >= t->groups.next)
+        return 0;
+    const struct group *g = slab_at(&t->groups, group);
+    if (!g->refs)
+        return 0;
+    *nexthops = g->members;
+    return g->n;
+}
+
+uint64_t nexthop_table_memory(const struct nexthop_table *t)
+{
+    return sizeof *t + slab_memory(&t->nexthops) + slab_memory(&t->groups) + ixhash_memory(&t->by_addr) +
+           ixhash_memory(&t->by_members) + t->member_bytes;
+}

@@ -1,0 +1,371 @@
+/* The RIB: Adj-RIBs-In and Loc-RIB in one table.
+ *
+ * Every path that anybody told us hangs off its prefix, filtered and unresolvable ones too (RFC 4271 9.1.2: they are kept,
+ * as they may become usable), one a source at most. The best is the head of the list, so that Loc-RIB is not a second
+ * table. A change decides its prefix at once; the result goes to the subscribers as a bit in their dirty sets, and what
+ * they then send they read from here. Nearly all prefixes of a node have one path: that case takes no candidate list.
+ *
+ * Paths of a session that is gone are not candidates any more whenever their prefix is decided, and are dropped then; the
+ * background sweep (rib_sweep.c) sees to the rest. */
+#include "rib/rib.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+#include "rib/rib_int.h"
+
+struct rib *rib_new(const struct rib_config *c, const struct rib_hooks *h, void *arg, struct attr_table *attrs,
+                    struct nexthop_table *nexthops)
+{
+    struct rib *r = calloc(1, sizeof *r);
+    if (!r)
+        return NULL;
+    if (h)
+        r->hooks = *h;
+    r->config = *c;
+    r->arg = arg;
+    r->attrs = attrs;
+    r->nexthops = nexthops;
+    r->pos = 1;
+    slab_init(&r->paths, sizeof(struct rib_path));
+    fib_errors_init(r);
+    if (table_init(&r->table[FAM_IPV4], FAM_IPV4) || table_init(&r->table[FAM_IPV6], FAM_IPV6) || !source_new(r)) {
+        rib_free(r);
+        return NULL;
+    }
+    return r;
+}
+
+void rib_free(struct rib *r)
+{
+    if (!r)
+        return;
+    for (uint32_t i = 1; i < r->paths.next; i++)
+        if (path_at(r, i)->attr)
+            attr_unref(r->attrs, attr_by_id(r->attrs, path_at(r, i)->attr));
+    for (enum family f = 0; f < FAM_COUNT; f++) {
+        for (uint32_t i = 1; i < rib_limit(r, f); i++)
+            if (rib_entry_used(r, f, i) && rib_entry(r, f, i)->group)
+                nhgroup_put(r->nexthops, rib_entry(r, f, i)->group);
+        table_reset(&r->table[f]);
+    }
+    slab_reset(&r->paths);
+    fib_errors_reset(r);
+    for (uint32_t i = 0; i < r->n_sources; i++)
+        free(r->sources[i]);
+    free(r->sources);
+    free(r->cand);
+    free(r->cand_path);
+    free(r);
+}
+
+void rib_set_config(struct rib *r, const struct rib_config *c)
+{
+    r->config = *c;
+    sweep_want(r, SWEEP_DECIDE);
+}
+
+enum import_reason path_import(struct rib *r, enum family f, const struct prefix *p, const struct attr *a,
+                               const struct rib_peer *peer)
+{
+    return peer->number && r->hooks.import ? r->hooks.import(r->arg, f, p, a, peer) : IMPORT_OK;
+}
+
+void path_set_reason(struct rib *r, enum family f, struct rib_path *p, enum import_reason reason)
+{
+    bool was = p->flags & PATH_FILTERED, is = reason != IMPORT_OK;
+    p->reason = (uint8_t)reason;
+    if (was == is)
+        return;
+    p->flags ^= PATH_FILTERED;
+    uint32_t *accepted = &r->sources[p->peer]->pub.accepted[f];
+    *accepted = is ? *accepted - 1 : *accepted + 1;
+}
+
+/* Takes the path out of the list at *link, and what it counted for. */
+static void path_drop(struct rib *r, enum family f, struct rib_entry *e, uint32_t *link, unsigned *hints)
+{
+    uint32_t index = *link;
+    struct rib_path *p = path_at(r, index);
+    struct source *s = r->sources[p->peer];
+    if (p->flags & PATH_BEST)
+        *hints |= HINT_BEST | (p->peer ? 0 : HINT_ORIGINATED);
+    if (p->flags & PATH_MULTIPATH)
+        *hints |= HINT_FORWARDING;
+    *link = p->next;
+    if (path_is_old(r, p)) {
+        source_old_gone(r, f, s);
+    } else {
+        s->pub.paths[f]--;
+        s->pub.accepted[f] -= !(p->flags & PATH_FILTERED);
+    }
+    attr_unref(r->attrs, attr_by_id(r->attrs, p->attr));
+    p->attr = 0;
+    slab_free(&r->paths, index);
+    r->n_paths[f]--;
+    r->idle += !e->paths;
+}
+
+static void drop_old_paths(struct rib *r, enum family f, struct rib_entry *e, unsigned *hints)
+{
+    uint32_t *link = &e->paths;
+    while (*link) {
+        struct rib_path *p = path_at(r, *link);
+        if (path_is_old(r, p))
+            path_drop(r, f, e, link, hints);
+        else
+            link = &p->next;
+    }
+}
+
+/* RFC 4271 9.1.2.1; notes it in the path. */
+static bool path_usable(const struct rib *r, struct rib_path *p, const struct attr *a, uint32_t *metric)
+{
+    *metric = 0;
+    p->flags &= (uint8_t)~PATH_UNREACHABLE;
+    if (a->nexthop) {
+        const struct nexthop *nh = nexthop_by_id(r->nexthops, a->nexthop);
+        if (nh->reachable)
+            *metric = nh->metric;
+        else
+            p->flags |= PATH_UNREACHABLE;
+    }
+    return !(p->flags & (PATH_FILTERED | PATH_UNREACHABLE));
+}
+
+/* True when it is used otherwise than before. */
+static bool path_set_use(struct rib_path *p, bool best, bool multipath)
+{
+    uint8_t use = (uint8_t)((best ? PATH_BEST : 0) | (multipath ? PATH_MULTIPATH : 0));
+    uint8_t before = p->flags & (PATH_BEST | PATH_MULTIPATH);
+    p->flags = (uint8_t)((p->flags ^ before) | use);
+    return before != use;
+}
+
+static bool decide_one(struct rib *r, struct rib_entry *e)
+{
+    struct rib_path *p = path_at(r, e->paths);
+    uint32_t metric;
+    bool usable = path_usable(r, p, attr_by_id(r->attrs, p->attr), &metric);
+    e->selection = usable ? SELECT_ONLY : SELECT_NONE;
+    return path_set_use(p, usable, false);
+}
+
+static void move_to_head(struct rib *r, struct rib_entry *e, uint32_t index)
+{
+    uint32_t *link = &e->paths;
+    while (*link != index)
+        link = &path_at(r, *link)->next;
+    struct rib_path *p = path_at(r, index);
+    *link = p->next;
+    p->next = e->paths;
+    e->paths = index;
+}
+
+static bool decide_many(struct rib *r, struct rib_entry *e)
+{
+    unsigned n = 0;
+    for (uint32_t i = e->paths; i; i = path_at(r, i)->next, n++) {
+        struct rib_path *p = path_at(r, i);
+        struct candidate *c = &r->cand[n];
+        c->attr = attr_by_id(r->attrs, p->attr);
+        c->peer = &r->sources[p->peer]->pub;
+        c->usable = path_usable(r, p, c->attr, &c->metric);
+        r->cand_path[n] = i;
+    }
+    enum select_reason why;
+    int best = decision_select(r->cand, n, &r->config, &why);
+    bool changed = false;
+    for (unsigned i = 0; i < n; i++)
+        changed |= path_set_use(path_at(r, r->cand_path[i]), (int)i == best, r->cand[i].multipath);
+    if (best > 0)
+        move_to_head(r, e, r->cand_path[best]);
+    e->selection = (uint8_t)why;
+    return changed;
+}
+
+void entry_decide(struct rib *r, enum family f, uint32_t index, unsigned hints)
+{
+    struct rib_entry *e = table_entry(&r->table[f], index);
+    if (r->old_paths)
+        drop_old_paths(r, f, e, &hints);
+    uint32_t before = rib_best(r, e) ? e->paths : 0;
+    bool originated = hints & HINT_ORIGINATED || (before && !path_at(r, before)->peer);
+    bool changed = hints & HINT_FORWARDING;
+    if (!e->paths)
+        e->selection = SELECT_NONE;
+    else if (!path_at(r, e->paths)->next)
+        changed |= decide_one(r, e);
+    else
+        changed |= decide_many(r, e);
+
+    const struct rib_path *best = rib_best(r, e);
+    bool best_changed = hints & HINT_BEST || before != (best ? e->paths : 0);
+    originated |= best && !best->peer;
+    r->version += best_changed;
+    if (best_changed || changed)
+        subs_mark(r, f, index, best_changed, originated);
+    if (!e->paths)
+        entry_release(r, f, index);
+}
+
+/* Where the list names the path of this source, or its end. */
+static uint32_t *path_link(struct rib *r, struct rib_entry *e, uint16_t source)
+{
+    uint32_t *link = &e->paths;
+    while (*link && path_at(r, *link)->peer != source)
+        link = &path_at(r, *link)->next;
+    return link;
+}
+
+static int path_replace(struct rib *r, enum family f, uint32_t index, struct rib_path *p, const struct rib_path *fresh,
+                        const struct attr *a)
+{
+    struct rib_peer *peer = &r->sources[p->peer]->pub;
+    bool old = path_is_old(r, p), same = p->attr == fresh->attr && p->kind == fresh->kind;
+    if (!old && same && p->reason == fresh->reason)
+        return 0;
+    unsigned hints = 0;
+    if (p->flags & PATH_BEST && !same)
+        hints |= HINT_BEST;
+    if (p->flags & PATH_MULTIPATH && !same)
+        hints |= HINT_FORWARDING;
+    if (old) {
+        source_old_gone(r, f, r->sources[p->peer]);
+        p->gen = fresh->gen;
+        peer->paths[f]++;
+        peer->accepted[f] += !(p->flags & PATH_FILTERED);
+    }
+    path_set_reason(r, f, p, fresh->reason);
+    if (p->attr != fresh->attr) {
+        const struct attr *before = attr_by_id(r->attrs, p->attr);
+        p->attr = attr_ref(a)->id;
+        attr_unref(r->attrs, before);
+    }
+    p->kind = fresh->kind;
+    entry_decide(r, f, index, hints);
+    return 0;
+}
+
+/* A second path goes behind the best, which stays the head until the decision says otherwise. */
+static int path_add(struct rib *r, enum family f, uint32_t index, const struct rib_path *fresh, const struct attr *a)
+{
+    struct rib_entry *e = table_entry(&r->table[f], index);
+    struct rib_peer *peer = &r->sources[fresh->peer]->pub;
+    uint32_t i = slab_alloc(&r->paths);
+    if (!i)
+        return -ENOMEM;
+    struct rib_path *p = path_at(r, i);
+    *p = *fresh;
+    p->attr = attr_ref(a)->id;
+    r->idle -= !e->paths;
+    uint32_t *link = e->paths ? &path_at(r, e->paths)->next : &e->paths;
+    p->next = *link;
+    *link = i;
+    r->n_paths[f]++;
+    peer->paths[f]++;
+    peer->accepted[f] += !(p->flags & PATH_FILTERED);
+    entry_decide(r, f, index, 0);
+    return 0;
+}
+
+static int path_put(struct rib *r, enum family f, const struct prefix *prefix, const struct rib_path *fresh,
+                    const struct attr *a)
+{
+    uint32_t index = table_find(&r->table[f], prefix);
+    if (index) {
+        uint32_t path = *path_link(r, table_entry(&r->table[f], index), fresh->peer);
+        return path ? path_replace(r, f, index, path_at(r, path), fresh, a) : path_add(r, f, index, fresh, a);
+    }
+    index = table_insert(&r->table[f], prefix);
+    if (!index)
+        return -ENOMEM;
+    r->idle++;
+    int err = path_add(r, f, index, fresh, a);
+    if (err) {
+        table_remove(&r->table[f], index);
+        r->idle--;
+    }
+    return err;
+}
+
+int rib_update(struct rib *r, enum family f, const struct prefix *p, struct rib_peer *peer, const struct attr *a)
+{
+    enum import_reason reason = path_import(r, f, p, a, peer);
+    struct rib_path fresh = {.attr = a->id,
+                             .peer = peer->number,
+                             .gen = peer->gen,
+                             .flags = reason == IMPORT_OK ? 0 : PATH_FILTERED,
+                             .reason = (uint8_t)reason};
+    return path_put(r, f, p, &fresh, a);
+}
+
+int rib_withdraw(struct rib *r, enum family f, const struct prefix *p, struct rib_peer *peer)
+{
+    uint32_t index = table_find(&r->table[f], p);
+    if (!index)
+        return 0;
+    struct rib_entry *e = table_entry(&r->table[f], index);
+    uint32_t *link = path_link(r, e, peer->number);
+    if (!*link)
+        return 0;
+    unsigned hints = 0;
+    path_drop(r, f, e, link, &hints);
+    entry_decide(r, f, index, hints);
+    return 0;
+}
+
+/* The entry is made to remember that it is originated before it is decided, as those it is marked for are found by it. */
+int rib_originate(struct rib *r, enum family f, const struct prefix *p, enum origin_kind kind, const struct attr *a)
+{
+    struct rib_path fresh = {.attr = a->id, .kind = (uint8_t)kind};
+    struct rib_table *t = &r->table[f];
+    uint32_t index = table_find(t, p);
+    bool known = index;
+    if (!known) {
+        index = table_insert(t, p);
+        if (!index)
+            return -ENOMEM;
+        r->idle++;
+    }
+    struct rib_entry *e = table_entry(t, index);
+    bool had = e->sources & ENTRY_ORIGINATED;
+    int err = dirty_set(&t->originated, index);
+    if (!err) {
+        e->sources |= ENTRY_ORIGINATED | ENTRY_WAS_ORIGINATED;
+        err = path_put(r, f, p, &fresh, a);
+    }
+    if (err && !had) {
+        dirty_clear(&t->originated, index);
+        e->sources &= (uint8_t)~ENTRY_ORIGINATED;
+        rib_release(r, f, index);
+    }
+    return err;
+}
+
+int rib_unoriginate(struct rib *r, enum family f, const struct prefix *p)
+{
+    uint32_t index = table_find(&r->table[f], p);
+    if (!index || !(table_entry(&r->table[f], index)->sources & ENTRY_ORIGINATED))
+        return 0;
+    dirty_clear(&r->table[f].originated, index);
+    table_entry(&r->table[f], index)->sources &= (uint8_t)~ENTRY_ORIGINATED;
+    return rib_withdraw(r, f, p, &r->sources[0]->pub);
+}
+
+void rib_stats(const struct rib *r, struct rib_stats *out)
+{
+    *out = (struct rib_stats){.path_bytes = slab_memory(&r->paths), .version = r->version};
+    for (enum family f = 0; f < FAM_COUNT; f++) {
+        const struct rib_table *t = &r->table[f];
+        out->prefixes[f] = t->entries.used;
+        out->paths[f] = r->n_paths[f];
+        out->table_bytes += slab_memory(&t->entries);
+        out->index_bytes += ixhash_memory(&t->hash);
+        out->fib[f][FIB_NONE] = t->entries.used;
+        for (int s = FIB_PENDING; s <= FIB_FAILED; s++) {
+            out->fib[f][s] = t->fib[s];
+            out->fib[f][FIB_NONE] -= t->fib[s];
+        }
+    }
+}

@@ -1,0 +1,104 @@
+/* What the files of the RIB share: the table (rib_table.c), paths and their update (rib.c), sources (rib_peer.c),
+ * subscribers (rib_sub.c), background work (rib_sweep.c), the FIB's side (rib_fib.c). Not for others. */
+#ifndef UNDERLAY_RIB_INT_H
+#define UNDERLAY_RIB_INT_H
+
+#include "lib/slab.h"
+#include "rib/decision.h"
+#include "rib/ixhash.h"
+
+/* A source and what the table still has of its earlier sessions. */
+struct source {
+    struct rib_peer pub;     /* first, so that a rib_peer is a source */
+    uint32_t old[FAM_COUNT]; /* paths of earlier generations, not swept yet */
+    uint64_t import_end;     /* position up to which its paths are judged again */
+    uint8_t gens;            /* generations that may have paths in the table, besides the current one */
+    bool removed;
+};
+
+struct rib_table {
+    struct slab entries;
+    struct ixhash hash;
+    uint64_t seed[2];
+    enum family family;
+    struct dirty originated; /* entries with an originated path */
+    uint32_t fib[4];         /* by enum fib_state, without FIB_NONE */
+};
+
+struct rib {
+    struct rib_config config;
+    struct rib_hooks hooks;
+    void *arg;
+    struct attr_table *attrs;
+    struct nexthop_table *nexthops;
+    struct rib_table table[FAM_COUNT];
+    struct slab paths;
+    uint32_t n_paths[FAM_COUNT];
+
+    struct source **sources; /* by number, NULL: free */
+    uint32_t n_sources;
+    struct candidate *cand; /* n_sources of them: a prefix has at most one path a source */
+    uint32_t *cand_path;
+
+    struct rib_sub *subs, *subs_originated; /* the latter are never asked about learned prefixes */
+    uint64_t version;
+
+    /* Background work, see rib_sweep.c. */
+    uint64_t pos;
+    uint64_t decide_end, import_end, mark_end, release_end;
+    uint32_t old_paths; /* of all sources */
+    uint32_t idle;      /* entries without paths */
+
+    struct slab errors; /* struct fib_error */
+    struct ixhash errors_hash;
+};
+
+/* What is known of a change before deciding again. */
+enum decide_hint {
+    HINT_BEST = 1,       /* the best path is gone or has other attributes */
+    HINT_FORWARDING = 2, /* so has one of the multipaths */
+    HINT_ORIGINATED = 4, /* the best was originated */
+};
+
+/* rib_table.c */
+int table_init(struct rib_table *t, enum family f);
+void table_reset(struct rib_table *t);
+uint32_t table_find(const struct rib_table *t, const struct prefix *p);
+uint32_t table_insert(struct rib_table *t, const struct prefix *p); /* must not be there; 0: out of memory */
+void table_remove(struct rib_table *t, uint32_t index);
+static inline struct rib_entry *table_entry(const struct rib_table *t, uint32_t index)
+{
+    return slab_at(&t->entries, index);
+}
+
+/* rib.c. May free the entry, when it has no paths. */
+void entry_decide(struct rib *r, enum family f, uint32_t index, unsigned hints);
+enum import_reason path_import(struct rib *r, enum family f, const struct prefix *p, const struct attr *a,
+                               const struct rib_peer *peer);
+void path_set_reason(struct rib *r, enum family f, struct rib_path *p, enum import_reason reason);
+static inline struct rib_path *path_at(const struct rib *r, uint32_t path)
+{
+    return slab_at(&r->paths, path);
+}
+static inline bool path_is_old(const struct rib *r, const struct rib_path *p)
+{
+    return r->sources[p->peer]->pub.gen != p->gen;
+}
+
+/* rib_peer.c */
+struct source *source_new(struct rib *r);
+void source_old_gone(struct rib *r, enum family f, struct source *s); /* one path of old less; may free s */
+
+/* rib_sub.c */
+void subs_mark(struct rib *r, enum family f, uint32_t index, bool best, bool originated);
+void entry_release(struct rib *r, enum family f, uint32_t index); /* frees it when nothing holds it */
+
+/* rib_sweep.c */
+enum sweep_reason { SWEEP_OLD_PATHS, SWEEP_DECIDE, SWEEP_IMPORT, SWEEP_MARK, SWEEP_RELEASE };
+void sweep_want(struct rib *r, enum sweep_reason why);
+
+/* rib_fib.c */
+void fib_errors_init(struct rib *r);
+void fib_errors_reset(struct rib *r);
+
+#endif

@@ -1,0 +1,106 @@
+/* Background work over the whole table, in bounded steps between which everything else goes on.
+ *
+ * There is one walk, round and round over both families, and several reasons for it. A reason that arrives notes the
+ * position at which the walk will have come round once; when the walk is there, that reason is done. So a second reason
+ * joins a walk that is under way, and one that comes again only moves its end: nothing restarts and nothing is queued.
+ * What enters the table meanwhile needs no visit, as it was judged by the new state when it came.
+ *
+ * A position is the round, the family and the index in one number that only grows. Old paths are counted, so their walk
+ * ends with the last of them. */
+#include "rib/rib_int.h"
+
+#define ROUND (1ull << 40)
+#define STEP  4096
+
+static bool work_left(const struct rib *r)
+{
+    return r->old_paths || r->pos < r->decide_end || r->pos < r->import_end || r->pos < r->mark_end ||
+           (r->idle && r->pos < r->release_end);
+}
+
+void sweep_want(struct rib *r, enum sweep_reason why)
+{
+    uint64_t end = r->pos + ROUND;
+    switch (why) {
+    case SWEEP_OLD_PATHS:
+        break;
+    case SWEEP_DECIDE:
+        r->decide_end = end;
+        break;
+    case SWEEP_IMPORT:
+        r->import_end = end;
+        break;
+    case SWEEP_MARK:
+        r->mark_end = end;
+        break;
+    case SWEEP_RELEASE:
+        r->release_end = end;
+        break;
+    }
+    if (r->hooks.want_work && work_left(r))
+        r->hooks.want_work(r->arg);
+}
+
+void rib_nexthop_changed(struct rib *r, uint32_t nexthop)
+{
+    (void)nexthop; /* to find its paths is the same walk, and to decide one of them is no more work than that */
+    sweep_want(r, SWEEP_DECIDE);
+}
+
+void rib_reimport(struct rib *r, struct rib_peer *peer)
+{
+    for (uint32_t i = 1; i < r->n_sources; i++)
+        if (r->sources[i] && (!peer || peer == &r->sources[i]->pub))
+            r->sources[i]->import_end = r->pos + ROUND;
+    sweep_want(r, SWEEP_IMPORT);
+}
+
+static void import_again(struct rib *r, enum family f, const struct rib_entry *e)
+{
+    struct prefix prefix;
+    rib_entry_prefix(r, f, e, &prefix);
+    for (uint32_t i = e->paths; i; i = path_at(r, i)->next) {
+        struct rib_path *p = path_at(r, i);
+        struct source *s = r->sources[p->peer];
+        if (p->peer && r->pos < s->import_end && !path_is_old(r, p))
+            path_set_reason(r, f, p, path_import(r, f, &prefix, rib_path_attr(r, p), &s->pub));
+    }
+}
+
+static bool has_old_path(const struct rib *r, const struct rib_entry *e)
+{
+    for (uint32_t i = e->paths; i; i = path_at(r, i)->next)
+        if (path_is_old(r, path_at(r, i)))
+            return true;
+    return false;
+}
+
+static void visit(struct rib *r, enum family f, uint32_t index)
+{
+    const struct rib_entry *e = table_entry(&r->table[f], index);
+    if (!(e->sources & ENTRY_USED))
+        return;
+    if (r->pos < r->mark_end)
+        subs_mark(r, f, index, true, e->sources & ENTRY_WAS_ORIGINATED);
+    if (r->pos < r->import_end)
+        import_again(r, f, e);
+    if (!e->paths)
+        entry_release(r, f, index);
+    else if (r->pos < r->decide_end || r->pos < r->import_end || (r->old_paths && has_old_path(r, e)))
+        entry_decide(r, f, index, 0);
+}
+
+bool rib_work(struct rib *r)
+{
+    for (unsigned n = 0; n < STEP && work_left(r); n++) {
+        enum family f = r->pos >> 32 & 1;
+        uint32_t index = (uint32_t)r->pos;
+        if (index < rib_limit(r, f)) {
+            visit(r, f, index);
+            r->pos++;
+        } else {
+            r->pos += (f == FAM_IPV4 ? 1ull << 32 : ROUND - (1ull << 32)) - index + 1; /* no entry has index 0 */
+        }
+    }
+    return work_left(r);
+}

@@ -1,0 +1,463 @@
+/* The speaker's life: read the configuration with the privilege of the start, ask the parent for what needs root, give the
+ * privilege up, learn the links, then run until told to stop.
+ *
+ * Everything after the start is driven by the loop; the order of a start is that of fibmsg.h. A failure before the sessions
+ * start ends the process with the exit status of underlayd, which the parent passes on. When the parent goes, so do we: the
+ * kernel's routes are its business, and it keeps them or not.
+ *
+ * Reloading is in reload.c, the import check in import.c. */
+#include "speaker.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <grp.h>
+#include <pwd.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <unistd.h>
+
+#include "control/control.h"
+#include "fibclient.h"
+#include "log.h"
+#include "peer.h"
+#include "source/source.h"
+#include "speaker_events.h"
+
+enum { EXIT_CONFIG = 1, EXIT_SYSTEM = 3 };
+
+static bool rib_work_step(void *arg)
+{
+    struct speaker *s = arg;
+    return rib_work(s->rib);
+}
+
+static void rib_wants_work(void *arg)
+{
+    struct speaker *s = arg;
+    task_wake(s->rib_task);
+}
+
+static enum import_reason rib_asks_import(void *arg, enum family f, const struct prefix *p, const struct attr *a,
+                                          const struct rib_peer *peer)
+{
+    return speaker_import(arg, f, p, a, peer);
+}
+
+/* The account of the speaker. 0, or an exit status after a message. */
+static int find_user(struct speaker *s, const char *name)
+{
+    const struct passwd *pw = getpwnam(name ? name : "underlay");
+    if (!pw && name) {
+        fprintf(stderr, "underlayd: --user %s: no such account on this host; create it or name another one\n", name);
+        return EXIT_SYSTEM;
+    }
+    if (!pw) {
+        log_warn("there is no account named underlay; the speaker runs as nobody (systemd-sysusers creates it)");
+        pw = getpwnam("nobody");
+    }
+    s->uid = pw ? pw->pw_uid : 65534;
+    s->gid = pw ? pw->pw_gid : 65534;
+    return 0;
+}
+
+static int drop_privileges(const struct speaker *s)
+{
+    if (geteuid() != 0) {
+        log_warn("not started as root; the speaker keeps the account it was started with");
+        return prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) ? -errno : 0;
+    }
+    /* setresuid from root empties every capability set; the bounding set no longer matters without exec gains. */
+    if (setgroups(0, NULL) || setresgid(s->gid, s->gid, s->gid) || setresuid(s->uid, s->uid, s->uid) ||
+        prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0))
+        return -errno;
+    return 0;
+}
+
+static uint32_t control_gid(const struct config *c)
+{
+    const struct group *g = getgrnam(c->control.group);
+    if (!g)
+        log_warn("no such group; only root may use the control socket", F_STR("control.group", c->control.group));
+    return g ? g->gr_gid : (uint32_t)-1;
+}
+
+static int set_path(struct fm_path *p, enum fm_file_role role, uint32_t index, const char *path)
+{
+    *p = (struct fm_path){.role = role, .index = index};
+    if (strlen(path) >= sizeof p->path) {
+        fprintf(stderr, "underlayd: %s: the path is longer than %zu bytes\n", path, sizeof p->path - 1);
+        return EXIT_CONFIG;
+    }
+    memcpy(p->path, path, strlen(path) + 1);
+    return 0;
+}
+
+/* systemd's directory, the default one for the default socket, else beside the socket: instances never share a state. */
+static void state_path(const struct speaker *s, char *buf, size_t size)
+{
+    const char *dir = getenv("STATE_DIRECTORY");
+    if (dir && *dir)
+        snprintf(buf, size, "%.*s/state", (int)strcspn(dir, ":"), dir);
+    else if (!strcmp(s->control_path, "/run/underlay/control.sock"))
+        snprintf(buf, size, "/var/lib/underlay/state");
+    else
+        snprintf(buf, size, "%s.state", s->control_path);
+}
+
+static struct fm_settings make_settings(const struct config *c)
+{
+    struct fm_settings m = {
+        .flags = c->fib.install ? FM_SET_INSTALL : 0,
+        .table = c->fib.table,
+        .metric = c->fib.metric,
+        .protocol = c->fib.protocol,
+        .stale_time_ms = 360000,
+        .control_gid = control_gid(c),
+        .port = c->router.port,
+        .log_level = (uint8_t)log_get_level(),
+        .log_format = (uint8_t)c->log.format,
+        .log_target = (uint8_t)c->log.target,
+    };
+    if (c->fib.prefsrc[FAM_IPV4].af)
+        memcpy(m.prefsrc_ipv4, c->fib.prefsrc[FAM_IPV4].b, 4);
+    if (c->fib.prefsrc[FAM_IPV6].af)
+        memcpy(m.prefsrc_ipv6, c->fib.prefsrc[FAM_IPV6].b, 16);
+    return m;
+}
+
+/* Says to the parent all that it may open for us, once. 0 or an exit status. */
+static int send_start(struct speaker *s)
+{
+    const struct config *c = s->config;
+    unsigned n_paths = 0;
+    char state[FM_PATH_MAX + 64];
+    struct fm_settings settings = make_settings(c);
+    struct fm_path *paths = calloc(3 + s->keys.n, sizeof *paths);
+    struct fm_listen *listens = calloc(c->router.n_listen + 1, sizeof *listens);
+    int status = paths && listens ? 0 : EXIT_SYSTEM;
+
+    state_path(s, state, sizeof state);
+    if (!status)
+        status = set_path(&paths[n_paths++], FM_ROLE_CONFIG, 0, s->config_name);
+    if (!status)
+        status = set_path(&paths[n_paths++], FM_ROLE_CONTROL, 0, s->control_path);
+    if (!status)
+        status = set_path(&paths[n_paths++], FM_ROLE_STATE, 0, state);
+    for (unsigned i = 0; !status && i < s->keys.n; i++)
+        status = set_path(&paths[n_paths++], FM_ROLE_KEY, i, s->keys.files[i].path);
+    for (unsigned i = 0; !status && i < c->router.n_listen; i++) {
+        listens[i] = (struct fm_listen){.index = i, .af = c->router.listen[i].af};
+        memcpy(listens[i].addr, c->router.listen[i].b, sizeof listens[i].addr);
+    }
+    if (!status) {
+        s->fds_missing = 1 + c->router.n_listen;
+        if (fibclient_send_start(s->fib, &settings, paths, n_paths, listens, c->router.n_listen))
+            status = EXIT_SYSTEM;
+    }
+    free(paths);
+    free(listens);
+    return status;
+}
+
+static void fail(struct speaker *s, int status)
+{
+    loop_stop(s->loop, status);
+}
+
+static void got_listener(struct speaker *s, uint32_t index, int fd, int error)
+{
+    const struct ip_addr *a = index < s->config->router.n_listen ? &s->config->router.listen[index] : NULL;
+    char text[ADDR_STRLEN] = "?";
+    if (a)
+        addr_format(a, text);
+    if (a && addr_is_unspecified(a) && (error == -EAFNOSUPPORT || error == -EADDRNOTAVAIL)) {
+        log_warn("not listening: this host has no such address family", F_STR("address", text));
+        return;
+    }
+    int rc = error ? error : peer_set_listen(s->peers, fd);
+    if (!rc)
+        return;
+    fprintf(stderr, "underlayd: cannot listen on %s port %u: %s%s\n", text, s->config->router.port, strerror(-rc),
+            rc == -EADDRINUSE  ? "; another BGP daemon has it: stop that, or set router.listen or router.port"
+            : rc == -EACCES    ? "; ports below 1024 need CAP_NET_BIND_SERVICE"
+            : rc == -EADDRNOTAVAIL ? "; router.listen names an address that this host does not have"
+                               : "");
+    fail(s, EXIT_SYSTEM);
+}
+
+void speaker_got_fd(struct speaker *s, enum fm_file_role role, uint32_t index, int fd, int error)
+{
+    if (!s->fds_missing || (role != FM_ROLE_CONTROL && role != FM_ROLE_LISTEN)) {
+        if (fd >= 0)
+            close(fd);
+        return;
+    }
+    s->fds_missing--;
+    if (role == FM_ROLE_LISTEN) {
+        got_listener(s, index, fd, error);
+        return;
+    }
+    int rc = error ? error : control_listen(s->control, fd);
+    if (rc) {
+        fprintf(stderr, "underlayd: control socket %s: %s%s\n", s->control_path, strerror(-rc),
+                rc == -EADDRINUSE ? "; another underlayd uses it: give this one a --control-socket of its own" : "");
+        fail(s, EXIT_SYSTEM);
+    }
+}
+
+static bool is_vip(const struct config *c, const struct ip_addr *a)
+{
+    for (unsigned i = 0; i < c->advertise.n_vips; i++)
+        if (prefix_is_host(&c->advertise.vips[i].prefix) && addr_equal(&c->advertise.vips[i].prefix.addr, a))
+            return true;
+    return false;
+}
+
+/* The lowest IPv4 address on lo that is not a VIP, else of any interface. 0: there is none. */
+static uint32_t choose_router_id(const struct speaker *s)
+{
+    const struct fib_address *a;
+    unsigned n = fibclient_addresses(s->fib, &a);
+    uint32_t best = 0;
+    bool best_on_lo = false;
+    for (unsigned i = 0; i < n; i++) {
+        const struct fib_link *link = fibclient_link(s->fib, a[i].ifindex);
+        if (a[i].addr.af != AF_INET || addr_is_loopback(&a[i].addr) || (a[i].flags & FM_ADDR_OURS) ||
+            is_vip(s->config, &a[i].addr))
+            continue;
+        bool on_lo = link && (link->flags & FM_LINK_LOOP);
+        uint32_t id;
+        memcpy(&id, a[i].addr.b, 4);
+        id = ntohl(id);
+        if (!best || (on_lo && !best_on_lo) || (on_lo == best_on_lo && id < best)) {
+            best = id;
+            best_on_lo = on_lo;
+        }
+    }
+    return best;
+}
+
+static void update_status(struct speaker *s)
+{
+    char text[128];
+    unsigned up = 0, n = peer_set_count(s->peers);
+    for (unsigned i = 0; i < n; i++)
+        up += peer_established(peer_set_at(s->peers, i));
+    snprintf(text, sizeof text, "%u of %u sessions established", up, n);
+    if (!s->ready)
+        fibclient_ready(s->fib, text);
+    else
+        fibclient_status(s->fib, text);
+    s->ready = true;
+}
+
+void speaker_ready_again(struct speaker *s)
+{
+    s->ready = false;
+    update_status(s);
+}
+
+/* The parent sweeps what was not learned again once there is nothing left to wait for. Routes that are still on their way
+ * through the RIB go first: fibclient holds the word back until its queue is empty. */
+static void check_synced(struct speaker *s)
+{
+    for (unsigned i = 0; i < peer_set_count(s->peers); i++) {
+        const struct peer *p = peer_set_at(s->peers, i);
+        const char *message;
+        if (!peer_config(p)->shutdown && !peer_is_shutdown(p, &message) && !peer_synced(p))
+            return;
+    }
+    fibclient_synced(s->fib);
+}
+
+void speaker_peer_state_changed(struct speaker *s)
+{
+    if (!s->running || s->stopping)
+        return;
+    update_status(s);
+    check_synced(s);
+}
+
+void speaker_own_prefixes_changed(struct speaker *s)
+{
+    rib_reimport(s->rib, NULL);
+}
+
+/* The state file has been read (or there is none): sessions that an operator shut down must not come up for a moment. */
+void speaker_state_loaded(struct speaker *s)
+{
+    if (s->running || s->stopping)
+        return;
+    s->running = true;
+    peer_set_start(s->peers);
+    update_status(s);
+    check_synced(s);
+    log_info("ready", F_UINT("asn", s->config->router.asn), F_UINT("peers", peer_set_count(s->peers)),
+             F_UINT("originated", sources_count(s->sources)));
+}
+
+void speaker_links_known(struct speaker *s)
+{
+    if (s->running || s->links_known)
+        return;
+    s->links_known = true;
+    int rc = drop_privileges(s);
+    if (rc) {
+        fprintf(stderr, "underlayd: cannot give up the privileges of the speaker: %s\n", strerror(-rc));
+        fail(s, EXIT_SYSTEM);
+        return;
+    }
+    s->router_id = s->config->router.id ? s->config->router.id : choose_router_id(s);
+    if (!s->router_id) {
+        fprintf(stderr, "%s: router.id: this host has no IPv4 address to take it from; set it\n", s->config_name);
+        fail(s, EXIT_CONFIG);
+        return;
+    }
+    rc = sources_apply(s->sources, s->config);
+    if (!rc)
+        rc = peer_set_apply(s->peers, s->config);
+    if (rc) {
+        fprintf(stderr, "underlayd: cannot apply the configuration: %s\n", strerror(-rc));
+        fail(s, EXIT_SYSTEM);
+        return;
+    }
+    control_state_load(s->control); /* ends in speaker_state_loaded */
+}
+
+void speaker_addresses_changed(struct speaker *s)
+{
+    if (!s->links_known || s->stopping)
+        return;
+    sources_addresses_changed(s->sources);
+    peer_set_addresses_changed(s->peers);
+}
+
+static void reload_done(void *arg, const char *errors, const char *notes)
+{
+    (void)arg;
+    if (errors)
+        log_error("reload refused; the running configuration stays", F_STR("errors", errors));
+    else
+        log_info("configuration reloaded", F_STR("notes", notes ? notes : "none"));
+}
+
+void speaker_reload_asked(struct speaker *s)
+{
+    int rc = speaker_reload(s, reload_done, s);
+    if (rc)
+        log_warn("reload asked for, but not done", F_ERR(rc));
+}
+
+static void sessions_closed(void *arg)
+{
+    struct speaker *s = arg;
+    fibclient_stopped(s->fib);
+    loop_stop(s->loop, 0);
+}
+
+void speaker_stop(struct speaker *s)
+{
+    if (s->stopping)
+        return;
+    s->stopping = true;
+    log_info("stopping");
+    peer_set_stop(s->peers, BGP_CEASE_ADMIN_SHUTDOWN, sessions_closed, s);
+}
+
+void speaker_fib_closed(struct speaker *s, const char *why)
+{
+    if (!s->stopping)
+        log_error("the fib process is gone; the speaker ends too", F_STR("why", why));
+    loop_stop(s->loop, EXIT_SYSTEM);
+}
+
+/* 0 or -ENOMEM. */
+static int make_modules(struct speaker *s, int fib_fd)
+{
+    const struct rib_hooks hooks = {.import = rib_asks_import, .want_work = rib_wants_work};
+    const struct rib_config rc = speaker_rib_config(s->config);
+    struct nexthop_ops ops = fibclient_nexthop_ops();
+
+    s->loop = loop_new();
+    s->fib = s->loop ? fibclient_new(s, fib_fd) : NULL;
+    s->rib_task = s->fib ? task_new(s->loop, rib_work_step, s) : NULL;
+    s->nexthops = s->rib_task ? nexthop_table_new(&ops, s->fib) : NULL;
+    s->attrs = s->nexthops ? attr_table_new(s->nexthops) : NULL;
+    s->rib = s->attrs ? rib_new(&rc, &hooks, s, s->attrs, s->nexthops) : NULL;
+    if (!s->rib)
+        return -ENOMEM;
+    fibclient_attach_rib(s->fib);
+    s->peers = peer_set_new(s);
+    s->sources = sources_new(s);
+    s->control = control_new(s);
+    return s->peers && s->sources && s->control ? 0 : -ENOMEM;
+}
+
+struct rib_config speaker_rib_config(const struct config *c)
+{
+    return (struct rib_config){.multipath = c->router.multipath,
+                               .as_path_relax = c->router.multipath_as_path_relax,
+                               .default_local_pref = 100};
+}
+
+/* Order matters: users before what they use. */
+static void free_modules(struct speaker *s)
+{
+    control_free(s->control);
+    sources_free(s->sources);
+    peer_set_free(s->peers);
+    fibclient_free(s->fib);
+    rib_free(s->rib);
+    attr_table_free(s->attrs);
+    nexthop_table_free(s->nexthops);
+    task_free(s->rib_task);
+    loop_free(s->loop);
+    keyfiles_free(&s->keys);
+    config_free(s->config);
+    free(s->control_path);
+}
+
+void speaker_log_setup(const struct speaker *s, const struct config *c)
+{
+    enum log_level level = c->log.level;
+    if (s->log_level)
+        log_level_parse(s->log_level, &level);
+    log_init("speaker", level, c->log.format, c->log.target);
+}
+
+int speaker_main(const struct speaker_options *o)
+{
+    struct speaker s = {.config_name = o->config, .log_level = o->log_level, .started_ms = loop_now_ms()};
+    char *errors = NULL;
+
+    log_init("speaker", LOG_LVL_INFO, LOG_FMT_TEXT, LOG_TO_STDERR);
+    prctl(PR_SET_NAME, "underlayd:bgp");
+    /* The terminal and systemd speak to the parent; it tells us. */
+    signal(SIGINT, SIG_IGN);
+    signal(SIGTERM, SIG_IGN);
+    signal(SIGHUP, SIG_IGN);
+    signal(SIGPIPE, SIG_IGN);
+
+    if (configfile_load(o->config, &s.config, &errors, &s.keys)) {
+        fputs(errors ? errors : "underlayd: out of memory\n", stderr);
+        free(errors);
+        keyfiles_free(&s.keys);
+        return EXIT_CONFIG;
+    }
+    speaker_log_setup(&s, s.config);
+    s.control_path = strdup(o->control_socket ? o->control_socket : s.config->control.socket);
+    int status = s.control_path ? find_user(&s, o->user) : EXIT_SYSTEM;
+    if (!status && make_modules(&s, o->fib_fd)) {
+        fputs("underlayd: out of memory\n", stderr);
+        status = EXIT_SYSTEM;
+    }
+    if (!status)
+        status = send_start(&s);
+    if (!status)
+        status = loop_run(s.loop);
+    free_modules(&s);
+    return status;
+}

@@ -1,0 +1,112 @@
+/* The multiprotocol attributes (RFC 4760): they carry NLRI, so an error in them is one after which nobody
+ * knows what was announced, and the session is reset (RFC 7606 5.3, 7.11; we do not disable single families).
+ * Families that were not negotiated are framed and then ignored. A next hop that is well formed but no host
+ * address costs only the routes. */
+#include "wire/attr_mp.h"
+
+#include "wire/nlri.h"
+
+/* RFC 2545 section 3: a global address, maybe followed by a link-local one; the global one is what can be
+ * compared and tracked. A link-local address alone, or where the global one is void, is what unnumbered peers
+ * send. */
+static bool pick_next_hop(const struct update_ctx *ctx, enum family f, const uint8_t *p, size_t n,
+                          struct ip_addr *out)
+{
+    *out = addr_from_bytes(family_to_af(f), p);
+    if (f == FAM_IPV4)
+        return p[0] != 0 && p[0] != 127 && p[0] < 224;
+    if (n == 32 && (addr_is_link_local(out) || addr_is_unspecified(out)))
+        *out = addr_from_bytes(AF_INET6, p + 16);
+    if (addr_is_link_local(out))
+        return ctx->scope != 0;
+    return !addr_is_unspecified(out) && !addr_is_loopback(out) && !addr_is_multicast(out);
+}
+
+uint8_t decode_mp_reach(struct pa_decoder *d, const struct pa_tlv *t)
+{
+    struct wire_reader r = wire_reader(t->value, t->len);
+    enum family f;
+    uint16_t afi = wire_get_u16(&r);
+    uint8_t safi = wire_get_u8(&r), len = wire_get_u8(&r);
+    const uint8_t *next_hop = wire_get_bytes(&r, len);
+    wire_get_u8(&r); /* reserved */
+    if (r.err)
+        return BGP_ERR_UPD_OPTIONAL;
+    d->mp_head = (struct nlri_span){t->value, 4u + len};
+    d->reach |= wire_left(&r) > 0;
+    if (!family_from_afi(afi, safi, &f) || !d->ctx->family[f])
+        return 0;
+    if (f == FAM_IPV4 ? len != 4 : len != 16 && len != 32)
+        return BGP_ERR_UPD_OPTIONAL;
+    if (!nlri_check(r.p, wire_left(&r), f))
+        return BGP_ERR_UPD_OPTIONAL;
+    d->out->reach[f][1] = (struct nlri_span){r.p, (uint32_t)wire_left(&r)};
+    if (!pick_next_hop(d->ctx, f, next_hop, len, &d->mp_next_hop))
+        update_offend(d->out, UPDATE_TREAT_AS_WITHDRAW, BGP_ERR_UPD_OPTIONAL, t->type, t->start,
+                      pa_tlv_size(t));
+    return 0;
+}
+
+uint8_t decode_mp_unreach(struct pa_decoder *d, const struct pa_tlv *t)
+{
+    struct wire_reader r = wire_reader(t->value, t->len);
+    enum family f;
+    uint16_t afi = wire_get_u16(&r);
+    uint8_t safi = wire_get_u8(&r);
+    if (!family_from_afi(afi, safi, &f) || !d->ctx->family[f])
+        return 0;
+    if (!nlri_check(r.p, wire_left(&r), f))
+        return BGP_ERR_UPD_OPTIONAL;
+    d->out->withdrawn[f][1] = (struct nlri_span){r.p, (uint32_t)wire_left(&r)};
+    d->unreach_empty[f] = !wire_left(&r);
+    return 0;
+}
+
+static void put_head(struct wire_writer *w, uint8_t type, size_t body, enum family f)
+{
+    if (body > UINT8_MAX) {
+        wire_put_u8(w, PA_FLAG_OPTIONAL | PA_FLAG_EXTENDED);
+        wire_put_u8(w, type);
+        wire_put_u16(w, (uint16_t)body);
+    } else {
+        wire_put_u8(w, PA_FLAG_OPTIONAL);
+        wire_put_u8(w, type);
+        wire_put_u8(w, (uint8_t)body);
+    }
+    wire_put_u16(w, f == FAM_IPV6 ? AFI_IPV6 : AFI_IPV4);
+    wire_put_u8(w, SAFI_UNICAST);
+}
+
+unsigned encode_mp_reach(struct pa_encoder *e, uint8_t *at, const struct prefix *prefixes, unsigned n)
+{
+    const struct ip_addr *second = &e->x->link_local;
+    bool self = addr_equal(&e->next_hop, &e->x->nexthop[e->f]);
+    size_t one = family_bytes(e->f), hop = self && e->f == FAM_IPV6 && second->af == AF_INET6 ? 2 * one : one;
+    size_t fixed = 5 + hop, bytes, others = (size_t)(e->w->p - at), room = wire_room(e->w);
+    if (room < 4 + fixed)
+        return 0;
+    unsigned count = nlri_fit(prefixes, n, room - 4 - fixed, &bytes);
+    size_t body = fixed + bytes, size = body + (body > UINT8_MAX ? 4 : 3);
+    if (!count || !wire_reserve(e->w, size))
+        return 0;
+    memmove(at + size, at, others);
+    struct wire_writer w = wire_writer(at, size);
+    put_head(&w, PA_MP_REACH, body, e->f);
+    wire_put_u8(&w, (uint8_t)hop);
+    wire_put_bytes(&w, e->next_hop.b, one);
+    wire_put_bytes(&w, second->b, hop - one);
+    wire_put_u8(&w, 0);
+    nlri_put(&w, prefixes, count);
+    return count;
+}
+
+unsigned encode_mp_unreach(struct wire_writer *w, enum family f, const struct prefix *prefixes, unsigned n)
+{
+    size_t bytes, room = wire_room(w);
+    if (room < 7)
+        return 0;
+    unsigned count = nlri_fit(prefixes, n, room - 7, &bytes);
+    put_head(w, PA_MP_UNREACH, 3 + bytes, f);
+    nlri_put(w, prefixes, count);
+    return count;
+}

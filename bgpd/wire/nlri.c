@@ -1,0 +1,45 @@
+/* NLRI: checks what came in once, as a whole, so that the iterator (nlri_next in update.h) can run over it
+ * without a test; writes what goes out. A prefix with bits set past its length is legal on the wire (RFC 4760
+ * section 5: "the value of trailing bits is irrelevant"), so it is not an error here; the iterator masks it.
+ * What the prefixes mean (martians, own ones) is the import check's business, not ours. */
+#include "wire/nlri.h"
+
+static size_t prefix_bytes(const struct prefix *p)
+{
+    return (p->len + 7u) / 8;
+}
+
+bool nlri_check(const uint8_t *p, size_t n, enum family f)
+{
+    unsigned max = family_bits(f);
+    const uint8_t *end = p + n;
+    while (p < end) {
+        unsigned bits = *p++, bytes = (bits + 7) / 8;
+        if (bits > max || bytes > (size_t)(end - p))
+            return false;
+        p += bytes;
+    }
+    return true;
+}
+
+unsigned nlri_fit(const struct prefix *prefixes, unsigned n, size_t room, size_t *bytes)
+{
+    size_t sum = 0;
+    unsigned i;
+    for (i = 0; i < n; i++) {
+        size_t one = 1 + prefix_bytes(&prefixes[i]);
+        if (one > room - sum)
+            break;
+        sum += one;
+    }
+    *bytes = sum;
+    return i;
+}
+
+void nlri_put(struct wire_writer *w, const struct prefix *prefixes, unsigned n)
+{
+    for (unsigned i = 0; i < n; i++) {
+        wire_put_u8(w, prefixes[i].len);
+        wire_put_bytes(w, prefixes[i].addr.b, prefix_bytes(&prefixes[i]));
+    }
+}
