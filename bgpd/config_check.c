@@ -112,7 +112,6 @@ static void read_key_file(struct load *ld, const struct peer_view *v, struct key
 /* Collisions. The comparison looks at elements of one list by their index. */
 
 struct sorted {
-    const struct schema_key *k;
     const char *items;
     int (*cmp)(const void *a, const void *b);
     size_t size;

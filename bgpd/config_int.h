@@ -131,7 +131,11 @@ bool word_in(const char *words, const char *word, unsigned *index);
 /* Copies word i of the list; false when there are not so many. */
 bool word_at(const char *words, unsigned i, char *buf, size_t size);
 
-/* config_value.c */
+/* config_value.c, config_vip.c */
+
+#define outer_of(ptr, type, member) ((type *)((char *)(ptr)-offsetof(type, member)))
+/* For parsers: the sentence, and -EINVAL to return. */
+int value_wrong(struct why *w, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 
 extern const struct value_type type_bool, type_uint, type_word, type_duration, type_hold_time, type_string,
     type_path, type_key_file, type_password, type_asn, type_peer_asn, type_router_id, type_addr, type_addr4,

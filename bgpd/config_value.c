@@ -13,13 +13,9 @@
 #include <string.h>
 
 #include "config_int.h"
-#include "lib/community.h"
 #include "lib/text.h"
 
-#define outer_of(ptr, type, member) ((type *)((char *)(ptr)-offsetof(type, member)))
-
-static int wrong(struct why *w, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
-static int wrong(struct why *w, const char *fmt, ...)
+int value_wrong(struct why *w, const char *fmt, ...)
 {
     va_list ap;
     va_start(ap, fmt);
@@ -72,8 +68,8 @@ static int parse_bool(const struct schema_key *k, void *field, const char *text,
     }
     for (size_t i = 0; i < sizeof near / sizeof *near; i++)
         if (!strcmp(text, near[i].text))
-            return wrong(why, "`%s` is not a boolean; did you mean %s?", text, near[i].meant);
-    return wrong(why, "`%.40s` is not a boolean; write true or false", text);
+            return value_wrong(why, "`%s` is not a boolean; did you mean %s?", text, near[i].meant);
+    return value_wrong(why, "`%.40s` is not a boolean; write true or false", text);
 }
 
 static const char *format_bool(const struct schema_key *k, const void *field, char *buf, size_t size)
@@ -91,9 +87,9 @@ static int parse_uint(const struct schema_key *k, void *field, const char *text,
         return 0;
     }
     if (!parse_digits(text, strlen(text), &v))
-        return wrong(why, "`%.40s` is not a number; %u to %u%s", text, k->min, k->max, off);
+        return value_wrong(why, "`%.40s` is not a number; %u to %u%s", text, k->min, k->max, off);
     if (v < k->min || v > k->max)
-        return wrong(why, "%.40s is out of range; %u to %u%s", text, k->min, k->max, off);
+        return value_wrong(why, "%.40s is out of range; %u to %u%s", text, k->min, k->max, off);
     store(k, field, (uint32_t)v);
     return 0;
 }
@@ -129,8 +125,8 @@ static int parse_word(const struct schema_key *k, void *field, const char *text,
     }
     join_words(k->words, all, sizeof all);
     if (k->later && word_in(k->later, text, NULL))
-        return wrong(why, "`%.40s` is not supported by this version yet; use %s", text, all);
-    return wrong(why, "`%.40s` is not %s%s", text, all, k->hint ? k->hint : "");
+        return value_wrong(why, "`%.40s` is not supported by this version yet; use %s", text, all);
+    return value_wrong(why, "`%.40s` is not %s%s", text, all, k->hint ? k->hint : "");
 }
 
 static const char *format_word(const struct schema_key *k, const void *field, char *buf, size_t size)
@@ -143,11 +139,12 @@ static int duration(const char *text, uint32_t *ms, struct why *why)
     int err = duration_parse(text, ms);
     uint64_t plain;
     if (err == -EINVAL && parse_digits(text, strlen(text), &plain))
-        return wrong(why, "`%.40s` has no unit; did you mean %.40ss?", text, text);
+        return value_wrong(why, "`%.40s` has no unit; did you mean %.40ss?", text, text);
     if (err == -EINVAL)
-        return wrong(why, "`%.40s` is not a duration; write a number and ms, s, m or h, such as 9s", text);
+        return value_wrong(why, "`%.40s` is not a duration; write a number and ms, s, m or h, such as 9s",
+                           text);
     if (err)
-        return wrong(why, "%.40s is too long", text);
+        return value_wrong(why, "%.40s is too long", text);
     return 0;
 }
 
@@ -159,8 +156,8 @@ static int parse_duration(const struct schema_key *k, void *field, const char *t
     if (err)
         return err;
     if (ms < k->min || ms > k->max)
-        return wrong(why, "%.40s is out of range; %s to %s", text, duration_format(k->min, lo),
-                     duration_format(k->max, hi));
+        return value_wrong(why, "%.40s is out of range; %s to %s", text, duration_format(k->min, lo),
+                           duration_format(k->max, hi));
     store(k, field, ms);
     return 0;
 }
@@ -173,11 +170,11 @@ static int parse_hold_time(const struct schema_key *k, void *field, const char *
     if (err)
         return err;
     if (ms % 1000)
-        return wrong(why, "%.40s is not in whole seconds, as BGP counts the hold time", text);
+        return value_wrong(why, "%.40s is not in whole seconds, as BGP counts the hold time", text);
     if (ms > 0 && ms < 3000)
-        return wrong(why, "%.40s is too short; BGP allows 3s and more, or 0s for no hold time", text);
+        return value_wrong(why, "%.40s is too short; BGP allows 3s and more, or 0s for no hold time", text);
     if (ms > k->max)
-        return wrong(why, "%.40s is too long; 65535s at most", text);
+        return value_wrong(why, "%.40s is too long; 65535s at most", text);
     store(k, field, ms);
     return 0;
 }
@@ -215,16 +212,17 @@ static int parse_string(const struct schema_key *k, void *field, const char *tex
 {
     size_t n = strlen(text);
     if (n < k->min || n > k->max)
-        return n ? wrong(why, "%zu bytes long; %u at most", n, k->max) : wrong(why, "empty; give it a value");
+        return n ? value_wrong(why, "%zu bytes long; %u at most", n, k->max)
+                 : value_wrong(why, "empty; give it a value");
     if (has_control(text))
-        return wrong(why, "contains a line break or control character; keep it to one line");
+        return value_wrong(why, "contains a line break or control character; keep it to one line");
     return take_string(field, text);
 }
 
 static int parse_path(const struct schema_key *k, void *field, const char *text, struct why *why)
 {
     if (text[0] != '/')
-        return wrong(why, "`%.80s` is not an absolute path; start with /", text);
+        return value_wrong(why, "`%.80s` is not an absolute path; start with /", text);
     return parse_string(k, field, text, why);
 }
 
@@ -264,13 +262,13 @@ static int parse_password(const struct schema_key *k, void *field, const char *t
     struct peer_config *p = outer_of(field, struct peer_config, password);
     (void)k;
     if (n == 0)
-        return wrong(why, "empty; leave the key out for a session without TCP-MD5");
+        return value_wrong(why, "empty; leave the key out for a session without TCP-MD5");
     if (n > CONFIG_MAX_PASSWORD)
-        return wrong(why, "%zu bytes long; TCP-MD5 takes %d at most", n, CONFIG_MAX_PASSWORD);
+        return value_wrong(why, "%zu bytes long; TCP-MD5 takes %d at most", n, CONFIG_MAX_PASSWORD);
     if (!strcmp(text, "<hidden>"))
-        return wrong(why, "hidden by `show running-config`; put the password itself here");
+        return value_wrong(why, "hidden by `show running-config`; put the password itself here");
     if (has_control(text))
-        return wrong(why, "contains a line break or control character");
+        return value_wrong(why, "contains a line break or control character");
     release_string(&p->password_file);
     explicit_bzero(p->password, sizeof p->password);
     memcpy(p->password, text, n);
@@ -294,9 +292,9 @@ static int parse_ifname(const struct schema_key *k, void *field, const char *tex
     (void)k;
     if (n == 0 || n > 15 || strpbrk(text, "/: \t") || has_control(text) || !strcmp(text, ".") ||
         !strcmp(text, ".."))
-        return wrong(why,
-                     "`%.40s` is not the name of an interface: 1 to 15 characters, no space, slash or colon",
-                     text);
+        return value_wrong(
+            why, "`%.40s` is not the name of an interface: 1 to 15 characters, no space, slash or colon",
+            text);
     return take_string(field, text);
 }
 
@@ -308,19 +306,20 @@ static int autonomous_system(const char *text, uint32_t *out, struct why *why)
     size_t n = dot ? (size_t)(dot - text) : 0;
     const char *low = dot ? dot + 1 : text;
     if ((dot && !parse_digits(text, n, &hi)) || !parse_digits(low, strlen(low), &lo))
-        return wrong(why, "`%.40s` is not an AS number; 64512 and 1.10 are", text);
+        return value_wrong(why, "`%.40s` is not an AS number; 64512 and 1.10 are", text);
     if (dot && (hi > 65535 || lo > 65535))
-        return wrong(why, "%.40s is too large; each half of an AS number in dots is 65535 at most", text);
+        return value_wrong(why, "%.40s is too large; each half of an AS number in dots is 65535 at most",
+                           text);
     if (!dot && lo > UINT32_MAX)
-        return wrong(why, "%.40s is too large; an AS number is 4294967295 at most", text);
+        return value_wrong(why, "%.40s is too large; an AS number is 4294967295 at most", text);
     uint32_t asn = (uint32_t)(hi << 16 | lo);
     if (asn == 0)
-        return wrong(
+        return value_wrong(
             why, "AS 0 is reserved (RFC 7607); private ones are 64512 to 65534 and 4200000000 to 4294967294");
     if (asn == 23456)
-        return wrong(why, "AS 23456 only stands in for larger ones (RFC 6793); use your own");
+        return value_wrong(why, "AS 23456 only stands in for larger ones (RFC 6793); use your own");
     if (asn == 65535 || asn == UINT32_MAX)
-        return wrong(why, "AS %u is reserved (RFC 7300); the last private one is %u", asn, asn - 1);
+        return value_wrong(why, "AS %u is reserved (RFC 7300); the last private one is %u", asn, asn - 1);
     *out = asn;
     return 0;
 }
@@ -344,7 +343,7 @@ static int parse_peer_asn(const struct schema_key *k, void *field, const char *t
         return 0;
     }
     if (text[0] >= 'a' && text[0] <= 'z')
-        return wrong(why, "`%.40s` is not an AS number, external or internal", text);
+        return value_wrong(why, "`%.40s` is not an AS number, external or internal", text);
     int err = autonomous_system(text, &p->asn, why);
     if (!err)
         p->asn_kind = ASN_NUMBER;
@@ -365,7 +364,8 @@ static int parse_router_id(const struct schema_key *k, void *field, const char *
 {
     struct ip_addr a;
     if (addr_parse(text, &a) || a.af != AF_INET || addr_is_unspecified(&a))
-        return wrong(why, "`%.60s` is not a router id; write it as an IPv4 address other than 0.0.0.0", text);
+        return value_wrong(why, "`%.60s` is not a router id; write it as an IPv4 address other than 0.0.0.0",
+                           text);
     store(k, field, (uint32_t)a.b[0] << 24 | (uint32_t)a.b[1] << 16 | (uint32_t)a.b[2] << 8 | a.b[3]);
     return 0;
 }
@@ -381,14 +381,15 @@ static int address(const char *text, struct ip_addr *a, struct why *why)
 {
     static const uint8_t mapped[12] = {[10] = 0xff, [11] = 0xff};
     if (strchr(text, '%'))
-        return wrong(why, "`%.60s` names an interface, which is not supported by this version yet", text);
+        return value_wrong(why, "`%.60s` names an interface, which is not supported by this version yet",
+                           text);
     if (addr_parse(text, a))
-        return wrong(why, "`%.60s` is not an IPv4 or IPv6 address%s", text,
-                     strchr(text, '/') ? "; leave the length away" : "");
+        return value_wrong(why, "`%.60s` is not an IPv4 or IPv6 address%s", text,
+                           strchr(text, '/') ? "; leave the length away" : "");
     if (a->af == AF_INET6 && !memcmp(a->b, mapped, sizeof mapped))
-        return wrong(why, "`%.60s` is an IPv4 address in IPv6 clothes; write it as IPv4", text);
+        return value_wrong(why, "`%.60s` is an IPv4 address in IPv6 clothes; write it as IPv4", text);
     if (addr_is_multicast(a) || (a->af == AF_INET && a->b[0] >= 240))
-        return wrong(why, "`%.60s` is not a unicast address", text);
+        return value_wrong(why, "`%.60s` is not a unicast address", text);
     return 0;
 }
 
@@ -400,11 +401,11 @@ static int parse_addr(const struct schema_key *k, void *field, const char *text,
     if (err)
         return err;
     if (addr_is_unspecified(&a))
-        return wrong(why, "`%.60s` is no host's address", text);
+        return value_wrong(why, "`%.60s` is no host's address", text);
     if (a.af == AF_INET6 && addr_is_link_local(&a))
-        return wrong(why,
-                     "`%.60s` is link-local, which is not supported by this version yet; use another address",
-                     text);
+        return value_wrong(
+            why, "`%.60s` is link-local, which is not supported by this version yet; use another address",
+            text);
     memcpy(field, &a, sizeof a);
     return 0;
 }
@@ -412,14 +413,14 @@ static int parse_addr(const struct schema_key *k, void *field, const char *text,
 static int parse_addr4(const struct schema_key *k, void *field, const char *text, struct why *why)
 {
     if (strchr(text, ':'))
-        return wrong(why, "`%.60s` is not an IPv4 address", text);
+        return value_wrong(why, "`%.60s` is not an IPv4 address", text);
     return parse_addr(k, field, text, why);
 }
 
 static int parse_addr6(const struct schema_key *k, void *field, const char *text, struct why *why)
 {
     if (!strchr(text, ':'))
-        return wrong(why, "`%.60s` is not an IPv6 address", text);
+        return value_wrong(why, "`%.60s` is not an IPv6 address", text);
     return parse_addr(k, field, text, why);
 }
 
@@ -449,18 +450,19 @@ static int parse_prefix(const struct schema_key *k, void *field, const char *tex
     case 0:
         break;
     case -ERANGE:
-        return wrong(why, "`%.60s` is too long a prefix; /32 is the limit of IPv4, /128 of IPv6", text);
+        return value_wrong(why, "`%.60s` is too long a prefix; /32 is the limit of IPv4, /128 of IPv6", text);
     case -EADDRNOTAVAIL:
-        return wrong(why, "%.60s has host bits set; did you mean %s?", text, prefix_format(&p, buf));
+        return value_wrong(why, "%.60s has host bits set; did you mean %s?", text, prefix_format(&p, buf));
     default:
         if (!strchr(text, '/') && !prefix_parse(text, true, &host))
-            return wrong(why, "`%.60s` has no length; did you mean %s?", text, prefix_format(&host, buf));
-        return wrong(why, "`%.60s` is not a prefix; 10.244.7.0/24 and fd00:7::/64 are", text);
+            return value_wrong(why, "`%.60s` has no length; did you mean %s?", text,
+                               prefix_format(&host, buf));
+        return value_wrong(why, "`%.60s` is not a prefix; 10.244.7.0/24 and fd00:7::/64 are", text);
     }
     if (prefix_is_martian(&p))
-        return wrong(why, "%.60s is never routed between hosts; nobody would accept it", text);
+        return value_wrong(why, "%.60s is never routed between hosts; nobody would accept it", text);
     if (prefix_is_default(&p))
-        return wrong(why, "%.60s is the default route, which a node does not originate", text);
+        return value_wrong(why, "%.60s is the default route, which a node does not originate", text);
     memcpy(field, &p, sizeof p);
     return 0;
 }
@@ -486,12 +488,12 @@ static int parse_protocol(const struct schema_key *k, void *field, const char *t
     if (err)
         return err;
     if (v <= 4)
-        return wrong(why, "%u is the kernel's own (0 to 4 are); 87 is the default", v);
+        return value_wrong(why, "%u is the kernel's own (0 to 4 are); 87 is the default", v);
     if (v >= 186 && v <= 198)
-        return wrong(
+        return value_wrong(
             why, "%u is one of FRR's: its zebra deletes every route that carries it; 87 is the default", v);
     if (v == 11 || v == 12 || v == 42)
-        return wrong(
+        return value_wrong(
             why, "%u belongs to another routing daemon (11 zebra, 12 bird, 42 babel); 87 is the default", v);
     store(k, field, v);
     return 0;
@@ -500,107 +502,8 @@ static int parse_protocol(const struct schema_key *k, void *field, const char *t
 static int parse_table(const struct schema_key *k, void *field, const char *text, struct why *why)
 {
     if (!strcmp(text, "255"))
-        return wrong(why, "255 is the kernel's local table; 254 is the main one");
+        return value_wrong(why, "255 is the kernel's local table; 254 is the main one");
     return parse_uint(k, field, text, why);
-}
-
-/* VIPs: standard and large communities share one list in the file. */
-
-static int by_value(const void *a, const void *b, void *n_words)
-{
-    const uint32_t *x = a, *y = b;
-    for (size_t i = 0; i < *(const size_t *)n_words; i++)
-        if (x[i] != y[i])
-            return x[i] < y[i] ? -1 : 1;
-    return 0;
-}
-
-/* Adds one value of n words to a sorted set. */
-static int add_community(uint32_t **set, unsigned *count, const uint32_t *value, size_t n)
-{
-    for (unsigned i = 0; i < *count; i++)
-        if (!memcmp(*set + i * n, value, n * sizeof *value))
-            return 0;
-    uint32_t *grown = realloc(*set, (*count + 1) * n * sizeof *value);
-    if (!grown)
-        return -ENOMEM;
-    memcpy(grown + *count * n, value, n * sizeof *value);
-    *set = grown;
-    qsort_r(grown, ++*count, n * sizeof *value, by_value, &n);
-    return 0;
-}
-
-static int parse_community(const struct schema_key *k, void *field, const char *text, struct why *why)
-{
-    struct config_vip *v = outer_of(field, struct config_vip, communities);
-    uint32_t standard, large[3];
-    int kind = community_parse(text, &standard, large);
-    (void)k;
-    if (kind == -ERANGE)
-        return wrong(why, "`%.60s` is too large; A:B takes 65535 at most, A:B:C (large) 4294967295", text);
-    if (kind < 0)
-        return wrong(why, "`%.60s` is not a community; 65000:100, 65000:1:2 and no-export are", text);
-    if (kind == 1)
-        return add_community(&v->communities, &v->n_communities, &standard, 1);
-    uint32_t *words = (uint32_t *)v->large;
-    int err = add_community(&words, &v->n_large, large, 3);
-    v->large = (uint32_t(*)[3])words;
-    return err;
-}
-
-static bool equal_communities(const void *a, const void *b)
-{
-    const struct config_vip *x = outer_of(a, const struct config_vip, communities);
-    const struct config_vip *y = outer_of(b, const struct config_vip, communities);
-    size_t standard = x->n_communities * sizeof *x->communities, large = x->n_large * sizeof *x->large;
-    return x->n_communities == y->n_communities && x->n_large == y->n_large &&
-           (!standard || !memcmp(x->communities, y->communities, standard)) &&
-           (!large || !memcmp(x->large, y->large, large));
-}
-
-static void release_communities(void *field)
-{
-    struct config_vip *v = outer_of(field, struct config_vip, communities);
-    free(v->communities);
-    free(v->large);
-    v->communities = NULL;
-    v->large = NULL;
-    v->n_communities = v->n_large = 0;
-}
-
-static int parse_med(const struct schema_key *k, void *field, const char *text, struct why *why)
-{
-    int err = parse_uint(k, field, text, why);
-    if (!err)
-        outer_of(field, struct config_vip, med)->has_med = true;
-    return err;
-}
-
-static const char *format_med(const struct schema_key *k, const void *field, char *buf, size_t size)
-{
-    return outer_of(field, const struct config_vip, med)->has_med ? format_uint(k, field, buf, size) : "";
-}
-
-static bool equal_med(const void *a, const void *b)
-{
-    const struct config_vip *x = outer_of(a, const struct config_vip, med);
-    const struct config_vip *y = outer_of(b, const struct config_vip, med);
-    return x->has_med == y->has_med && x->med == y->med;
-}
-
-static int parse_bind(const struct schema_key *k, void *field, const char *text, struct why *why)
-{
-    bool lo = !strcmp(text, "lo");
-    if (!lo && strcmp(text, "off") && strcmp(text, "false"))
-        return wrong(why, "`%.40s` is not lo or off; a VIP can only be put on lo", text);
-    store(k, field, lo);
-    return 0;
-}
-
-static const char *format_bind(const struct schema_key *k, const void *field, char *buf, size_t size)
-{
-    (void)buf, (void)size;
-    return fetch(k, field) ? "lo" : "off";
 }
 
 /* clang-format off */
@@ -624,7 +527,4 @@ const struct value_type type_listen = {"an address", parse_listen, format_addr, 
 const struct value_type type_prefix = {"a prefix", parse_prefix, format_prefix, NULL, NULL};
 const struct value_type type_protocol = {"a number", parse_protocol, format_uint, NULL, NULL};
 const struct value_type type_table = {"a number", parse_table, format_uint, NULL, NULL};
-const struct value_type type_community = {"a community", parse_community, NULL, equal_communities, release_communities};
-const struct value_type type_med = {"a number", parse_med, format_med, equal_med, NULL};
-const struct value_type type_bind = {"lo or off", parse_bind, format_bind, NULL, NULL};
 /* clang-format on */
