@@ -120,6 +120,10 @@ int main(int argc, char **argv)
         unsetenv(FIB_SPEAKER_FD_ENV);
         return speaker_main(&o.speaker);
     }
-    struct fib_options fib = {.argv = argv, .log_level = o.speaker.log_level};
+    enum log_level level = LOG_LVL_INFO;
+    if (o.speaker.log_level)
+        log_level_parse(o.speaker.log_level, &level);
+    log_init("fib", level, LOG_FMT_TEXT, LOG_TO_STDERR);
+    struct fib_options fib = {.argv = argv};
     return fib_main(&fib);
 }

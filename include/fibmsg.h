@@ -12,6 +12,8 @@
  *   speaker: gives up its privileges
  *   parent:  FM_LINK*, FM_ADDRESS* (the present state), FM_SYNC_DONE; later FM_LINK/FM_ADDRESS as they change
  *   speaker: FM_READY, then FM_NEXTHOP_*, FM_GROUP_*, FM_ROUTES …, FM_HEARTBEAT every few seconds
+ * A later speaker of the same parent must send the same FM_SETTINGS: what differs is logged and ignored (fib.* needs a full
+ * restart). Its paths and listeners may differ, for it sends them while it is still root.
  * When a speaker cannot start it exits with the exit status of underlayd (1 configuration, 2 usage, 3 system); the parent
  * passes on the status of a first speaker that never said FM_READY, and starts any later one again with back-off.
  */
@@ -165,7 +167,7 @@ enum fm_route_op {
     FM_ROUTE_DEL_UNREACHABLE,
 };
 /* cookie is the speaker's and comes back in the result. A later record for the same prefix overrides an earlier one that
- * has not reached the kernel yet; both are answered. */
+ * has not reached the kernel yet; both are answered, the overridden one with -ECANCELED. */
 struct fm_route {
     uint8_t op; /* enum fm_route_op */
     uint8_t af;
@@ -254,7 +256,9 @@ void fibchan_free(struct fibchan *c);
  * 0, -EMSGSIZE, -ENOMEM. Never blocks, never drops. */
 int fibchan_send(struct fibchan *c, enum fm_type type, const void *records, uint32_t n, int fd);
 /* Messages that may still be queued before a producer of bulk should wait for `writable`; 0: wait. */
-unsigned fibchan_room(const struct fibchan *c);
+unsigned fibchan_room(struct fibchan *c);
+/* Stops and resumes reading: for an end that owes more answers than it can send. End of file is then noticed late. */
+void fibchan_pause(struct fibchan *c, bool paused);
 int fibchan_flush(struct fibchan *c, int timeout_ms); /* blocking; at start and stop only */
 /* Largest n for which fibchan_send of this type fits. Record size, 0 for unknown types. */
 uint32_t fm_max_records(enum fm_type type);

@@ -1,0 +1,399 @@
+/* The privileged parent: main loop, signals, and the paths along which one module's event becomes another's work.
+ *
+ * It parses no configuration and no BGP. It starts the speaker, opens by role what that needs, and brings the kernel in
+ * line with what the speaker says: fibmsg comes in through supervise.c and dispatch.c, the kernel's news through
+ * kernel_monitor_step; links.c, nexthops.c, groups.c and routes.c hold the state. Single-threaded; all kernel requests
+ * are synchronous and bounded.
+ */
+#include "fib/fib.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <unistd.h>
+
+#include "fib/binds.h"
+#include "fib/caps.h"
+#include "fib/dispatch.h"
+#include "fib/groups.h"
+#include "fib/internal.h"
+#include "fib/links.h"
+#include "fib/nexthops.h"
+#include "fib/notify.h"
+#include "fib/reconcile.h"
+#include "fib/roles.h"
+#include "fib/routes.h"
+#include "fib/supervise.h"
+
+#define EXIT_SYSTEM        3
+#define RESOLVE_MS         50 /* changes come in bursts */
+#define RETRY_FIRST_MS     1000
+#define RETRY_MAX_MS       60000
+#define EVENTS_PER_TURN    256
+
+struct signals {
+    struct sig *term, *intr, *hup, *chld;
+};
+
+void fib_tell(struct fib *f, enum fm_type type, const void *records, uint32_t n)
+{
+    if (f->chan && fibchan_send(f->chan, type, records, n, -1) < 0)
+        supervise_kill(f->supervisor, "a message to it cannot be queued");
+}
+
+static void resolve_now(void *arg)
+{
+    struct fib *f = arg;
+
+    timer_stop(f->resolve);
+    nexthops_resolve(f->nexthops);
+    if (groups_update(f->groups))
+        f->resolve_backoff_ms = RETRY_FIRST_MS;
+    else
+        fib_nexthops_changed(f, false);
+}
+
+void fib_nexthops_changed(struct fib *f, bool soon)
+{
+    if (soon) {
+        if (!timer_running(f->resolve) || timer_remaining_ms(f->resolve) > RESOLVE_MS)
+            timer_set(f->resolve, RESOLVE_MS);
+    } else if (!timer_running(f->resolve)) {
+        timer_set(f->resolve, f->resolve_backoff_ms);
+        f->resolve_backoff_ms =
+            f->resolve_backoff_ms * 2 > RETRY_MAX_MS ? RETRY_MAX_MS : f->resolve_backoff_ms * 2;
+    }
+}
+
+void fib_link_changed(struct fib *f, uint32_t ifindex, bool up)
+{
+    if (up) {
+        fib_nexthops_changed(f, true);
+        return;
+    }
+    /* The kernel has deleted every nexthop on the link and what hung on it, and says nothing of that. */
+    if (hops_link_down(f->nexthops, ifindex))
+        groups_hops_lost(f->groups);
+    resolve_now(f);
+}
+
+void fib_address_changed(struct fib *f, const struct kaddress *a, bool deleted)
+{
+    struct prefix p = prefix_make(&a->subnet, a->len);
+    const uint8_t *prefsrc = a->local.af == AF_INET6 ? f->settings.prefsrc_ipv6 : f->settings.prefsrc_ipv4;
+
+    routes_recheck(f->routes, &p);
+    fib_nexthops_changed(f, true);
+    if (!f->configured || memcmp(prefsrc, a->local.b, family_bytes(addr_family(&a->local))))
+        return;
+    /* The kernel drops routes with a preferred source that goes, and refuses them until it is back. */
+    if (deleted)
+        reconcile_request(f->reconcile);
+    else
+        routes_retry(f->routes);
+}
+
+static void on_kernel_nexthop(struct fib *f, const struct kevent *ev)
+{
+    uint32_t i;
+
+    if (!ev->deleted || ev->own || !nexthops_id_is_ours(f->nexthops, ev->u.nexthop.id))
+        return;
+    if ((i = groups_by_kernel_id(f->groups, ev->u.nexthop.id))) {
+        groups_lost(f->groups, i);
+    } else if ((i = hops_by_kernel_id(f->nexthops, ev->u.nexthop.id))) {
+        hops_mark_lost(f->nexthops, i);
+        groups_hops_lost(f->groups);
+    } else {
+        return;
+    }
+    log_warn("a nexthop object of ours was deleted", F_UINT("id", ev->u.nexthop.id));
+    fib_nexthops_changed(f, true);
+}
+
+static void on_kernel_event(void *arg, const struct kevent *ev)
+{
+    struct fib *f = arg;
+
+    switch (ev->type) {
+    case KEVENT_LINK:
+    case KEVENT_ADDRESS:
+        links_event(f->links, ev);
+        break;
+    case KEVENT_NEXTHOP:
+        if (f->install)
+            on_kernel_nexthop(f, ev);
+        break;
+    case KEVENT_ROUTE:
+        if (ev->own || ev->u.route.cloned || !f->configured)
+            break;
+        routes_event(f->routes, &ev->u.route, ev->deleted);
+        if (ev->u.route.protocol != f->settings.protocol && nexthops_depend_on_routes(f->nexthops))
+            fib_nexthops_changed(f, true);
+        break;
+    }
+}
+
+static void look_again(struct fib *f)
+{
+    int rc = links_refresh(f->links);
+
+    if (rc)
+        log_warn("links and addresses could not be read", F_ERR(rc));
+    fib_nexthops_changed(f, true);
+    reconcile_request(f->reconcile);
+}
+
+static void on_monitor(void *arg, int fd, unsigned events)
+{
+    struct fib *f = arg;
+    int rc = 1;
+
+    (void)fd, (void)events;
+    for (int i = 0; i < EVENTS_PER_TURN && rc > 0; i++)
+        rc = kernel_monitor_step(f->kernel, on_kernel_event, f);
+    if (rc < 0) {
+        log_info("events of the kernel were lost; looking at everything again", F_ERR(rc));
+        look_again(f);
+    }
+}
+
+static struct ip_addr prefsrc_of(uint8_t af, const uint8_t *bytes)
+{
+    struct ip_addr a = fm_addr(af, bytes);
+    return addr_is_unspecified(&a) ? (struct ip_addr){0} : a;
+}
+
+static int start_kernel_side(struct fib *f)
+{
+    const struct fm_settings *s = &f->settings;
+    struct kernel_config cfg = {.table = s->table, .metric = s->metric, .protocol = (uint8_t)s->protocol};
+
+    cfg.prefsrc[FAM_IPV4] = prefsrc_of(AF_INET, s->prefsrc_ipv4);
+    cfg.prefsrc[FAM_IPV6] = prefsrc_of(AF_INET6, s->prefsrc_ipv6);
+    kernel_configure(f->kernel, &cfg);
+    f->install = s->flags & FM_SET_INSTALL;
+    int rc = f->install ? kernel_probe(f->kernel) : 0;
+    if (rc == -EOPNOTSUPP) {
+        log_error("this kernel has no nexthop objects (Linux 5.3 or newer with CONFIG_INET is needed)");
+        return rc;
+    }
+    if (rc) {
+        log_error("cannot read the kernel's nexthop objects", F_ERR(rc));
+        return rc;
+    }
+    reconcile_start(f->reconcile);
+    return 0;
+}
+
+int fib_configure(struct fib *f, const struct fm_settings *s)
+{
+    struct fm_settings log_aside = *s;
+
+    log_init("fib", s->log_level, s->log_format, s->log_target);
+    if (f->configured) {
+        log_aside.log_level = f->settings.log_level;
+        log_aside.log_format = f->settings.log_format;
+        log_aside.log_target = f->settings.log_target;
+        if (memcmp(&log_aside, &f->settings, sizeof *s))
+            log_warn("fib settings and the port take effect after a full restart only");
+        return 0;
+    }
+    f->settings = *s;
+    f->configured = true;
+    int rc = start_kernel_side(f);
+    if (rc)
+        fib_stop(f, EXIT_SYSTEM);
+    return rc;
+}
+
+void fib_speaker_started(struct fib *f)
+{
+    links_send_all(f->links);
+    fib_tell(f, FM_SYNC_DONE, NULL, 0);
+    f->speaker_knows = true;
+    int rc = caps_drop();
+    if (rc)
+        log_warn("cannot give up capabilities", F_ERR(rc));
+}
+
+void fib_speaker_ready(struct fib *f, const char *status)
+{
+    supervise_ready(f->supervisor);
+    notify_ready(f->notify, status);
+    if (!timer_running(f->stale))
+        timer_set(f->stale, f->settings.stale_time_ms);
+}
+
+void fib_speaker_status(struct fib *f, const char *status)
+{
+    notify_status(f->notify, status);
+}
+
+void fib_speaker_reloading(struct fib *f)
+{
+    notify_reloading(f->notify);
+}
+
+void fib_speaker_gone(struct fib *f)
+{
+    f->speaker_knows = false;
+    timer_stop(f->stale);
+    routes_speaker_gone(f->routes);
+    groups_forget_ids(f->groups);
+    nexthops_unwatch_all(f->nexthops);
+    binds_speaker_gone(f->binds);
+}
+
+void fib_sweep(struct fib *f)
+{
+    timer_stop(f->stale);
+    routes_sweep(f->routes);
+    groups_sweep(f->groups);
+    hops_sweep(f->nexthops);
+    binds_sweep(f->binds);
+}
+
+static void stale_due(void *arg)
+{
+    struct fib *f = arg;
+
+    log_info("stale time is over");
+    fib_sweep(f);
+}
+
+/* Deleting a group makes the kernel drop its routes, a million of them in under a second. */
+static void withdraw(struct fib *f)
+{
+    uint64_t start = loop_now_ms();
+
+    if (f->install) {
+        groups_delete_all(f->groups);
+        hops_delete_all(f->nexthops);
+        routes_delete_all(f->routes);
+    }
+    binds_delete_all(f->binds);
+    log_info("routes are withdrawn", F_UINT("took_ms", loop_now_ms() - start));
+}
+
+void fib_stop(struct fib *f, int status)
+{
+    if (!status && f->configured && !(f->settings.flags & FM_SET_PRESERVE))
+        withdraw(f);
+    loop_stop(f->loop, status);
+}
+
+static void on_signal(void *arg, int signum)
+{
+    struct fib *f = arg;
+
+    switch (signum) {
+    case SIGTERM:
+    case SIGINT:
+        if (!supervise_stopping(f->supervisor)) {
+            log_info("stopping", F_STR("signal", strsignal(signum)));
+            notify_stopping(f->notify);
+        }
+        supervise_stop(f->supervisor);
+        break;
+    case SIGHUP:
+        if (dispatch_is_ready(f->dispatch))
+            fib_tell(f, FM_RELOAD, NULL, 0);
+        break;
+    case SIGCHLD:
+        supervise_reap(f->supervisor);
+        break;
+    }
+}
+
+static void free_modules(struct fib *f)
+{
+    supervise_free(f->supervisor);
+    if (f->roles)
+        roles_remove_control(f->roles);
+    roles_free(f->roles);
+    dispatch_free(f->dispatch);
+    reconcile_free(f->reconcile);
+    routes_free(f->routes);
+    groups_free(f->groups);
+    nexthops_free(f->nexthops);
+    binds_free(f->binds);
+    links_free(f->links);
+    notify_free(f->notify);
+    timer_free(f->resolve);
+    timer_free(f->stale);
+}
+
+static bool make_modules(struct fib *f, const struct fib_options *o)
+{
+    f->resolve_backoff_ms = RETRY_FIRST_MS;
+    return (f->links = links_new(f)) && (f->nexthops = nexthops_new(f)) && (f->groups = groups_new(f)) &&
+           (f->routes = routes_new(f)) && (f->reconcile = reconcile_new(f)) && (f->roles = roles_new(f)) &&
+           (f->dispatch = dispatch_new(f)) && (f->supervisor = supervise_new(f, o)) && (f->binds = binds_new(f)) &&
+           (f->notify = notify_new(f->loop)) && (f->resolve = timer_new(f->loop, resolve_now, f)) &&
+           (f->stale = timer_new(f->loop, stale_due, f));
+}
+
+static bool watch_signals(struct fib *f, struct signals *s)
+{
+    signal(SIGPIPE, SIG_IGN);
+    s->term = sig_new(f->loop, SIGTERM, on_signal, f);
+    s->intr = sig_new(f->loop, SIGINT, on_signal, f);
+    s->hup = sig_new(f->loop, SIGHUP, on_signal, f);
+    s->chld = sig_new(f->loop, SIGCHLD, on_signal, f);
+    return s->term && s->intr && s->hup && s->chld;
+}
+
+static int run(struct fib *f)
+{
+    struct io *monitor = io_new(f->loop, kernel_monitor_fd(f->kernel), on_monitor, f);
+    int rc = monitor ? links_refresh(f->links) : -ENOMEM;
+
+    if (rc == -EINTR)
+        rc = links_refresh(f->links);
+    if (!rc)
+        rc = supervise_start(f->supervisor);
+    if (monitor)
+        io_want(monitor, IO_READ);
+    int status = EXIT_SYSTEM;
+    if (rc)
+        log_error("cannot start", F_ERR(rc));
+    else
+        status = loop_run(f->loop);
+    io_free(monitor);
+    return status;
+}
+
+int fib_main(const struct fib_options *o)
+{
+    struct fib f = {0};
+    struct signals s = {0};
+    int status = EXIT_SYSTEM;
+
+    prctl(PR_SET_NAME, "underlayd: fib");
+    if (!caps_can_administer()) {
+        log_error("no permission: underlayd needs root, or CAP_NET_ADMIN and CAP_NET_BIND_SERVICE");
+        return status;
+    }
+    int rc = kernel_open(&f.kernel);
+    if (rc) {
+        log_error("cannot talk to the kernel", F_ERR(rc));
+        return status;
+    }
+    f.loop = loop_new();
+    if (f.loop && watch_signals(&f, &s) && make_modules(&f, o))
+        status = run(&f);
+    else
+        log_error("out of memory");
+    free_modules(&f);
+    sig_free(s.term);
+    sig_free(s.intr);
+    sig_free(s.hup);
+    sig_free(s.chld);
+    if (f.loop)
+        loop_free(f.loop);
+    kernel_close(f.kernel);
+    return status;
+}

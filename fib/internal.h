@@ -1,0 +1,68 @@
+/* What the modules of the parent share: struct fib and the events between them. */
+#ifndef UNDERLAY_FIB_INTERNAL_H
+#define UNDERLAY_FIB_INTERNAL_H
+
+#include "fib/fib.h"
+#include "fib/kernel.h"
+#include "fibmsg.h"
+#include "log.h"
+#include "loop.h"
+
+struct links;
+struct nexthops;
+struct groups;
+struct routes;
+struct reconcile;
+struct roles;
+struct dispatch;
+struct supervisor;
+struct binds;
+struct notify;
+
+struct fib {
+    struct loop *loop;
+    struct kernel *kernel;
+    struct fibchan *chan; /* to the speaker, NULL while there is none */
+    struct links *links;
+    struct nexthops *nexthops;
+    struct groups *groups;
+    struct routes *routes;
+    struct reconcile *reconcile;
+    struct roles *roles;
+    struct dispatch *dispatch;
+    struct supervisor *supervisor;
+    struct binds *binds;
+    struct notify *notify;
+    struct timer *resolve; /* next hops must be resolved again */
+    struct timer *stale;   /* the sweep, when the speaker does not ask for it */
+    uint64_t resolve_backoff_ms;
+    struct fm_settings settings;
+    bool configured;    /* settings are known, once for the life of the parent */
+    bool install;       /* settings ask for it and the kernel is ours to write to */
+    bool speaker_knows; /* FM_LINK and FM_ADDRESS of the present state were sent */
+};
+
+/* To the speaker, when there is one; a message that cannot be queued ends the speaker. */
+void fib_tell(struct fib *f, enum fm_type type, const void *records, uint32_t n);
+/* Settings arrived or were confirmed: checks the kernel, starts the kernel side. 0 or -errno, then already logged. */
+int fib_configure(struct fib *f, const struct fm_settings *s);
+void fib_speaker_started(struct fib *f); /* FM_START: links and addresses go to the speaker */
+void fib_speaker_ready(struct fib *f, const char *status);
+void fib_speaker_status(struct fib *f, const char *status);
+void fib_speaker_reloading(struct fib *f);
+void fib_speaker_gone(struct fib *f);
+void fib_sweep(struct fib *f); /* what was not confirmed goes */
+void fib_stop(struct fib *f, int status); /* ends the loop; withdraws first as the settings say when status is 0 */
+
+/* Events that the monitor, or a new look at the kernel, gives rise to; links.c raises them. */
+void fib_link_changed(struct fib *f, uint32_t ifindex, bool up);
+void fib_address_changed(struct fib *f, const struct kaddress *a, bool deleted);
+/* Next hops must be resolved again, and groups with them: soon, or after a back-off because the kernel refused something. */
+void fib_nexthops_changed(struct fib *f, bool soon);
+
+static inline struct ip_addr fm_addr(uint8_t af, const uint8_t *bytes)
+{
+    return addr_from_bytes(af, bytes);
+}
+
+#endif

@@ -1,0 +1,416 @@
+/* Roles: the speaker holds no privilege, so files, the control socket and the BGP listeners are opened here and passed to
+ * it. It never names a path once it has met the network; what it may ask for is fixed while it still runs as root.
+ *
+ * The control socket and the listeners stay open here as well. A restarted speaker gets the same ones, so a ToR that
+ * reconnects meanwhile waits in the backlog and is not refused, and the group of the control socket need not be set again
+ * after this process has given up CAP_CHOWN.
+ *
+ * Two daemons on one control socket: an flock beside it decides, without a race; a socket that nobody answers is a
+ * leftover and replaced.
+ */
+#include "fib/roles.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <netinet/in.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#define MAX_PATHS   4096
+#define MAX_LISTENS 64
+#define BACKLOG     128
+
+struct listener {
+    struct fm_listen l;
+    uint32_t port;
+    int fd; /* -1: not open */
+    bool wanted;
+};
+
+struct roles {
+    struct fib *f;
+    struct fm_path *paths;
+    unsigned n_paths;
+    struct listener listeners[MAX_LISTENS];
+    unsigned n_listeners;
+    char control[FM_PATH_MAX]; /* where control_fd is bound */
+    int control_fd;
+    int control_lock;
+    int state_fd; /* the temporary file, until FM_COMMIT */
+};
+
+struct roles *roles_new(struct fib *f)
+{
+    struct roles *r = calloc(1, sizeof *r);
+    if (!r)
+        return NULL;
+    r->f = f;
+    r->control_fd = r->control_lock = r->state_fd = -1;
+    return r;
+}
+
+static void close_fd(int *fd)
+{
+    if (*fd >= 0)
+        close(*fd);
+    *fd = -1;
+}
+
+void roles_free(struct roles *r)
+{
+    if (!r)
+        return;
+    for (unsigned i = 0; i < r->n_listeners; i++)
+        close_fd(&r->listeners[i].fd);
+    close_fd(&r->control_fd);
+    close_fd(&r->control_lock);
+    close_fd(&r->state_fd);
+    free(r->paths);
+    free(r);
+}
+
+void roles_forget(struct roles *r)
+{
+    r->n_paths = 0;
+    close_fd(&r->state_fd);
+    for (unsigned i = 0; i < r->n_listeners; i++)
+        r->listeners[i].wanted = false;
+}
+
+static const struct fm_path *find_path(const struct roles *r, uint32_t role, uint32_t index)
+{
+    for (unsigned i = 0; i < r->n_paths; i++)
+        if (r->paths[i].role == role && r->paths[i].index == index)
+            return &r->paths[i];
+    return NULL;
+}
+
+int roles_add_path(struct roles *r, const struct fm_path *p)
+{
+    bool is_file = p->role == FM_ROLE_CONFIG || p->role == FM_ROLE_KEY || p->role == FM_ROLE_STATE;
+
+    if (!is_file && p->role != FM_ROLE_CONTROL)
+        return -EINVAL;
+    if (!p->path[0] || !memchr(p->path, 0, sizeof p->path) || find_path(r, p->role, p->index))
+        return -EINVAL;
+    if (p->role != FM_ROLE_KEY && p->index)
+        return -EINVAL;
+    if (r->n_paths == MAX_PATHS)
+        return -E2BIG;
+    struct fm_path *grown = realloc(r->paths, (r->n_paths + 1) * sizeof *grown);
+    if (!grown)
+        return -ENOMEM;
+    r->paths = grown;
+    r->paths[r->n_paths++] = *p;
+    return 0;
+}
+
+static bool same_listener(const struct listener *a, const struct fm_listen *l, uint32_t port)
+{
+    return a->port == port && a->l.af == l->af && !memcmp(a->l.addr, l->addr, sizeof l->addr);
+}
+
+int roles_add_listen(struct roles *r, const struct fm_listen *l)
+{
+    uint32_t port = r->f->settings.port;
+
+    if (l->af != AF_INET && l->af != AF_INET6)
+        return -EINVAL;
+    for (unsigned i = 0; i < r->n_listeners; i++)
+        if (r->listeners[i].wanted && r->listeners[i].l.index == l->index)
+            return -EINVAL;
+    for (unsigned i = 0; i < r->n_listeners; i++)
+        if (!r->listeners[i].wanted && same_listener(&r->listeners[i], l, port)) {
+            r->listeners[i].wanted = true;
+            r->listeners[i].l.index = l->index;
+            return 0;
+        }
+    if (r->n_listeners == MAX_LISTENS)
+        return -E2BIG;
+    r->listeners[r->n_listeners++] = (struct listener){.l = *l, .port = port, .fd = -1, .wanted = true};
+    return 0;
+}
+
+static int make_parent_directories(const char *path, mode_t mode)
+{
+    char dir[FM_PATH_MAX];
+
+    snprintf(dir, sizeof dir, "%s", path);
+    for (char *p = dir + 1; (p = strchr(p, '/')); p++) {
+        *p = 0;
+        if (mkdir(dir, mode) < 0 && errno != EEXIST)
+            return -errno;
+        *p = '/';
+    }
+    return 0;
+}
+
+/* The lock file goes when its holder does, so what was locked may no longer be what the name means: then once more. */
+static int take_lock(const char *path, int *lock)
+{
+    char name[FM_PATH_MAX + 8];
+    struct stat held, named;
+
+    snprintf(name, sizeof name, "%s.lock", path);
+    for (;;) {
+        int fd = open(name, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+        if (fd < 0)
+            return -errno;
+        if (flock(fd, LOCK_EX | LOCK_NB) < 0) {
+            int rc = errno == EWOULDBLOCK ? -EADDRINUSE : -errno;
+            close(fd);
+            return rc;
+        }
+        if (!fstat(fd, &held) && !stat(name, &named) && held.st_ino == named.st_ino && held.st_dev == named.st_dev) {
+            *lock = fd;
+            return 0;
+        }
+        close(fd);
+    }
+}
+
+/* Whether somebody serves the socket at addr; what is no socket counts as served: it is not ours to remove. */
+static bool is_served(const struct sockaddr_un *addr)
+{
+    struct stat st;
+
+    if (lstat(addr->sun_path, &st) < 0)
+        return false;
+    if (!S_ISSOCK(st.st_mode))
+        return true;
+    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    bool refused = fd >= 0 && connect(fd, (const struct sockaddr *)addr, sizeof *addr) < 0 &&
+                   (errno == ECONNREFUSED || errno == EPROTOTYPE);
+    close_fd(&fd);
+    return !refused;
+}
+
+static int bind_and_listen(int fd, const struct sockaddr_un *addr, uint32_t gid)
+{
+    mode_t old = umask(0117);
+    int rc = bind(fd, (const struct sockaddr *)addr, sizeof *addr) < 0 ? -errno : 0;
+
+    umask(old);
+    if (rc == -EADDRINUSE && !is_served(addr)) {
+        unlink(addr->sun_path);
+        old = umask(0117);
+        rc = bind(fd, (const struct sockaddr *)addr, sizeof *addr) < 0 ? -errno : 0;
+        umask(old);
+    }
+    if (rc)
+        return rc;
+    if (gid != (uint32_t)-1 && lchown(addr->sun_path, (uid_t)-1, gid) < 0)
+        log_warn("cannot set the group of the control socket", F_STR("path", addr->sun_path), F_ERR(errno));
+    return listen(fd, BACKLOG) < 0 ? -errno : 0;
+}
+
+int roles_bind_control(const char *path, uint32_t gid, int *fd, int *lock)
+{
+    struct sockaddr_un addr = {.sun_family = AF_UNIX};
+    int got_lock = -1;
+
+    if (strlen(path) >= sizeof addr.sun_path)
+        return -ENAMETOOLONG;
+    memcpy(addr.sun_path, path, strlen(path));
+    int rc = make_parent_directories(path, 0755);
+    if (!rc)
+        rc = take_lock(path, &got_lock);
+    if (rc)
+        return rc;
+    int s = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    rc = s < 0 ? -errno : bind_and_listen(s, &addr, gid);
+    if (rc) {
+        close_fd(&s);
+        close_fd(&got_lock);
+        return rc;
+    }
+    *fd = s;
+    *lock = got_lock;
+    return 0;
+}
+
+static void answer(struct roles *r, uint32_t role, uint32_t index, int fd)
+{
+    struct fm_fd m = {.role = role, .index = index, .error = fd < 0 ? fd : 0};
+
+    if (r->f->chan)
+        fibchan_send(r->f->chan, FM_FD, &m, 1, fd);
+}
+
+static int open_control(struct roles *r)
+{
+    const struct fm_path *p = find_path(r, FM_ROLE_CONTROL, 0);
+
+    if (!p)
+        return -ENOENT;
+    if (r->control_fd >= 0 && !strcmp(p->path, r->control))
+        return r->control_fd;
+    roles_remove_control(r);
+    int rc = roles_bind_control(p->path, r->f->settings.control_gid, &r->control_fd, &r->control_lock);
+    if (rc) {
+        log_error(rc == -EADDRINUSE ? "control socket: another underlayd uses it" : "cannot open the control socket",
+                  F_STR("path", p->path), F_ERR(rc));
+        return rc;
+    }
+    memcpy(r->control, p->path, sizeof r->control);
+    return r->control_fd;
+}
+
+static int open_listener(struct listener *l)
+{
+    struct sockaddr_storage ss;
+    struct ip_addr a = fm_addr(l->l.af, l->l.addr);
+    socklen_t len = addr_to_sockaddr(&a, (uint16_t)l->port, 0, &ss);
+    int one = 1;
+
+    if (l->fd >= 0)
+        return l->fd;
+    int fd = socket(l->l.af, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    if (fd < 0)
+        return -errno;
+    setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof one);
+    if (l->l.af == AF_INET6)
+        setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &one, sizeof one);
+    if (bind(fd, (void *)&ss, len) < 0 || listen(fd, BACKLOG) < 0) {
+        int rc = -errno;
+        log_error("cannot listen", F_ADDR("address", &a), F_UINT("port", l->port), F_ERR(rc));
+        close(fd);
+        return rc;
+    }
+    return l->fd = fd;
+}
+
+void roles_start(struct roles *r)
+{
+    for (unsigned i = r->n_listeners; i-- > 0;)
+        if (!r->listeners[i].wanted) {
+            close_fd(&r->listeners[i].fd);
+            r->listeners[i] = r->listeners[--r->n_listeners];
+        }
+    if (find_path(r, FM_ROLE_CONTROL, 0))
+        answer(r, FM_ROLE_CONTROL, 0, open_control(r));
+    for (unsigned i = 0; i < r->n_listeners; i++)
+        answer(r, FM_ROLE_LISTEN, r->listeners[i].l.index, open_listener(&r->listeners[i]));
+}
+
+bool roles_known(const struct roles *r, const struct fm_role *m)
+{
+    switch (m->role) {
+    case FM_ROLE_CONFIG:
+    case FM_ROLE_CONTROL:
+    case FM_ROLE_KEY:
+        return find_path(r, m->role, m->index);
+    case FM_ROLE_STATE:
+        return m->index <= 1 && find_path(r, m->role, 0);
+    case FM_ROLE_LISTEN:
+        for (unsigned i = 0; i < r->n_listeners; i++)
+            if (r->listeners[i].l.index == m->index)
+                return true;
+        return false;
+    default:
+        return false;
+    }
+}
+
+/* A regular file, for reading. Not blocking on a FIFO that somebody put there. */
+static int open_file(const char *path)
+{
+    struct stat st;
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+
+    if (fd < 0)
+        return -errno;
+    if (fstat(fd, &st) < 0 || !S_ISREG(st.st_mode)) {
+        close(fd);
+        return -EINVAL;
+    }
+    return fd;
+}
+
+static void temporary_name(const char *path, char out[FM_PATH_MAX + 8])
+{
+    snprintf(out, FM_PATH_MAX + 8, "%s.new", path);
+}
+
+static int open_temporary(struct roles *r, const char *path)
+{
+    char name[FM_PATH_MAX + 8];
+    int rc = make_parent_directories(path, 0750);
+
+    if (rc)
+        return rc;
+    close_fd(&r->state_fd);
+    temporary_name(path, name);
+    unlink(name);
+    r->state_fd = open(name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
+    return r->state_fd < 0 ? -errno : r->state_fd;
+}
+
+void roles_open(struct roles *r, const struct fm_role *m)
+{
+    if (m->role == FM_ROLE_CONTROL) {
+        answer(r, m->role, m->index, open_control(r));
+    } else if (m->role == FM_ROLE_LISTEN) {
+        for (unsigned i = 0; i < r->n_listeners; i++)
+            if (r->listeners[i].l.index == m->index)
+                answer(r, m->role, m->index, open_listener(&r->listeners[i]));
+    } else if (m->role == FM_ROLE_STATE && m->index == 1) {
+        answer(r, m->role, m->index, open_temporary(r, find_path(r, m->role, 0)->path));
+    } else {
+        int fd = open_file(find_path(r, m->role, m->index)->path);
+        answer(r, m->role, m->index, fd);
+        close_fd(&fd);
+    }
+}
+
+static int sync_directory(const char *path)
+{
+    char dir[FM_PATH_MAX];
+
+    snprintf(dir, sizeof dir, "%s", path);
+    char *slash = strrchr(dir, '/');
+    if (!slash)
+        return 0;
+    slash[slash == dir] = 0;
+    int fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    int rc = fd < 0 || fsync(fd) < 0 ? -errno : 0;
+    close_fd(&fd);
+    return rc;
+}
+
+void roles_commit(struct roles *r, const struct fm_role *m)
+{
+    const char *path = find_path(r, FM_ROLE_STATE, 0)->path;
+    char name[FM_PATH_MAX + 8];
+    struct fm_fd done = {.role = m->role, .index = m->index};
+
+    temporary_name(path, name);
+    if (r->state_fd < 0)
+        done.error = -EBADF;
+    else if (fsync(r->state_fd) < 0 || rename(name, path) < 0)
+        done.error = -errno;
+    else
+        done.error = sync_directory(path);
+    close_fd(&r->state_fd);
+    if (r->f->chan)
+        fibchan_send(r->f->chan, FM_FD, &done, 1, -1);
+}
+
+void roles_remove_control(struct roles *r)
+{
+    char name[FM_PATH_MAX + 8];
+
+    if (r->control_fd < 0)
+        return;
+    unlink(r->control);
+    snprintf(name, sizeof name, "%s.lock", r->control);
+    unlink(name);
+    close_fd(&r->control_fd);
+    close_fd(&r->control_lock);
+}

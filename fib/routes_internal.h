@@ -1,0 +1,98 @@
+/* Shared by routes_table.c (storage), routes.c (wishes and batches) and routes_check.c (walks over everything). */
+#ifndef UNDERLAY_FIB_ROUTES_INTERNAL_H
+#define UNDERLAY_FIB_ROUTES_INTERNAL_H
+
+#include "fib/routes.h"
+
+/* want: a group number of the speaker's; have: the index of a group's content. Or one of these, in both. */
+#define ROUTE_NONE        0u
+#define ROUTE_UNREACHABLE 0xFFFFFu
+#define ROUTE_OTHER       0xFFFFEu /* have only: of our protocol, but not as we would write it */
+
+enum route_flag {
+    RF_USED = 1,
+    RF_UNREACHABLE = 2, /* part of the key: this is the unreachable one of the prefix */
+    RF_PENDING = 4,     /* in the queue */
+    RF_UNCONFIRMED = 8, /* of a former speaker; left alone until wanted again or swept */
+    RF_UNSEEN = 16,     /* not met in the present check */
+    RF_OWED = 32,       /* the speaker waits for a result */
+};
+enum route_error { RE_NONE, RE_CONNECTED, RE_CONFLICT, RE_NEXTHOP, RE_FAILED };
+
+/* 16 bytes an IPv4 route, 28 an IPv6 one; plus 4 to 9 in the index. */
+struct route {
+    uint32_t cookie;
+    uint32_t want : 20, flags : 12;
+    uint32_t have : 20, len : 8, error : 4;
+    uint8_t addr[];
+};
+
+struct route_table {
+    enum family family;
+    uint32_t record;   /* bytes */
+    uint32_t n;        /* slots ever used, slot 0 included */
+    uint32_t capacity;
+    uint32_t used;
+    uint32_t free;     /* list of unused slots through cookie */
+    uint8_t *records;
+    uint32_t *index;   /* open addressing, linear probing; 0: empty */
+    uint32_t index_size;
+};
+
+static inline struct route *route_at(const struct route_table *t, uint32_t i)
+{
+    return (struct route *)(void *)(t->records + (size_t)i * t->record);
+}
+
+void route_table_init(struct route_table *t, enum family f);
+void route_table_reset(struct route_table *t);
+/* By prefix and kind; 0: not there. */
+uint32_t route_table_find(const struct route_table *t, const uint8_t *addr, uint8_t len, bool unreachable);
+/* The existing or a new, zeroed one; 0: out of memory or full. Moves the records: pointers from route_at are void. */
+uint32_t route_table_get(struct route_table *t, const uint8_t *addr, uint8_t len, bool unreachable);
+void route_table_remove(struct route_table *t, uint32_t i);
+uint64_t route_table_memory(const struct route_table *t);
+
+struct routes {
+    struct fib *f;
+    struct route_table tables[FAM_COUNT];
+    struct task *writer;
+    struct task *walker;
+    struct timer *retry;
+    uint64_t retry_ms;
+    /* Pending routes, family in the top bit. Taken out in random order: the kernel's trie is many times slower in
+     * ascending order. */
+    uint32_t *queue;
+    uint32_t queued;
+    uint32_t queue_size;
+    uint64_t random;
+    uint32_t failed;    /* routes with RE_FAILED */
+    uint32_t installed; /* routes with have */
+    bool bulk;          /* the monitor does not listen */
+    bool checking;      /* between routes_check_begin and _end: nothing is written */
+    bool swept;         /* nothing is unconfirmed any more */
+    /* The walk of routes_check.c. */
+    bool walk_again;
+    bool walk_failed; /* also queue what failed */
+    enum family walk_family;
+    uint32_t walk_at;
+    /* Routes of our protocol that we would never write (another metric): deleted at the sweep. */
+    struct kroute *strays;
+    uint32_t n_strays;
+    uint32_t last_id, last_content; /* the last nexthop id looked up in a check */
+    struct fm_result *results;
+    uint32_t n_results;
+    struct log_limit failures;
+};
+
+void routes_enqueue(struct routes *r, enum family f, uint32_t i);
+void routes_set_have(struct routes *r, struct route *e, uint32_t have);
+void routes_set_want(struct routes *r, struct route *e, uint32_t want);
+void routes_set_error(struct routes *r, struct route *e, enum route_error error);
+/* What the kernel should have for e now, and why it should have nothing although it is wanted. */
+uint32_t routes_target(struct routes *r, enum family f, const struct route *e, enum route_error *why);
+struct prefix routes_prefix(enum family f, const struct route *e);
+void routes_release(struct routes *r, enum family f, uint32_t i); /* frees it when nothing holds it */
+bool routes_walk(void *arg);                                      /* the walker's step */
+
+#endif

@@ -1,0 +1,304 @@
+/* Supervision of the speaker.
+ *
+ * The speaker is executed, not merely forked: it gets a fresh address space (and its own layout of it), and nothing of the
+ * parent's memory. It is recognised as hung when it has said nothing for FM_HANG_MS; killed, it is started again after a
+ * back-off that doubles from 100 ms to 10 s and begins anew once a speaker has lived 30 s. The kernel's routes stay as
+ * they are all the while.
+ *
+ * Only a first speaker that never got ready decides the exit status: its configuration is wrong, or its place is taken,
+ * and the one who starts the daemon must learn of it. As PID 1 of a container this process also reaps what is not its own.
+ */
+#include "fib/supervise.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "fib/dispatch.h"
+#include "fib/routes.h"
+
+#define BACKOFF_FIRST_MS 100
+#define BACKOFF_MAX_MS   10000
+#define HEALTHY_MS       30000
+#define STOP_MS          5000
+#define CHANNEL_BUFFER   (1 << 20)
+#define EXIT_SYSTEM      3
+
+struct supervisor {
+    struct fib *f;
+    char *const *argv;
+    const char *exe;
+    pid_t pid; /* 0: none */
+    uint64_t started_ms;
+    uint64_t heard_ms;
+    uint64_t backoff_ms;
+    struct timer *restart;
+    struct timer *hang;
+    struct timer *stop;
+    bool ever_ready;
+    bool stopping;
+    bool killed; /* by us: no news when it dies */
+};
+
+static int spawn(struct supervisor *s);
+
+static void try_spawn(void *arg)
+{
+    struct supervisor *s = arg;
+    int rc = spawn(s);
+
+    if (!rc)
+        return;
+    log_error("cannot start the speaker", F_ERR(rc));
+    timer_set(s->restart, BACKOFF_MAX_MS);
+}
+
+static void check_hang(void *arg)
+{
+    struct supervisor *s = arg;
+    uint64_t silent = loop_now_ms() - s->heard_ms;
+
+    if (silent < FM_HANG_MS)
+        timer_set(s->hang, FM_HANG_MS - silent);
+    else
+        supervise_kill(s, "no sign of life");
+}
+
+static void stop_overdue(void *arg)
+{
+    struct supervisor *s = arg;
+
+    log_warn("the speaker did not stop in time");
+    fib_stop(s->f, 0);
+}
+
+struct supervisor *supervise_new(struct fib *f, const struct fib_options *o)
+{
+    struct supervisor *s = calloc(1, sizeof *s);
+
+    if (!s)
+        return NULL;
+    s->f = f;
+    s->argv = o->argv;
+    s->exe = o->exe ? o->exe : "/proc/self/exe";
+    s->backoff_ms = BACKOFF_FIRST_MS;
+    s->restart = timer_new(f->loop, try_spawn, s);
+    s->hang = timer_new(f->loop, check_hang, s);
+    s->stop = timer_new(f->loop, stop_overdue, s);
+    if (s->restart && s->hang && s->stop)
+        return s;
+    supervise_free(s);
+    return NULL;
+}
+
+static void drop_channel(struct supervisor *s)
+{
+    fibchan_free(s->f->chan);
+    s->f->chan = NULL;
+}
+
+void supervise_free(struct supervisor *s)
+{
+    if (!s)
+        return;
+    drop_channel(s);
+    if (s->pid) {
+        kill(s->pid, SIGKILL);
+        waitpid(s->pid, NULL, 0);
+    }
+    timer_free(s->restart);
+    timer_free(s->hang);
+    timer_free(s->stop);
+    free(s);
+}
+
+static int on_message(void *arg, const struct fm_header *h, const void *records, int fd)
+{
+    struct supervisor *s = arg;
+
+    s->heard_ms = loop_now_ms();
+    if (fd >= 0)
+        close(fd); /* the speaker has nothing to hand to us */
+    int rc = dispatch_message(s->f->dispatch, h, records);
+    if (rc < 0) {
+        supervise_kill(s, "invalid message");
+        return rc;
+    }
+    routes_flush_results(s->f->routes);
+    /* What it does not take in answers it may not go on asking for. */
+    if (s->f->chan && !fibchan_room(s->f->chan))
+        fibchan_pause(s->f->chan, true);
+    return 0;
+}
+
+static void on_writable(void *arg)
+{
+    struct supervisor *s = arg;
+
+    s->heard_ms = loop_now_ms();
+    fibchan_pause(s->f->chan, false);
+    routes_wake(s->f->routes);
+}
+
+/* SIGCHLD tells the rest; a speaker that closed its end but lives on is of no use. */
+static void on_closed(void *arg, const char *why)
+{
+    struct supervisor *s = arg;
+
+    log_debug("channel to the speaker closed", F_STR("reason", why));
+    if (s->pid)
+        kill(s->pid, SIGKILL);
+}
+
+static const struct fibchan_ops chan_ops = {.message = on_message, .writable = on_writable, .closed = on_closed};
+
+/* In the child, between fork and exec. */
+static _Noreturn void become_speaker(struct supervisor *s, int fd)
+{
+    char number[16];
+    sigset_t none;
+
+    for (int sig = 1; sig < NSIG; sig++)
+        signal(sig, SIG_DFL);
+    sigemptyset(&none);
+    sigprocmask(SIG_SETMASK, &none, NULL);
+    int mine = dup(fd); /* without close-on-exec */
+    snprintf(number, sizeof number, "%d", mine);
+    setenv(FIB_SPEAKER_FD_ENV, number, 1);
+    execv(s->exe, s->argv);
+    fprintf(stderr, "underlayd: cannot execute %s: %s\n", s->exe, strerror(errno));
+    _exit(EXIT_SYSTEM);
+}
+
+static void grow_buffer(int fd)
+{
+    int size = CHANNEL_BUFFER;
+    if (setsockopt(fd, SOL_SOCKET, SO_SNDBUFFORCE, &size, sizeof size) < 0)
+        setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &size, sizeof size);
+}
+
+static int spawn(struct supervisor *s)
+{
+    sigset_t all, old;
+    int pair[2];
+
+    if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, pair) < 0)
+        return -errno;
+    grow_buffer(pair[0]);
+    grow_buffer(pair[1]);
+    /* A signal between fork and exec must not run the parent's handlers in the child. */
+    sigfillset(&all);
+    sigprocmask(SIG_SETMASK, &all, &old);
+    pid_t pid = fork();
+    int rc = pid < 0 ? -errno : 0;
+    if (pid == 0)
+        become_speaker(s, pair[1]);
+    sigprocmask(SIG_SETMASK, &old, NULL);
+    close(pair[1]);
+    if (rc) {
+        close(pair[0]);
+        return rc;
+    }
+    s->pid = pid;
+    s->killed = false;
+    s->started_ms = s->heard_ms = loop_now_ms();
+    dispatch_reset(s->f->dispatch);
+    timer_set(s->hang, FM_HANG_MS);
+    s->f->chan = fibchan_new(s->f->loop, pair[0], &chan_ops, s);
+    if (!s->f->chan) {
+        close(pair[0]);
+        supervise_kill(s, "out of memory");
+    }
+    log_debug("speaker started", F_INT("pid", pid));
+    return 0;
+}
+
+int supervise_start(struct supervisor *s)
+{
+    return spawn(s);
+}
+
+void supervise_ready(struct supervisor *s)
+{
+    s->ever_ready = true;
+}
+
+void supervise_kill(struct supervisor *s, const char *why)
+{
+    if (!s->pid || s->killed)
+        return;
+    s->killed = true;
+    log_error("the speaker is killed", F_STR("reason", why), F_INT("pid", s->pid));
+    kill(s->pid, SIGKILL);
+}
+
+bool supervise_stopping(const struct supervisor *s)
+{
+    return s->stopping;
+}
+
+void supervise_stop(struct supervisor *s)
+{
+    if (s->stopping || !s->pid) {
+        fib_stop(s->f, 0);
+        return;
+    }
+    s->stopping = true;
+    fib_tell(s->f, FM_STOP, NULL, 0);
+    timer_set(s->stop, STOP_MS);
+}
+
+bool supervise_said_stopped(struct supervisor *s)
+{
+    return s->stopping;
+}
+
+static void describe_death(const struct supervisor *s, int status)
+{
+    if (WIFSIGNALED(status))
+        log_error("the speaker died", F_INT("signal", WTERMSIG(status)), F_STR("name", strsignal(WTERMSIG(status))));
+    else
+        log_error("the speaker ended", F_INT("status", WEXITSTATUS(status)));
+    log_info("the speaker is started again", F_UINT("in_ms", s->backoff_ms));
+}
+
+static void speaker_died(struct supervisor *s, int status)
+{
+    s->pid = 0;
+    timer_stop(s->hang);
+    drop_channel(s);
+    if (s->stopping) {
+        fib_stop(s->f, 0);
+        return;
+    }
+    fib_speaker_gone(s->f);
+    if (!s->ever_ready) {
+        /* It has said why, unless a signal took it. */
+        if (WIFSIGNALED(status))
+            log_error("the speaker died at start", F_STR("signal", strsignal(WTERMSIG(status))));
+        int code = WIFEXITED(status) && WEXITSTATUS(status) ? WEXITSTATUS(status) : EXIT_SYSTEM;
+        fib_stop(s->f, code);
+        return;
+    }
+    if (loop_now_ms() - s->started_ms >= HEALTHY_MS)
+        s->backoff_ms = BACKOFF_FIRST_MS;
+    describe_death(s, status);
+    timer_set(s->restart, s->backoff_ms);
+    s->backoff_ms = s->backoff_ms * 2 > BACKOFF_MAX_MS ? BACKOFF_MAX_MS : s->backoff_ms * 2;
+}
+
+void supervise_reap(struct supervisor *s)
+{
+    int status;
+    pid_t pid;
+
+    while ((pid = waitpid(-1, &status, WNOHANG)) > 0)
+        if (pid == s->pid)
+            speaker_died(s, status);
+}

@@ -1,0 +1,73 @@
+#!/bin/sh
+# Install what a level needs, on Debian 12 or a relative: build | check | demo | bench. Nothing but apt-get is used, nothing
+# is asked, and no routing daemon is started or left to start at the next boot: the labs start their own, in namespaces.
+# Returns at once where everything is there.
+set -eu
+
+level=${1:-build}
+build="gcc libc6-dev make pkg-config libevent-dev libnl-3-dev libnl-route-3-dev libyaml-dev libjansson-dev libsystemd-dev libcap-dev"
+labs="python3 iproute2 procps iputils-ping tcpdump"
+case $level in
+build) wanted=$build ;;
+demo) wanted="$build $labs frr" ;;
+bench) wanted="$build $labs frr bird2" ;;
+check) wanted="$build $labs clang libclang-rt-dev libcunit1-dev frr bird2 gobgpd exabgp" ;;
+*) echo "usage: $0 build | check | demo | bench" >&2; exit 2 ;;
+esac
+
+if ! command -v dpkg-query >/dev/null || ! command -v apt-get >/dev/null; then
+    echo "note: not a Debian system, so nothing is installed for you. Debian names of what is needed: $wanted" >&2
+    exit 0
+fi
+
+missing=
+for package in $wanted; do
+    [ "$(dpkg-query -W -f='${db:Status-Status}' "$package" 2>/dev/null || true)" = installed ] || missing="$missing $package"
+done
+[ -n "$missing" ] || exit 0
+if [ "$(id -u)" != 0 ]; then
+    echo "missing packages:$missing" >&2
+    echo "run this as root (sudo), or install them first: sudo apt-get install$missing" >&2
+    exit 1
+fi
+
+# invoke-rc.d and deb-systemd-invoke ask policy-rc.d first: 101 means "do not start". Containers often have one already.
+policy=/usr/sbin/policy-rc.d
+saved=
+restore() {
+    rm -f "$policy"
+    if [ -n "$saved" ]; then mv "$saved" "$policy"; fi
+}
+if [ -e "$policy" ] || [ -L "$policy" ]; then
+    saved=$policy.underlay-saved
+    mv "$policy" "$saved"
+fi
+trap restore EXIT
+trap 'exit 130' INT TERM HUP
+printf '#!/bin/sh\nexit 101\n' >"$policy"
+chmod 755 "$policy"
+
+log=$(mktemp /tmp/underlay-install.XXXXXX)
+apt() {
+    DEBIAN_FRONTEND=noninteractive apt-get -q -y -o DPkg::Lock::Timeout=300 -o Dpkg::Use-Pty=0 "$@" >>"$log" 2>&1 </dev/null
+}
+echo "installing:$missing"
+# A stale index of some other source must not stop us: what counts is whether the installation works.
+apt update || echo "note: apt-get update had errors (see $log)" >&2
+if ! apt install --no-install-recommends $missing; then
+    tail -n 20 "$log" >&2
+    echo "could not install:$missing (whole log: $log)" >&2
+    exit 1
+fi
+rm -f "$log"
+
+if command -v systemctl >/dev/null; then
+    for package in $missing; do
+        case $package in
+        frr) systemctl disable frr ;;
+        bird2) systemctl disable bird ;;
+        gobgpd) systemctl disable gobgpd ;;
+        exabgp) systemctl disable exabgp ;;
+        esac >/dev/null 2>&1 || true
+    done
+fi

@@ -1,0 +1,431 @@
+"""The other side of a session: FRR, BIRD, GoBGP and ExaBGP from Debian behind one interface.
+
+    peer = Frr(node, asn=65001, router_id="10.255.0.1", neighbors=[Neighbor("10.0.1.0", 65100)])
+    peer.start(); peer.established("10.0.1.0"); peer.announce("192.0.2.0/24"); peer.routes("ipv4"); peer.stop()
+
+Each runs on files and sockets of its own in the lab's directory, never on /etc or /run, so that any number run side by side.
+routes() is what the peer accepted from its neighbours, as {prefix: {"as_path": [...], "next_hop": ..., "med": ..,
+"communities": [...]}}; announce() and withdraw() take any number of prefixes of both families.
+"""
+import dataclasses
+import itertools
+import json
+import os
+import re
+import signal
+
+from lab import LabError, run, wait_for
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+FAMILIES = ("ipv4", "ipv6")
+
+
+@dataclasses.dataclass
+class Neighbor:
+    """One configured session as the peer sees it. via4 and via6 are the peer's own next hops for what it announces."""
+    address: str
+    asn: int
+    local: str = None
+    via4: str = None
+    via6: str = None
+    password: str = None
+    ttl_security: int = None
+    multihop: int = None
+    passive: bool = False
+    hold: int = 9
+    families: tuple = FAMILIES
+    extra: tuple = ()  # configuration lines in the peer's own language
+
+
+def family_of(prefix):
+    return "ipv6" if ":" in prefix else "ipv4"
+
+
+class Peer:
+    kind = ""
+    programs = ()
+    _instances = itertools.count(1)
+
+    def __init__(self, node, asn, router_id, neighbors, networks=(), name=None, **options):
+        self.node, self.lab, self.asn, self.router_id = node, node.lab, asn, router_id
+        self.neighbors, self.networks, self.options = list(neighbors), list(networks), options
+        self.name = name or f"{node.name}-{self.kind}{next(self._instances)}"
+        self.dir = os.path.join(self.lab.dir, self.name)
+        self.processes = []
+
+    @classmethod
+    def installed(cls):
+        return all(os.path.exists(p) for p in cls.programs)
+
+    def file(self, name, text=None, mode=0o644):
+        path = os.path.join(self.dir, name)
+        if text is not None:
+            with open(path, "w") as f:
+                f.write(text)
+            os.chmod(path, mode)
+        return path
+
+    def spawn(self, *argv, env=None, tag=""):
+        process = self.node.start(*argv, env=env, log=f"{self.name}{tag}.log")
+        self.processes.append(process)
+        return process
+
+    def start(self):
+        if not self.installed():
+            raise LabError(f"{self.kind} is not installed ({', '.join(self.programs)}): tests/install-deps.sh")
+        os.makedirs(self.dir, exist_ok=True)
+        self.launch()
+        return self
+
+    def stop(self, number=signal.SIGTERM):
+        for process in reversed(self.processes):
+            process.stop(number)
+        self.processes = []
+
+    def kill(self):
+        self.stop(signal.SIGKILL)
+
+    def restart(self):
+        self.stop()
+        self.start()
+
+    def wait_established(self, address=None, timeout=20):
+        address = address or self.neighbors[0].address
+        wait_for(lambda: self.established(address), timeout, f"{self.name}: session with {address} established")
+
+    def has(self, *prefixes):
+        tables = {f: self.routes(f) for f in {family_of(p) for p in prefixes}}
+        return all(p in tables[family_of(p)] for p in prefixes)
+
+    def has_none(self, *prefixes):
+        tables = {f: self.routes(f) for f in {family_of(p) for p in prefixes}}
+        return not any(p in tables[family_of(p)] for p in prefixes)
+
+
+class Frr(Peer):
+    """zebra and bgpd; routes reach the namespace's kernel, so this is also the router of a lab."""
+    kind = "frr"
+    programs = ("/usr/lib/frr/zebra", "/usr/lib/frr/bgpd", "/usr/bin/vtysh")
+
+    def config(self):
+        lines = ["frr defaults datacenter", f"hostname {self.node.name}", f"router bgp {self.asn}",
+                 f" bgp router-id {self.router_id}", " no bgp ebgp-requires-policy", " no bgp network import-check",
+                 " no bgp default ipv4-unicast", " bgp bestpath as-path multipath-relax"]
+        for n in self.neighbors:
+            p = f" neighbor {n.address}"
+            lines += [f"{p} remote-as {n.asn}", f"{p} timers {max(1, n.hold // 3)} {n.hold}", f"{p} timers connect 1",
+                      f"{p} advertisement-interval 0"]
+            lines += [f"{p} password {n.password}"] if n.password else []
+            lines += [f"{p} ttl-security hops {n.ttl_security}"] if n.ttl_security else []
+            lines += [f"{p} ebgp-multihop {n.multihop}"] if n.multihop and n.asn != self.asn else []
+            lines += [f"{p} update-source {n.local}"] if n.local and n.multihop else []
+            lines += [f"{p} passive"] if n.passive else []
+            lines += [f"{p} {extra}" for extra in n.extra]
+        for family in FAMILIES:
+            lines.append(f" address-family {family} unicast")
+            lines += [f"  network {p}" for p in self.networks if family_of(p) == family]
+            lines += [f"  neighbor {n.address} activate" for n in self.neighbors if family in n.families]
+            lines += [f"  {line}" for line in self.options.get(family, ())]
+            lines.append(" exit-address-family")
+        return "\n".join(lines + list(self.options.get("lines", ()))) + "\n"
+
+    def launch(self):
+        # The daemons drop to user frr, and make their sockets and pid files after that.
+        run(["chown", "frr:frr", self.dir])
+        common = ["--vty_socket", self.dir, "-z", self.file("zserv.api"), "-P", "0", "--log", "stdout"]
+        self.file("zebra.conf", f"hostname {self.node.name}\nip nht resolve-via-default\nipv6 nht resolve-via-default\n")
+        self.file("bgpd.conf", self.config())
+        for daemon in ("zebra", "bgpd"):
+            self.spawn(f"/usr/lib/frr/{daemon}", *common, "-i", self.file(f"{daemon}.pid"), "-f",
+                       self.file(f"{daemon}.conf"), tag=f"-{daemon}")
+            wait_for(lambda: self.vtysh("show version", daemon=daemon), what=f"{self.name}: {daemon} answers")
+
+    def vtysh(self, *commands, daemon="bgpd"):
+        words = [w for c in commands for w in ("-c", c)]
+        return self.node.run("vtysh", "--vty_socket", self.dir, "-d", daemon, *words).stdout
+
+    def json(self, command, daemon="bgpd"):
+        return json.loads(self.vtysh(f"{command} json", daemon=daemon) or "{}")
+
+    def configure(self, *lines):
+        self.vtysh("configure terminal", f"router bgp {self.asn}", *lines)
+
+    def neighbor(self, address=None):
+        address = address or self.neighbors[0].address
+        return self.json(f"show bgp neighbors {address}").get(address, {})
+
+    def established(self, address):
+        return self.neighbor(address).get("bgpState") == "Established"
+
+    def _networks(self, verb, prefixes):
+        lines = []
+        for family in FAMILIES:
+            mine = [p for p in prefixes if family_of(p) == family]
+            if mine:
+                lines += [f"address-family {family} unicast", *[f"{verb} {p}" for p in mine], "exit-address-family"]
+        self.configure(*lines)
+
+    def announce(self, *prefixes):
+        self._networks("network", prefixes)
+
+    def withdraw(self, *prefixes):
+        self._networks("no network", prefixes)
+
+    def routes(self, family):
+        rows = self.json(f"show bgp {family} unicast").get("routes", {})
+        table = {}
+        for prefix, paths in rows.items():
+            learned = [p for p in paths if p.get("peerId") != "(unspec)" and p.get("valid")]
+            if learned:
+                best = next((p for p in learned if p.get("bestpath")), learned[0])
+                table[prefix] = {"as_path": [int(a) for a in re.findall(r"\d+", best.get("path", ""))],
+                                 "med": best.get("metric"), "paths": len(learned),
+                                 "next_hop": best["nexthops"][0].get("ip")}
+        return table
+
+    def route(self, prefix):
+        """One prefix in detail, as FRR's own JSON: {"paths": [...]}."""
+        return self.json(f"show bgp {family_of(prefix)} unicast {prefix}")
+
+
+class Bird(Peer):
+    kind = "bird"
+    programs = ("/usr/sbin/bird", "/usr/sbin/birdc")
+
+    def config(self):
+        out = [f"router id {self.router_id};", "log stderr all;", "protocol device { scan time 1; }"]
+        if self.options.get("kernel"):
+            out += [f"protocol kernel {{ {f} {{ export all; }}; merge paths yes; }}" for f in FAMILIES]
+        for family in FAMILIES:
+            nets = "".join(f" route {p} unreachable;" for p in self.networks if family_of(p) == family)
+            out.append(f"protocol static static_{family} {{ {family};{nets} }}")
+        for i, n in enumerate(self.neighbors):
+            local = f"local {n.local or ''} as {self.asn};"
+            out.append(f"protocol bgp peer{i} {{ {local} neighbor {n.address} as {n.asn}; hold time {n.hold}; "
+                       "connect retry time 1; connect delay time 1; error wait time 1, 4; startup hold time 60;")
+            out += [f'  password "{n.password}";'] if n.password else []
+            out += ["  ttl security on;"] if n.ttl_security else []
+            out += [f"  multihop {n.multihop};"] if n.multihop else (["  direct;"] if n.asn == self.asn else [])
+            out += ["  passive on;"] if n.passive else []
+            out += [f"  {line}" for line in n.extra]
+            for family in n.families:
+                via = n.via4 if family == "ipv4" else n.via6
+                hop = f" next hop address {via}; next hop self;" if via else " next hop self;"
+                out.append(f"  {family} {{ import all; import table; export all;{hop} }};")
+            out.append("}")
+        return "\n".join(out) + "\n"
+
+    def launch(self):
+        config = self.file("bird.conf", self.config())
+        self.spawn("/usr/sbin/bird", "-f", "-c", config, "-s", self.file("bird.ctl"), "-P", self.file("bird.pid"))
+        wait_for(lambda: "up and running" in self.birdc("show status"), what=f"{self.name}: bird answers")
+
+    def birdc(self, command):
+        return self.node.run("birdc", "-s", self.file("bird.ctl"), *command.split()).stdout
+
+    def established(self, address):
+        i = next(i for i, n in enumerate(self.neighbors) if n.address == address)
+        return bool(re.search(rf"^peer{i}\s.*Established", self.birdc("show protocols"), re.M))
+
+    def _reconfigure(self):
+        self.file("bird.conf", self.config())
+        if "econfigur" not in self.birdc("configure"):
+            raise LabError("bird refused its configuration")
+
+    def announce(self, *prefixes):
+        self.networks += [p for p in prefixes if p not in self.networks]
+        self._reconfigure()
+
+    def withdraw(self, *prefixes):
+        self.networks = [p for p in self.networks if p not in prefixes]
+        self._reconfigure()
+
+    def routes(self, family):
+        table, prefix = {}, None
+        for line in self.birdc(f"show route all table master{family[-1]} where source = RTS_BGP").splitlines():
+            if m := re.match(r"([0-9a-f.:]+/\d+)\s", line):
+                prefix = m[1]
+                table[prefix] = {"as_path": [], "med": None, "paths": 0, "communities": []}
+            if prefix and re.match(r"\S*\s+(unicast|unreachable)", line):
+                table[prefix]["paths"] += 1
+            if m := re.match(r"\s+BGP\.as_path: ?([\d ]*)", line):
+                table[prefix]["as_path"] = [int(a) for a in m[1].split()]
+            elif m := re.match(r"\s+BGP\.next_hop: (\S+)", line):
+                table[prefix]["next_hop"] = m[1]
+            elif m := re.match(r"\s+BGP\.med: (\d+)", line):
+                table[prefix]["med"] = int(m[1])
+            elif m := re.match(r"\s+BGP\.community: (.*)", line):
+                table[prefix]["communities"] = [f"{a}:{b}" for a, b in re.findall(r"\((\d+),(\d+)\)", m[1])]
+        return table
+
+
+class GoBgp(Peer):
+    kind = "gobgp"
+    programs = ("/usr/bin/gobgpd", "/usr/bin/gobgp")
+    API = 50051
+
+    def config(self):
+        neighbors = []
+        for n in self.neighbors:
+            one = {"config": {"neighbor-address": n.address, "peer-as": n.asn, "local-as": self.asn},
+                   "timers": {"config": {"hold-time": n.hold, "keepalive-interval": max(1, n.hold // 3),
+                                         "connect-retry": 1, "idle-hold-time-after-reset": 1}},
+                   "transport": {"config": {"passive-mode": n.passive}},
+                   "afi-safis": [{"config": {"afi-safi-name": f"{f}-unicast"}} for f in n.families]}
+            if n.local:
+                one["transport"]["config"]["local-address"] = n.local
+            if n.password:
+                one["config"]["auth-password"] = n.password
+            if n.ttl_security:
+                one["ttl-security"] = {"config": {"enabled": True, "ttl-min": 256 - n.ttl_security}}
+            if n.multihop:
+                one["ebgp-multihop"] = {"config": {"enabled": True, "multihop-ttl": n.multihop}}
+            neighbors.append(one)
+        return json.dumps({"global": {"config": {"as": self.asn, "router-id": self.router_id, "port": 179}},
+                           "neighbors": neighbors}, indent=1)
+
+    def launch(self):
+        config = self.file("gobgpd.json", self.config())
+        self.spawn("/usr/bin/gobgpd", "-f", config, "-t", "json", "--api-hosts", f"127.0.0.1:{self.API}",
+                   "--pprof-disable", "-p")
+        wait_for(lambda: self.gobgp("global"), what=f"{self.name}: gobgpd answers")
+        wait_for(lambda: self.json("neighbor"), what=f"{self.name}: neighbours configured")
+        if self.networks:
+            self.announce(*self.networks)
+
+    def gobgp(self, *words):
+        return self.node.run("gobgp", "-u", "127.0.0.1", "-p", self.API, *words).stdout
+
+    def json(self, *words):
+        return json.loads(self.gobgp("-j", *words) or "null")
+
+    def established(self, address):
+        for n in self.json("neighbor"):
+            if n["conf"]["neighbor_address"] == address:
+                return n.get("state", {}).get("session_state") in (6, "ESTABLISHED")
+        return False
+
+    def _rib(self, verb, prefixes):
+        for p in prefixes:
+            via = next((v for n in self.neighbors if (v := n.via6 if ":" in p else n.via4)), None)
+            hop = ["nexthop", via] if via and verb == "add" else []
+            self.gobgp("global", "rib", verb, "-a", family_of(p), p, *hop)
+
+    def announce(self, *prefixes):
+        self.networks += [p for p in prefixes if p not in self.networks]
+        self._rib("add", prefixes)
+
+    def withdraw(self, *prefixes):
+        self.networks = [p for p in self.networks if p not in prefixes]
+        self._rib("del", prefixes)
+
+    def routes(self, family):
+        table = {}
+        for prefix, paths in (self.json("global", "rib", "-a", family) or {}).items():
+            learned = [p for p in paths if p.get("neighbor-ip") not in (None, "<nil>", "") or p.get("source-id")]
+            if not learned:
+                continue
+            row = {"as_path": [], "med": None, "paths": len(learned), "communities": [], "next_hop": None}
+            for a in learned[0]["attrs"]:
+                if a["type"] == 2:
+                    row["as_path"] = [n for s in a["as_paths"] for n in s["asns"]]
+                elif a["type"] in (3, 14):
+                    row["next_hop"] = a.get("nexthop")
+                elif a["type"] == 4:
+                    row["med"] = a.get("metric", a.get("value"))
+                elif a["type"] == 8:
+                    row["communities"] = [f"{c >> 16}:{c & 0xffff}" for c in a["communities"]]
+            table[prefix] = row
+        return table
+
+
+class ExaBgp(Peer):
+    kind = "exabgp"
+    programs = ("/usr/sbin/exabgp",)
+
+    def config(self):
+        fifo, events = self.file("commands"), self.file("events.json")
+        out = ["process api {", f"  run /usr/bin/python3 {HERE}/exabgp_api.py {fifo} {events};", "  encoder json;", "}"]
+        for n in self.neighbors:
+            out += [f"neighbor {n.address} {{", f"  router-id {self.router_id};", f"  local-address {n.local};",
+                    f"  local-as {self.asn};", f"  peer-as {n.asn};", f"  hold-time {n.hold};"]
+            out += [f'  md5-password "{n.password}";'] if n.password else []
+            out += ["  outgoing-ttl 255;", f"  incoming-ttl {256 - n.ttl_security};"] if n.ttl_security else []
+            out += [f"  outgoing-ttl {n.multihop};"] if n.multihop else []
+            out += ["  passive true;"] if n.passive else []
+            out += [f"  {line}" for line in n.extra]
+            out += ["  family {", *[f"    {f} unicast;" for f in n.families], "  }", "  api {", "    processes [ api ];",
+                    "    neighbor-changes;", "    receive { parsed; update; notification; }", "  }", "}"]
+        return "\n".join(out) + "\n"
+
+    def launch(self):
+        for name in ("commands", "events.json"):
+            if os.path.exists(self.file(name)):
+                os.unlink(self.file(name))
+        os.mkfifo(self.file("commands"), 0o600)
+        # Held open both ways: a write must not block before the helper has come up.
+        self.fifo = os.open(self.file("commands"), os.O_RDWR | os.O_NONBLOCK)
+        config = self.file("exabgp.conf", self.config())
+        # Bound so that the neighbour may connect first; a passive-only neighbour needs it.
+        self.spawn("/usr/sbin/exabgp", config, env={
+            "exabgp.daemon.drop": "false", "exabgp.api.cli": "false", "exabgp.tcp.port": "179",
+            "exabgp.tcp.bind": " ".join(dict.fromkeys(n.local for n in self.neighbors)), "exabgp.log.level": "INFO"})
+        wait_for(lambda: os.path.exists(self.file("events.json")), what=f"{self.name}: helper runs")
+        if self.networks:
+            self.announce(*self.networks)
+
+    def stop(self, number=signal.SIGTERM):
+        super().stop(number)
+        if getattr(self, "fifo", None):
+            os.close(self.fifo)
+            self.fifo = None
+
+    def command(self, text):
+        os.write(self.fifo, (text + "\n").encode())
+
+    def events(self):
+        with open(self.file("events.json")) as f:
+            return [json.loads(line) for line in f if line.startswith("{") and line.endswith("}\n")]
+
+    def established(self, address):
+        states = [e["neighbor"]["state"] for e in self.events()
+                  if e["type"] == "state" and e["neighbor"]["address"]["peer"] == address]
+        return bool(states) and states[-1] == "up"
+
+    def announce(self, *prefixes, attributes=""):
+        self.networks += [p for p in prefixes if p not in self.networks]
+        for n in self.neighbors:
+            for p in prefixes:
+                via = n.via6 if ":" in p else n.via4
+                self.command(f"neighbor {n.address} announce route {p} next-hop {via} {attributes}".rstrip())
+
+    def withdraw(self, *prefixes):
+        self.networks = [p for p in self.networks if p not in prefixes]
+        for n in self.neighbors:
+            for p in prefixes:
+                via = n.via6 if ":" in p else n.via4
+                self.command(f"neighbor {n.address} withdraw route {p} next-hop {via}")
+
+    def routes(self, family):
+        """Folded from the updates seen so far; a session that went down takes its routes along."""
+        table = {}
+        for e in self.events():
+            peer = e["neighbor"]["address"]["peer"]
+            if e["type"] == "state" and e["neighbor"]["state"] == "down":
+                table = {k: v for k, v in table.items() if v["peer"] != peer}
+            if e["type"] != "update" or "update" not in e["neighbor"]["message"]:
+                continue
+            update = e["neighbor"]["message"]["update"]
+            attributes = update.get("attribute", {})
+            for hop, rows in update.get("announce", {}).get(f"{family} unicast", {}).items():
+                for row in rows if isinstance(rows, list) else []:
+                    table[row["nlri"]] = {
+                        "as_path": [n for n in attributes.get("as-path", []) if isinstance(n, int)], "peer": peer,
+                        "med": attributes.get("med"), "next_hop": hop, "paths": 1,
+                        "communities": [f"{a}:{b}" for a, b in attributes.get("community", [])]}
+            for row in update.get("withdraw", {}).get(f"{family} unicast", []):
+                table.pop(row["nlri"], None)
+        return table
+
+
+PEERS = {p.kind: p for p in (Frr, Bird, GoBgp, ExaBgp)}

@@ -1,0 +1,152 @@
+"""The runner of interop and CLI tests: functions test_* of test_*.py, each in a process and a lab of its own.
+
+A test is a function taking a Lab; @cases(...) makes several of one, and its name says what must hold. A test passes when
+it returns; Skip skips it, with the reason shown. The process of its own is what lets tests run side by side, and what a
+test that hangs is ended by: SIGTERM first, so that its lab cleans up, then SIGKILL and a sweep by name.
+"""
+import argparse
+import importlib.util
+import glob
+import os
+import signal
+import sys
+import tempfile
+import time
+import traceback
+
+from lab import Lab, SLOW, Skip, require_root, sweep
+from underlay import UNDERLAYCTL, UNDERLAYD, check_logs
+
+SKIPPED = 77
+
+
+def cases(*rows, timeout=None):
+    """Run the test once per row; a row is a tuple of arguments, and its words go into the name."""
+
+    def mark(function):
+        function.cases = rows or ((),)
+        function.timeout = timeout
+        return function
+
+    return mark
+
+
+def collect(directory):
+    """All tests of a directory as (name, function, arguments), in file order."""
+    found = []
+    for path in sorted(glob.glob(os.path.join(directory, "test_*.py"))):
+        module_name = os.path.basename(path)[:-3]
+        spec = importlib.util.spec_from_file_location(module_name, path)
+        module = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(module)
+        for name, function in list(vars(module).items()):
+            if name.startswith("test_") and callable(function):
+                for row in getattr(function, "cases", ((),)):
+                    label = f"{module_name[5:]}/{name[5:]}"
+                    found.append((f"{label}[{','.join(map(str, row))}]" if row else label, function, row))
+    return found
+
+
+def run_one(name, function, row):
+    """In the child: run the test, say what went wrong, leave nothing."""
+    status = 0
+    lab = Lab(name)
+    try:
+        function(lab, *row)
+        check_logs(lab)
+    except Skip as reason:
+        print(f"\x00{reason}")
+        status = SKIPPED
+    except BaseException:
+        traceback.print_exc(file=sys.stdout)
+        try:
+            check_logs(lab)
+        except AssertionError as report:
+            print(report)
+        print(lab.logs())
+        status = 1
+    sys.stdout.flush()
+    lab.close()
+    return status
+
+
+class Job:
+    def __init__(self, name, function, row):
+        self.name, self.began = name, time.monotonic()
+        self.deadline = self.began + (getattr(function, "timeout", None) or 60) * SLOW
+        self.killed = False
+        self.output = tempfile.TemporaryFile("w+", errors="replace")
+        self.pid = os.fork()
+        if not self.pid:
+            os.dup2(self.output.fileno(), 1)
+            os.dup2(self.output.fileno(), 2)
+            sys.stdout = os.fdopen(1, "w", errors="replace", buffering=1)
+            try:
+                status = run_one(name, function, row)
+            except BaseException:
+                traceback.print_exc(file=sys.stdout)
+                status = 1
+            sys.stdout.flush()
+            os._exit(status)
+
+    def poll(self):
+        """None while it runs, else its exit status."""
+        pid, status = os.waitpid(self.pid, os.WNOHANG)
+        if pid:
+            sweep(f"ul-{self.pid}")
+            return os.waitstatus_to_exitcode(status)
+        now = time.monotonic()
+        if now > self.deadline + 10:
+            os.kill(self.pid, signal.SIGKILL)
+        elif now > self.deadline and not self.killed:
+            self.killed = True
+            os.kill(self.pid, signal.SIGTERM)
+        return None
+
+    def text(self):
+        self.output.seek(0)
+        return self.output.read()
+
+
+def main(directory):
+    parser = argparse.ArgumentParser(description="Run the tests of this directory whose names contain a pattern.")
+    parser.add_argument("pattern", nargs="*", help="part of a test's name; default: all")
+    parser.add_argument("-j", type=int, default=1, metavar="N", help="run N side by side")
+    parser.add_argument("-l", action="store_true", help="list the names and stop")
+    options = parser.parse_args()
+    tests = [t for t in collect(directory) if not options.pattern or any(p in t[0] for p in options.pattern)]
+    if options.l:
+        print("\n".join(t[0] for t in tests))
+        return 0
+    require_root()
+    for program in (UNDERLAYD, UNDERLAYCTL):
+        if not os.access(program, os.X_OK):
+            print(f"{program} is not there: run make first")
+            return 3
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    count = {"ok": 0, "FAIL": 0, "SKIP": 0}
+    waiting, running = list(reversed(tests)), []
+    try:
+        while waiting or running:
+            while waiting and len(running) < options.j:
+                running.append(Job(*waiting.pop()))
+            for job in list(running):
+                status = job.poll()
+                if status is None:
+                    continue
+                running.remove(job)
+                word = "SKIP" if status == SKIPPED else "FAIL" if status or job.killed else "ok"
+                count[word] += 1
+                text = job.text()
+                why = ": " + text.split("\0")[-1].strip() if word == "SKIP" else ""
+                print(f"{word:<5} {job.name} ({time.monotonic() - job.began:.1f}s){why}", flush=True)
+                if word == "FAIL":
+                    note = "ran out of time\n" if job.killed else ""
+                    print("\n".join("      " + line for line in (note + text).splitlines()), flush=True)
+            time.sleep(0.02)
+    finally:
+        for job in running:
+            os.kill(job.pid, signal.SIGTERM)
+            os.waitpid(job.pid, 0)
+    print(f"{count['ok']} passed, {count['FAIL']} failed, {count['SKIP']} skipped")
+    return 1 if count["FAIL"] else 0
