@@ -1,4 +1,5 @@
-/* A RIB with what it borrows, for the tests around it. Peers are in AS 65001 and up; next hop 10.0.0.N belongs to peer N. */
+/* A RIB with what it borrows, for the tests around it. Peers are in AS 65001 and up; next hop 10.0.0.N
+ * belongs to peer N. */
 #ifndef UNDERLAY_RIB_FIXTURE_H
 #define UNDERLAY_RIB_FIXTURE_H
 
@@ -16,8 +17,8 @@ struct fixture {
     unsigned imports, wanted_work;
 };
 
-static inline enum import_reason fx_import(void *arg, enum family f, const struct prefix *p, const struct attr *a,
-                                           const struct rib_peer *peer)
+static inline enum import_reason fx_import(void *arg, enum family f, const struct prefix *p,
+                                           const struct attr *a, const struct rib_peer *peer)
 {
     struct fixture *x = arg;
     (void)f, (void)p, (void)a, (void)peer;
@@ -88,14 +89,17 @@ static inline void fx_nexthop(struct fixture *x, unsigned peer, bool reachable, 
         rib_nexthop_changed(x->rib, id);
 }
 
-/* An attribute set with next hop 10.0.0.nexthop (0: originated) and an AS_PATH of `hops` ASNs that starts at `first`. */
-static inline const struct attr *fx_attr_med(struct fixture *x, unsigned nexthop, uint32_t first, unsigned hops, uint32_t med)
+/* An attribute set with next hop 10.0.0.nexthop (0: originated) and an AS_PATH of `hops` ASNs that starts at
+ * `first`. */
+static inline const struct attr *fx_attr_med(struct fixture *x, unsigned nexthop, uint32_t first,
+                                             unsigned hops, uint32_t med)
 {
     uint8_t path[2 + 4 * 16] = {2 /* AS_SEQUENCE */, (uint8_t)hops};
     for (unsigned i = 0; i < hops; i++) {
         uint32_t asn = i ? 64600 + i : first;
         uint8_t *d = path + 2 + 4 * i;
-        d[0] = (uint8_t)(asn >> 24), d[1] = (uint8_t)(asn >> 16), d[2] = (uint8_t)(asn >> 8), d[3] = (uint8_t)asn;
+        d[0] = (uint8_t)(asn >> 24), d[1] = (uint8_t)(asn >> 16), d[2] = (uint8_t)(asn >> 8),
+        d[3] = (uint8_t)asn;
     }
     struct attr_build b = {.med = med, .flags = med ? ATTR_HAS_MED : 0};
     if (nexthop)
@@ -114,7 +118,8 @@ static inline const struct attr *fx_attr(struct fixture *x, unsigned nexthop, un
     return fx_attr_med(x, nexthop, 65000 + nexthop, hops, 0);
 }
 
-static inline void fx_update(struct fixture *x, struct rib_peer *peer, const char *prefix, const struct attr *a)
+static inline void fx_update(struct fixture *x, struct rib_peer *peer, const char *prefix,
+                             const struct attr *a)
 {
     struct prefix p = fx_prefix(prefix);
     CU_ASSERT_EQUAL(rib_update(x->rib, addr_family(&p.addr), &p, peer, a), 0);

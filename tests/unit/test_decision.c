@@ -89,24 +89,53 @@ static const struct rule_case rules[] = {
     {"med in one as", {{.as = 1, .med = 5}, {.as = 1, .med = 4, .ibgp = true}}, 2, 1, SELECT_MED, 0},
     {"missing med is the lowest", {{.as = 1, .med = 1}, {.as = 1, .ibgp = true}}, 2, 1, SELECT_MED, 0},
     {"med of two ases is not compared",
-     {{.as = 1, .med = 9, .router_id = 1}, {.as = 2, .med = 1, .router_id = 2}}, 2, 0, SELECT_ROUTER_ID, 3},
+     {{.as = 1, .med = 9, .router_id = 1}, {.as = 2, .med = 1, .router_id = 2}},
+     2,
+     0,
+     SELECT_ROUTER_ID,
+     3},
     {"ebgp", {{.ibgp = true}, {.metric = 50}}, 2, 1, SELECT_EBGP, 0},
-    {"metric", {{.ibgp = true, .metric = 10, .router_id = 9}, {.ibgp = true, .metric = 11}}, 2, 0, SELECT_METRIC, 0},
-    {"router id", {{.router_id = 7, .address = 1}, {.router_id = 6, .address = 2}}, 2, 1, SELECT_ROUTER_ID, 3},
+    {"metric",
+     {{.ibgp = true, .metric = 10, .router_id = 9}, {.ibgp = true, .metric = 11}},
+     2,
+     0,
+     SELECT_METRIC,
+     0},
+    {"router id",
+     {{.router_id = 7, .address = 1}, {.router_id = 6, .address = 2}},
+     2,
+     1,
+     SELECT_ROUTER_ID,
+     3},
     {"originator id stands for router id",
-     {{.router_id = 7, .originator = 3, .ibgp = true}, {.router_id = 6, .ibgp = true}}, 2, 0, SELECT_ROUTER_ID, 3},
+     {{.router_id = 7, .originator = 3, .ibgp = true}, {.router_id = 6, .ibgp = true}},
+     2,
+     0,
+     SELECT_ROUTER_ID,
+     3},
     {"cluster list", {{.clusters = 2, .address = 1}, {.clusters = 1, .address = 2}}, 2, 1, SELECT_CLUSTER, 3},
     {"address", {{.address = 9}, {.address = 8}}, 2, 1, SELECT_ADDRESS, 3},
-    /* Pairwise, 0 beats 1 (router id), 1 beats 2 (router id) and 2 beats 0 (MED): a circle. By elimination 0 goes. */
+    /* Pairwise, 0 beats 1 (router id), 1 beats 2 (router id) and 2 beats 0 (MED): a circle. By elimination 0
+       goes. */
     {"med is not transitive",
      {{.as = 1, .med = 10, .router_id = 1}, {.as = 2, .router_id = 2}, {.as = 1, .med = 5, .router_id = 3}},
-     3, 1, SELECT_ROUTER_ID, 6},
+     3,
+     1,
+     SELECT_ROUTER_ID,
+     6},
     /* The one that removes by MED must still be there after the steps before MED. */
     {"med of an eliminated path does not count",
      {{.as = 1, .med = 1, .origin = 2}, {.as = 1, .med = 8, .router_id = 1}, {.as = 2, .router_id = 2}},
-     3, 1, SELECT_ROUTER_ID, 6},
+     3,
+     1,
+     SELECT_ROUTER_ID,
+     6},
     {"three of five",
-     {{.router_id = 5}, {.router_id = 4}, {.router_id = 3}, {.path_len = 1}, {.ibgp = true}}, 5, 2, SELECT_ROUTER_ID, 7},
+     {{.router_id = 5}, {.router_id = 4}, {.router_id = 3}, {.path_len = 1}, {.ibgp = true}},
+     5,
+     2,
+     SELECT_ROUTER_ID,
+     7},
 };
 
 static const struct rib_config wide = {.multipath = 16, .as_path_relax = true, .default_local_pref = 100};
@@ -175,9 +204,9 @@ static void width_takes_the_first_in_order_of_ties(void)
 
 static void without_relax_the_as_path_must_be_the_same(void)
 {
-    static const struct path p[] = {
-        {.path_len = 2, .last_as = 1, .router_id = 1}, {.path_len = 2, .last_as = 2, .router_id = 2},
-        {.path_len = 2, .last_as = 1, .router_id = 3}};
+    static const struct path p[] = {{.path_len = 2, .last_as = 1, .router_id = 1},
+                                    {.path_len = 2, .last_as = 2, .router_id = 2},
+                                    {.path_len = 2, .last_as = 1, .router_id = 3}};
     struct rib_config c = wide;
     CU_ASSERT_EQUAL(multipaths_with(p, 3, &c), 7);
     c.as_path_relax = false;
