@@ -86,6 +86,11 @@ const char *show_peer_state(const struct peer_info *i)
     return i->admin_down ? "Idle (Admin)" : peer_state_name(i->state);
 }
 
+bool show_was_reset(const struct peer_info *i)
+{
+    return i->last_reset && *i->last_reset && (i->dropped_count || i->last_error.code);
+}
+
 const char *show_peer_why(const struct peer *p, const struct peer_info *i, char *buf, size_t size)
 {
     const char *message = NULL, *reset = i->last_reset && *i->last_reset ? i->last_reset : NULL;
@@ -185,20 +190,19 @@ void table_print(struct table *t, struct writer *w)
                 width[i] = n;
         }
     for (unsigned r = 0; r < t->rows; r++) {
-        const char *first = t->cells[r][0];
-        unsigned at = width[0];
-        if (strlen(first) > width[0])
-            writer_text(w, "%s\n%*s", first, (int)width[0], "");
-        else
-            writer_text(w, "%-*s", (int)width[0], first);
-        for (unsigned i = 1; i + 1 < t->columns; i++) {
-            writer_text(w, " %*s", (int)width[i], t->cells[r][i]);
-            at += 1 + width[i];
-        }
-        const char *last = t->cells[r][t->columns - 1];
-        if (*last)
-            writer_text(w, " ");
-        show_wrap(w, at + 1, at + 1, last);
+        const char *first = t->cells[r][0], *last = t->cells[r][t->columns - 1];
+        char line[(TABLE_CELL + 1) * TABLE_COLUMNS];
+        bool own_line = strlen(first) > width[0];
+        if (own_line)
+            writer_text(w, "%s\n", first);
+        size_t n = (size_t)sprintf(line, "%-*s", (int)width[0], own_line ? "" : first);
+        for (unsigned i = 1; i + 1 < t->columns; i++)
+            n += (size_t)sprintf(line + n, " %*s", (int)width[i], t->cells[r][i]);
+        unsigned at = (unsigned)n + 1;
+        while (!*last && n && line[n - 1] == ' ')
+            n--;
+        writer_text(w, "%.*s%s", (int)n, line, *last ? " " : "");
+        show_wrap(w, at, at, last);
     }
     free(t->cells);
     *t = (struct table){.columns = t->columns};

@@ -24,6 +24,8 @@ const char *show_router_id(uint32_t id, char buf[ADDR_STRLEN]);
 void show_wrap(struct writer *w, unsigned at, unsigned indent, const char *text);
 /* The state as FRR's summary has it: "Idle (Admin)", "Active", "Established". */
 const char *show_peer_state(const struct peer_info *i);
+/* A session or an attempt that came as far as BGP has ended: there is a last reset to speak of. */
+bool show_was_reset(const struct peer_info *i);
 /* One line on why a session is not up. Returns buf. */
 const char *show_peer_why(const struct peer *p, const struct peer_info *i, char *buf, size_t size);
 
@@ -48,9 +50,10 @@ void json_nexthops(struct exec *e, const struct path_view *v, enum family f, con
 
 /* A small table whose columns are as wide as what is in them. The last column is left-aligned and may wrap. */
 #define TABLE_COLUMNS 10
+#define TABLE_CELL    160
 struct table {
     unsigned columns, rows, room;
-    char (*cells)[TABLE_COLUMNS][48];
+    char (*cells)[TABLE_COLUMNS][TABLE_CELL];
 };
 bool table_add(struct table *t, const char *const *cells); /* false: out of memory */
 void table_print(struct table *t, struct writer *w);       /* the first row is the heading; empties it */

@@ -189,7 +189,7 @@ static void text_transport(struct exec *e, const struct peer *p, const struct pe
     char text[ADDR_STRLEN], up[UPTIME_STRLEN];
     writer_text(w, "\n  Connections established %" PRIu32 "; dropped %" PRIu32 "\n", i->established_count,
                 i->dropped_count);
-    if (i->last_reset && *i->last_reset) {
+    if (show_was_reset(i)) {
         writer_text(w, "  Last reset %s, due to ", show_uptime(i->last_reset_ms, up));
         show_wrap(w, 32, 4, i->last_reset);
     } else {

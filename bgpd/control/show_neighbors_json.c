@@ -124,7 +124,7 @@ static void json_transport(struct writer *w, const struct peer *p, const struct 
     char why[256];
     writer_uint(w, "connectionsEstablished", i->established_count);
     writer_uint(w, "connectionsDropped", i->dropped_count);
-    if (i->last_reset && *i->last_reset) {
+    if (show_was_reset(i)) {
         writer_str(w, "lastReset", i->last_reset);
         writer_str(w, "lastResetDueTo", i->last_reset);
         writer_uint(w, "lastResetTimerMsecs", i->last_reset_ms);

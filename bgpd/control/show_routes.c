@@ -86,6 +86,15 @@ static char status_letter(const struct path_view *v, const struct rib_entry *ent
                                                                     : ' ';
 }
 
+/* What is wider than its column gets the line to itself, as with FRR; the next column starts at `next`. */
+static void put_column(struct writer *w, const char *text, unsigned width, unsigned next)
+{
+    if (strlen(text) > width)
+        writer_text(w, "%s\n%*s", text, (int)next, "");
+    else
+        writer_text(w, "%-*s ", (int)width, text);
+}
+
 static void text_path(struct exec *e, enum family f, const struct rib_entry *entry, const struct path_view *v,
                       const char *network, const struct ip_addr *next)
 {
@@ -99,12 +108,8 @@ static void text_path(struct exec *e, enum family f, const struct rib_entry *ent
         snprintf(pref, sizeof pref, "%" PRIu32, v->attr->local_pref);
     writer_text(e->w, "%c%c%c%c", status_letter(v, entry), v->valid ? '*' : ' ',
                 flags & PATH_BEST ? '>' : flags & PATH_MULTIPATH ? '=' : ' ', v->from && v->from->ibgp ? 'i' : ' ');
-    writer_text(e->w, "%-17s ", network);
-    if (strlen(network) > 17)
-        writer_text(e->w, "\n%22s", "");
-    writer_text(e->w, "%-15s ", hop);
-    if (strlen(hop) > 15)
-        writer_text(e->w, "\n%38s", "");
+    put_column(e->w, network, 17, 22);
+    put_column(e->w, hop, 15, 38);
     unsigned at = 38 + (unsigned)snprintf(line, sizeof line, "%7s %6s ", metric, pref);
     writer_text(e->w, "%s", line);
     attr_format_as_path(v->attr, path, sizeof path - 2);

@@ -150,7 +150,7 @@ static bool failed_row(struct table *t, const struct peer *p, const struct peer_
     snprintf(established, sizeof established, "%" PRIu32, i->established_count);
     snprintf(dropped, sizeof dropped, "%" PRIu32, i->dropped_count);
     return table_add(t, (const char *[]){peer_name(p), established, dropped,
-                                         i->last_reset && *i->last_reset ? show_uptime(i->last_reset_ms, ago) : "never",
+                                         show_was_reset(i) ? show_uptime(i->last_reset_ms, ago) : "never",
                                          show_peer_why(p, i, why, sizeof why)});
 }
 
