@@ -5,14 +5,12 @@
 #define UNDERLAY_PEER_H
 
 #include "config.h"
+#include "fsm.h"
 #include "rib/adjout.h"
 #include "wire/msg.h"
 
 struct speaker;
 struct peer;
-
-enum peer_state { PEER_IDLE, PEER_CONNECT, PEER_ACTIVE, PEER_OPEN_SENT, PEER_OPEN_CONFIRM, PEER_ESTABLISHED };
-const char *peer_state_name(enum peer_state s); /* "Idle", "Connect", "Active", "OpenSent", … as FRR */
 
 /* All peers of a speaker. */
 struct peer_set;
@@ -27,6 +25,9 @@ void peer_set_stop(struct peer_set *ps, uint8_t subcode, void (*done)(void *arg)
 unsigned peer_set_count(const struct peer_set *ps);
 struct peer *peer_set_at(const struct peer_set *ps, unsigned i); /* in the order of the configuration */
 struct peer *peer_set_find(const struct peer_set *ps, const char *name); /* address or description */
+
+/* Addresses or links of the node changed: peers that waited for a subnet of theirs start, those between two attempts try now. */
+void peer_set_addresses_changed(struct peer_set *ps);
 
 /* A listening socket of the parent's, handed to us by role. Owns fd. Sets the MD5 keys and TTL rules of its family. */
 int peer_set_listen(struct peer_set *ps, int fd);
