@@ -160,8 +160,8 @@ int main(int argc, char **argv)
         o.socket = DEFAULT_SOCKET;
     int status = parse_options(argc, argv, &o, g), n = argc - optind;
     if (status < 0 && !n) {
-        fprintf(stderr, "underlayctl: no command given (there is no interactive shell yet)\n\n");
         print_help(stderr, g);
+        fprintf(stderr, "\nunderlayctl: no command given (there is no interactive shell yet)\n");
         status = CLI_USAGE;
     } else if (status < 0 && n == 1 && !strcmp(argv[optind], "-")) {
         status = run_lines(g, o.socket, o.json);

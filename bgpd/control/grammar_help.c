@@ -66,7 +66,7 @@ static void append_word(struct text *t, const char *before, const char *word, co
 void hint_word(const struct grammar *g, const struct match *m, const struct command *c, unsigned at,
                enum reading_result why, char *out, size_t size)
 {
-    const char *list[EXPECTED_MAX], *keywords[EXPECTED_MAX], *word = c->words[at].value;
+    const char *list[EXPECTED_MAX], *keywords[EXPECTED_MAX] = {NULL}, *word = c->words[at].value;
     struct text t = {.out = out, .size = size};
     *out = 0;
     if (why == READ_AMBIGUOUS) {
