@@ -18,7 +18,8 @@
 #include "fib/routes.h"
 #include "fib/supervise.h"
 
-enum state { ST_NEW, ST_HELLO, ST_SETTINGS, ST_STARTED, ST_READY };
+/* Doomed: the parent is about to end; what still comes is of no interest. */
+enum state { ST_NEW, ST_HELLO, ST_SETTINGS, ST_STARTED, ST_READY, ST_DOOMED };
 
 struct dispatch {
     struct fib *f;
@@ -86,8 +87,10 @@ static const char *on_settings(struct dispatch *d, const void *records)
         return "setting out of range";
     if (s->log_level >= LOG_LVL_COUNT || s->log_format > LOG_FMT_JSON || s->log_target > LOG_TO_SYSLOG)
         return "log setting out of range";
-    if (fib_configure(d->f, s) < 0)
-        return NULL; /* the parent itself is going down, with its reason logged */
+    if (fib_configure(d->f, s) < 0) {
+        d->state = ST_DOOMED;
+        return NULL;
+    }
     roles_forget(d->f->roles);
     d->state = ST_SETTINGS;
     return NULL;
@@ -325,6 +328,8 @@ static const char *judge(struct dispatch *d, const struct fm_header *h, const vo
     const struct row *row = h->type < sizeof rows / sizeof *rows ? &rows[h->type] : NULL;
     const uint8_t *record = records;
 
+    if (d->state == ST_DOOMED)
+        return NULL;
     if (!row || !row->on)
         return "not for the speaker to say";
     if (d->state < row->first || d->state > row->last)

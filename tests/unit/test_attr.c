@@ -69,7 +69,7 @@ static void every_field_makes_a_difference(void)
 {
     setup();
     static const struct attr_build builds[] = {
-        {0},
+        {.origin = ORIGIN_IGP},
         {.origin = ORIGIN_EGP},
         {.flags = ATTR_ATOMIC_AGGREGATE},
         {.flags = ATTR_HAS_MED},
