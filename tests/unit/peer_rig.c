@@ -3,6 +3,7 @@
 #include "peer_rig.h"
 
 #include <arpa/inet.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -219,6 +220,7 @@ void raw_listen(struct rig *r, struct raw *x)
 {
     *x = (struct raw){.fd = -1, .listener = listening(0x7f000002, r->port)};
     CU_ASSERT_TRUE_FATAL(x->listener >= 0);
+    fcntl(x->listener, F_SETFL, O_NONBLOCK);
 }
 
 bool raw_accept(struct rig *r, struct raw *x)
