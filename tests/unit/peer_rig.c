@@ -31,15 +31,6 @@ void speaker_peer_state_changed(struct speaker *s)
     n->state_changes++;
 }
 
-unsigned peer_config_diff(const struct peer_config *before, const struct peer_config *after, const char **key)
-{
-    bool reset = before->hold_time_ms != after->hold_time_ms || strcmp(before->password, after->password);
-    if (key)
-        *key = "hold-time";
-    return (reset ? PEER_DIFF_RESET : 0u) | (before->shutdown != after->shutdown ? PEER_DIFF_ADMIN : 0u) |
-           (before->export != after->export ? PEER_DIFF_REEXPORT : 0u);
-}
-
 /* Nodes */
 
 static enum import_reason import_all(void *arg, enum family f, const struct prefix *p, const struct attr *a,
