@@ -1,12 +1,13 @@
 /* Supervision of the speaker.
  *
- * The speaker is executed, not merely forked: it gets a fresh address space (and its own layout of it), and nothing of the
- * parent's memory. It is recognised as hung when it has said nothing for FM_HANG_MS; killed, it is started again after a
- * back-off that doubles from 100 ms to 10 s and begins anew once a speaker has lived 30 s. The kernel's routes stay as
- * they are all the while.
+ * The speaker is executed, not merely forked: it gets a fresh address space (and its own layout of it), and
+ * nothing of the parent's memory. It is recognised as hung when it has said nothing for FM_HANG_MS; killed,
+ * it is started again after a back-off that doubles from 100 ms to 10 s and begins anew once a speaker has
+ * lived 30 s. The kernel's routes stay as they are all the while.
  *
- * Only a first speaker that never got ready decides the exit status: its configuration is wrong, or its place is taken,
- * and the one who starts the daemon must learn of it. As PID 1 of a container this process also reaps what is not its own.
+ * Only a first speaker that never got ready decides the exit status: its configuration is wrong, or its place
+ * is taken, and the one who starts the daemon must learn of it. As PID 1 of a container this process also
+ * reaps what is not its own.
  */
 #include "fib/supervise.h"
 
@@ -160,7 +161,8 @@ static void on_closed(void *arg, const char *why)
     timer_set(s->hang, CLOSED_MS);
 }
 
-static const struct fibchan_ops chan_ops = {.message = on_message, .writable = on_writable, .closed = on_closed};
+static const struct fibchan_ops chan_ops = {
+    .message = on_message, .writable = on_writable, .closed = on_closed};
 
 /* In the child, between fork and exec. */
 static _Noreturn void become_speaker(struct supervisor *s, int fd)
@@ -266,7 +268,8 @@ bool supervise_said_stopped(struct supervisor *s)
 static void describe_death(const struct supervisor *s, int status)
 {
     if (WIFSIGNALED(status))
-        log_error("the speaker died", F_INT("signal", WTERMSIG(status)), F_STR("name", strsignal(WTERMSIG(status))));
+        log_error("the speaker died", F_INT("signal", WTERMSIG(status)),
+                  F_STR("name", strsignal(WTERMSIG(status))));
     else
         log_error("the speaker ended", F_INT("status", WEXITSTATUS(status)));
     log_info("the speaker is started again", F_UINT("in_ms", s->backoff_ms));

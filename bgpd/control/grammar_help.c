@@ -49,9 +49,9 @@ static void append_list(struct text *t, const char **list, unsigned n)
 /* The words before number `n` as they were understood. */
 static void append_words(struct text *t, const struct command *c, unsigned n)
 {
-    for (unsigned i = 0; i < n && i < 8; i++)
+    for (unsigned i = 0; i < n && i < 5; i++)
         append(t, c->words[i].name ? c->words[i].name : c->words[i].value, i + 1 < n ? " " : "");
-    if (n > 8)
+    if (n > 5)
         append(t, "...", "");
 }
 
