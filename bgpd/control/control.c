@@ -16,6 +16,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/uio.h>
 #include <unistd.h>
 
 #include "control/exec.h"
@@ -55,6 +56,8 @@ struct control {
     struct client *clients;
     unsigned n_clients;
 };
+
+_Static_assert(sizeof(struct evbuffer_iovec) == sizeof(struct iovec), "libevent's is the system's");
 
 static void client_end_request(struct client *cl)
 {
@@ -203,12 +206,25 @@ static void client_arm(struct client *cl)
         timer_set(cl->unfinished, CLIENT_WAIT_MS);
 }
 
+/* evbuffer_write, but a client that is gone is an error and not a signal. Returns bytes written or -errno. */
+static ssize_t send_some(struct client *cl)
+{
+    struct evbuffer_iovec parts[8];
+    int n = evbuffer_peek(cl->out, OUT_MAX, NULL, parts, 8);
+    struct msghdr m = {.msg_iov = (struct iovec *)parts, .msg_iovlen = n < 8 ? (size_t)n : 8};
+    ssize_t sent = sendmsg(cl->fd, &m, MSG_NOSIGNAL);
+    if (sent < 0)
+        return -errno;
+    evbuffer_drain(cl->out, (size_t)sent);
+    return sent;
+}
+
 /* False when the client is gone. */
 static bool client_flush(struct client *cl)
 {
     while (evbuffer_get_length(cl->out)) {
-        int n = evbuffer_write(cl->out, cl->fd);
-        if (n < 0 && (errno == EAGAIN || errno == EINTR))
+        ssize_t n = send_some(cl);
+        if (n == -EAGAIN || n == -EINTR)
             break;
         if (n <= 0) {
             client_free(cl);
