@@ -1,13 +1,14 @@
 /* Clients of the control socket: accepting, framing, pausing.
  *
- * A client is a pipeline: bytes in, a request line, an exec that writes into `body`, frames out. It moves only while less
- * than 64 KiB of answers wait to be read, so a client that asks for a full table and goes for lunch costs that much
- * memory and no time; and only a few milliseconds a loop turn, so ten clients that ask for everything do not delay a
- * keepalive. Requests of one client run one after the other, those of several side by side.
+ * A client is a pipeline: bytes in, a request line, an exec that writes into `body`, frames out. It moves
+ * only while less than 64 KiB of answers wait to be read, so a client that asks for a full table and goes for
+ * lunch costs that much memory and no time; and only a few milliseconds a loop turn, so ten clients that ask
+ * for everything do not delay a keepalive. Requests of one client run one after the other, those of several
+ * side by side.
  *
- * When all places are taken, the client that has done nothing for longest gives way if that is a minute or more, so that
- * forgotten shells cannot lock an operator out. Not here: what commands do (exec.c), who may connect (the mode and group
- * of the socket, the parent's business). */
+ * When all places are taken, the client that has done nothing for longest gives way if that is a minute or
+ * more, so that forgotten shells cannot lock an operator out. Not here: what commands do (exec.c), who may
+ * connect (the mode and group of the socket, the parent's business). */
 #include "control/control.h"
 
 #include <errno.h>
@@ -143,7 +144,8 @@ static void start_request(struct client *cl, const char *line)
                              .wake_arg = cl};
 }
 
-/* Whether the bytes of a line can be a command: a zero would hide the rest of it, control characters would reach logs. */
+/* Whether the bytes of a line can be a command: a zero would hide the rest of it, control characters would
+ * reach logs. */
 static bool line_is_clean(const char *line, size_t n)
 {
     for (size_t i = 0; i < n; i++)

@@ -1,5 +1,5 @@
-/* The control socket: framing, split and wrong requests, pausing, the limit of clients. Commands are carried out by a fake
- * that is linked in place of exec.c. */
+/* The control socket: framing, split and wrong requests, pausing, the limit of clients. Commands are carried
+ * out by a fake that is linked in place of exec.c. */
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
