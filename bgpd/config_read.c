@@ -245,7 +245,9 @@ static void read_section(struct load *ld, const struct schema_section *s, void *
                          const struct path *path, bool in_template)
 {
     const struct node *seen[MAX_KEYS] = {0}, *from_template = NULL;
-    if (map->kind != NODE_MAP) {
+    /* A section whose keys are all commented out is an empty one. */
+    bool empty = node_is_null(map) && path && path->name;
+    if (map->kind != NODE_MAP && !empty) {
         load_error(ld, map, path, "expected a mapping of keys, not %s",
                    node_is_null(map) ? "nothing" : kind_name(map));
         return;

@@ -37,29 +37,35 @@ static const struct schema_key router_keys[] = {
     {"id", VALUE(config, router.id, router_id), .change = CONFIG_DIFF_ID},
     {"listen", LIST(config, router.listen, router.n_listen, listen), .max = 16, .def = "0.0.0.0 ::",
      .change = CONFIG_DIFF_RESTART},
-    {"port", VALUE(config, router.port, uint), BETWEEN(1, 65535), .def = "179", .change = CONFIG_DIFF_RESTART},
-    {"multipath", VALUE(config, router.multipath, uint), BETWEEN(1, 64), .def = "16", .change = CONFIG_DIFF_DECISION},
+    {"port", VALUE(config, router.port, uint), BETWEEN(1, 65535), .def = "179",
+     .change = CONFIG_DIFF_RESTART},
+    {"multipath", VALUE(config, router.multipath, uint), BETWEEN(1, 64), .def = "16",
+     .change = CONFIG_DIFF_DECISION},
     {"multipath-as-path-relax", VALUE(config, router.multipath_as_path_relax, bool), .def = "true",
      .change = CONFIG_DIFF_DECISION},
     {"graceful-restart", NOT_YET(.off = "off false")},
-    {"on-stop", VALUE(config, router.on_stop, word), .words = "withdraw", .later = "preserve", .def = "withdraw",
+    {"on-stop", VALUE(config, router.on_stop, word), .words = "withdraw", .later = "preserve",
+     .def = "withdraw",
      .change = CONFIG_DIFF_RESTART},
 };
 static const struct schema_section schema_router = SECTION(router_keys, 0);
 
 static const struct schema_key peer_keys[] = {
-    {"address", VALUE(peer_config, address, addr), .flags = KEY_REQUIRED | KEY_OWN, .change = PEER_DIFF_RESET},
+    {"address", VALUE(peer_config, address, addr), .flags = KEY_REQUIRED | KEY_OWN,
+     .change = PEER_DIFF_RESET},
     {"interface", NOT_YET()},
     {"range", NOT_YET()},
     {"limit", NOT_YET()},
     {"template", .shape = SHAPE_TEMPLATES, .flags = KEY_OWN},
     {"asn", VALUE(peer_config, asn, peer_asn), .flags = KEY_REQUIRED, .change = PEER_DIFF_RESET},
-    {"description", VALUE(peer_config, description, string), BETWEEN(0, 255), .def = "", .change = PEER_DIFF_OTHER},
+    {"description", VALUE(peer_config, description, string), BETWEEN(0, 255), .def = "",
+     .change = PEER_DIFF_OTHER},
     {"port", VALUE(peer_config, port, uint), BETWEEN(1, 65535), .def = "179", .change = PEER_DIFF_RESET},
     {"local-address", VALUE(peer_config, local_address, addr), .change = PEER_DIFF_RESET},
     {"local-asn", NOT_YET()},
     {"passive", VALUE(peer_config, passive, bool), .def = "false", .change = PEER_DIFF_OTHER},
-    {"password", VALUE(peer_config, password, password), .excludes = "password-file", .change = PEER_DIFF_RESET},
+    {"password", VALUE(peer_config, password, password), .excludes = "password-file",
+     .change = PEER_DIFF_RESET},
     {"password-file", VALUE(peer_config, password_file, key_file), BETWEEN(1, 255), .excludes = "password",
      .change = PEER_DIFF_OTHER}, /* its content is `password` */
     {"ttl-security", VALUE(peer_config, ttl_security, uint), BETWEEN(1, 254), .flags = KEY_OFF, .def = "off",
@@ -70,7 +76,8 @@ static const struct schema_key peer_keys[] = {
      .change = PEER_DIFF_RESET},
     {"keepalive-time", VALUE(peer_config, keepalive_time_ms, duration), BETWEEN(1 * SECONDS, 65535 * SECONDS),
      .change = PEER_DIFF_RESET}, /* config_check derives it from the hold time */
-    {"connect-retry-time", VALUE(peer_config, connect_retry_time_ms, duration), BETWEEN(100, 1 * HOURS), .def = "5s",
+    {"connect-retry-time", VALUE(peer_config, connect_retry_time_ms, duration), BETWEEN(100, 1 * HOURS),
+     .def = "5s",
      .change = PEER_DIFF_OTHER},
     {"idle-hold-time", VALUE(peer_config, idle_hold_time_ms, duration), BETWEEN(100, 1 * HOURS), .def = "1s",
      .change = PEER_DIFF_OTHER},
@@ -79,7 +86,8 @@ static const struct schema_key peer_keys[] = {
     {"send-hold-time", NOT_YET()},
     {"families", .shape = SHAPE_SET, AT(peer_config, families), .words = "ipv4 ipv6", .def = "ipv4 ipv6",
      .change = PEER_DIFF_RESET},
-    {"allow-own-as", VALUE(peer_config, allow_own_as, uint), BETWEEN(0, 255), .def = "0", .change = PEER_DIFF_REIMPORT},
+    {"allow-own-as", VALUE(peer_config, allow_own_as, uint), BETWEEN(0, 255), .def = "0",
+     .change = PEER_DIFF_REIMPORT},
     {"add-path", NOT_YET(.off = "none off false")},
     {"extended-nexthop", NOT_YET(.off = "off false")},
     {"role", NOT_YET(.off = "none off false")},
@@ -95,7 +103,8 @@ const struct schema_section schema_peer = SECTION(peer_keys, sizeof(struct peer_
 
 static const struct schema_key vip_keys[] = {
     {"prefix", VALUE(config_vip, prefix, prefix), .flags = KEY_REQUIRED},
-    {"communities", .shape = SHAPE_ADD, .type = &type_community, .offset = offsetof(struct config_vip, communities),
+    {"communities", .shape = SHAPE_ADD, .type = &type_community,
+     .offset = offsetof(struct config_vip, communities),
      .max = 32},
     {"med", VALUE(config_vip, med, med), BETWEEN(0, UINT32_MAX)},
     {"weight", NOT_YET(.off = "off false")},
@@ -107,7 +116,8 @@ static const struct schema_section schema_vip = SECTION(vip_keys, sizeof(struct 
 static const struct schema_key advertise_keys[] = {
     {"pod-cidrs", LIST(config, advertise.pod_cidrs, advertise.n_pod_cidrs, prefix), .max = 1000,
      .change = CONFIG_DIFF_ADVERTISE},
-    {"vips", MAPS(config, advertise.vips, advertise.n_vips, schema_vip), .max = 65000, .change = CONFIG_DIFF_ADVERTISE},
+    {"vips", MAPS(config, advertise.vips, advertise.n_vips, schema_vip), .max = 65000,
+     .change = CONFIG_DIFF_ADVERTISE},
     {"interfaces", LIST(config, advertise.interfaces, advertise.n_interfaces, ifname), .max = 1000,
      .change = CONFIG_DIFF_ADVERTISE},
     {"kubernetes", NOT_YET(.off = "off false")},
@@ -122,25 +132,33 @@ static const struct schema_section schema_prefsrc = SECTION(prefsrc_keys, 0);
 
 static const struct schema_key fib_keys[] = {
     {"install", VALUE(config, fib.install, bool), .def = "true", .change = CONFIG_DIFF_RESTART},
-    {"table", VALUE(config, fib.table, table), BETWEEN(1, UINT32_MAX), .def = "254", .change = CONFIG_DIFF_RESTART},
-    {"protocol", VALUE(config, fib.protocol, protocol), BETWEEN(0, 255), .def = "87", .change = CONFIG_DIFF_RESTART},
-    {"metric", VALUE(config, fib.metric, uint), BETWEEN(1, UINT32_MAX - 1), .def = "20", .change = CONFIG_DIFF_RESTART},
+    {"table", VALUE(config, fib.table, table), BETWEEN(1, UINT32_MAX), .def = "254",
+     .change = CONFIG_DIFF_RESTART},
+    {"protocol", VALUE(config, fib.protocol, protocol), BETWEEN(0, 255), .def = "87",
+     .change = CONFIG_DIFF_RESTART},
+    {"metric", VALUE(config, fib.metric, uint), BETWEEN(1, UINT32_MAX - 1), .def = "20",
+     .change = CONFIG_DIFF_RESTART},
     {"prefsrc", .shape = SHAPE_MAP, .sub = &schema_prefsrc},
-    {"accept-default", VALUE(config, fib.accept_default, bool), .def = "false", .change = CONFIG_DIFF_RESTART},
+    {"accept-default", VALUE(config, fib.accept_default, bool), .def = "false",
+     .change = CONFIG_DIFF_RESTART},
 };
 static const struct schema_section schema_fib = SECTION(fib_keys, 0);
 
 static const struct schema_key control_keys[] = {
     {"socket", VALUE(config, control.socket, path), BETWEEN(1, 107), .def = "/run/underlay/control.sock",
      .change = CONFIG_DIFF_RESTART},
-    {"group", VALUE(config, control.group, string), BETWEEN(1, 32), .def = "underlay", .change = CONFIG_DIFF_RESTART},
+    {"group", VALUE(config, control.group, string), BETWEEN(1, 32), .def = "underlay",
+     .change = CONFIG_DIFF_RESTART},
 };
 static const struct schema_section schema_control = SECTION(control_keys, 0);
 
 static const struct schema_key log_keys[] = {
-    {"level", VALUE(config, log.level, word), .words = "error warn info debug", .def = "info", .change = CONFIG_DIFF_LOG},
-    {"format", VALUE(config, log.format, word), .words = "text json", .def = "text", .change = CONFIG_DIFF_LOG},
-    {"target", VALUE(config, log.target, word), .words = "stderr syslog", .def = "stderr", .change = CONFIG_DIFF_LOG},
+    {"level", VALUE(config, log.level, word), .words = "error warn info debug", .def = "info",
+     .change = CONFIG_DIFF_LOG},
+    {"format", VALUE(config, log.format, word), .words = "text json", .def = "text",
+     .change = CONFIG_DIFF_LOG},
+    {"target", VALUE(config, log.target, word), .words = "stderr syslog", .def = "stderr",
+     .change = CONFIG_DIFF_LOG},
 };
 static const struct schema_section schema_log = SECTION(log_keys, 0);
 

@@ -270,7 +270,7 @@ static void log_transition(const struct peer *p, enum peer_state before)
     } else if (before == PEER_ESTABLISHED) {
         level = p->started ? LOG_LVL_WARN : LOG_LVL_INFO;
         why = p->h.last_reset;
-    } else if (before >= PEER_OPEN_SENT && p->state < before) {
+    } else if (before >= PEER_OPEN_SENT && p->state < PEER_OPEN_SENT) {
         level = LOG_LVL_INFO;
         why = p->h.last_reset;
     }
@@ -489,22 +489,40 @@ static struct peer_link *link_for_incoming(struct peer *p)
     return found;
 }
 
-/* A connection that came in, from this peer's address. RFC 4271 8.2.2: Idle refuses; else it is tracked by an
- * FSM of its own. */
+/* In Idle after an error that we complained about, the peer has to wait as we do. After one of its own, or
+ * silence, its connection says that it is ready again: waiting longer would only lengthen the outage. */
+static bool may_come_in(struct peer *p)
+{
+    if (p->started && p->state == PEER_IDLE && !p->waiting && !p->complained) {
+        timer_stop(p->idle_hold);
+        p->links[0].incoming = false;
+        peer_link_event(&p->links[0], FSM_EV_AUTO_START_DAMPED_PASSIVE, NULL);
+    }
+    return p->started && p->state != PEER_IDLE;
+}
+
+/* A connection that came in, from this peer's address: an FSM of its own tracks it. Idle refuses (RFC
+ * 4271 8.2.2): by closing without a word, which leaves the other side listening, so that our own attempt
+ * after Idle finds it; two that refuse each other with a NOTIFICATION could be Idle in turns for ever. What
+ * an operator closed says so (RFC 4486). */
 void peer_accept(struct peer *p, int fd)
 {
-    struct peer_link *l = NULL;
     const struct peer_config *c = p->config;
     const struct transport_options o = {.ttl = c->multihop ? c->multihop
                                                : p->ibgp   ? 0
                                                            : 1,
                                         .gtsm_hops = c->ttl_security};
+    struct peer_link *l = NULL;
 
-    if (p->started && p->state != PEER_IDLE)
+    if (peer_admin_down(p)) {
+        peer_set_reject(p->set, fd, BGP_CEASE_REJECTED);
+        return;
+    }
+    if (may_come_in(p))
         l = link_for_incoming(p);
     if (!l || transport_accepted(fd, &o)) {
         log_debug("connection refused", F_STR("peer", p->name), F_STR("state", peer_state_name(p->state)));
-        peer_set_reject(p->set, fd, BGP_CEASE_REJECTED);
+        close(fd);
         return;
     }
     if (l->state == PEER_OPEN_SENT) {

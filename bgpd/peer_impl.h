@@ -69,6 +69,7 @@ struct peer {
     struct peer_link links[2];
     struct peer_link *up;  /* the Established one or NULL */
     bool started;          /* wants to be up: not shut down, not stopping */
+    bool complained;       /* the last session ended by a NOTIFICATION of ours, other than for silence */
     bool waiting;          /* for a subnet of ours that has the peer */
     enum peer_state state; /* the higher of the two, as last logged */
     uint64_t state_ms;

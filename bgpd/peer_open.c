@@ -32,6 +32,7 @@ static void note_error(struct peer *p, const struct bgp_error *e, bool received)
 
     p->h.last_error = *e;
     p->h.last_error_received = received;
+    p->complained = !received && e->code != BGP_ERR_HOLD_TIMER;
     if (e->code == BGP_ERR_HOLD_TIMER && !received)
         snprintf(line, sizeof line, "hold timer expired");
     else
@@ -267,6 +268,7 @@ static void on_closed(void *arg, int error)
     if (peer_other(l)->state < PEER_OPEN_SENT) {
         snprintf(text, sizeof text, "TCP: %s", error ? strerror(-error) : "closed by the peer");
         peer_note_reset(l->peer, text);
+        l->peer->complained = false;
     }
     peer_link_event(l, FSM_EV_TCP_FAILS, NULL);
 }

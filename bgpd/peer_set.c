@@ -121,13 +121,32 @@ struct peer *peer_set_find(const struct peer_set *ps, const char *name)
 
 /* Keys */
 
+static void accept_one(struct peer_set *ps, int fd);
+
+/* The kernel checks keys from now on; what it has taken before and we have not accepted yet came without one.
+ */
+static void refuse_unsigned(struct peer_set *ps, const struct peer_listener *l, const struct ip_addr *keyed)
+{
+    int fd;
+    while ((fd = accept4(l->fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC)) >= 0) {
+        struct ip_addr from = {0};
+        if (!ps->speaker->running || transport_remote(fd, &from, NULL, NULL) || addr_equal(&from, keyed))
+            close(fd);
+        else
+            accept_one(ps, fd);
+    }
+}
+
 static void set_key(struct peer_set *ps, const struct peer_config *c, const char *key)
 {
     for (struct peer_listener *l = ps->listeners; l; l = l->next) {
         struct ip_addr local;
         int r = transport_local(l->fd, &local, NULL);
-        if (!r && local.af == c->address.af)
+        if (!r && local.af == c->address.af) {
             r = transport_set_key(l->fd, &c->address, 0, key);
+            if (!r && key)
+                refuse_unsigned(ps, l, &c->address);
+        }
         if (r)
             log_error("cannot set the TCP-MD5 key; connections from this peer will not work",
                       F_ADDR("peer", &c->address), F_ERR(r));

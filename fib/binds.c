@@ -1,6 +1,6 @@
-/* Host addresses on lo for VIPs with `bind: lo`. They carry our protocol number (IFA_PROTO, Linux 5.18), so a later life
- * knows them for its own and an address that somebody else put there is never taken away. On older kernels only what this
- * process has added itself counts as ours.
+/* Host addresses on lo for VIPs with `bind: lo`. They carry our protocol number (IFA_PROTO, Linux 5.18), so a
+ * later life knows them for its own and an address that somebody else put there is never taken away. On older
+ * kernels only what this process has added itself counts as ours.
  */
 #include "fib/binds.h"
 
@@ -15,7 +15,7 @@ struct binds {
         struct ip_addr addr;
         bool confirmed; /* by the present speaker */
         bool added;     /* by this process */
-    } *list;
+    } * list;
     unsigned n;
 };
 
@@ -109,7 +109,8 @@ void binds_speaker_gone(struct binds *b)
         b->list[i].confirmed = false;
 }
 
-/* links_own_bind shows the view of the last event, so an address just taken off may be asked for twice: harmless. */
+/* links_own_bind shows the view of the last event, so an address just taken off may be asked for twice:
+ * harmless. */
 static void delete_where(struct binds *b, bool all)
 {
     const struct kaddress *k;

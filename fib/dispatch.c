@@ -1,9 +1,9 @@
-/* The border to the speaker: every message is checked here for its place in the order of a start, and every field for its
- * range, before anything acts on it. The speaker is the process that the network can reach, so it is not believed; one
- * message that a sound speaker would not send ends it.
+/* The border to the speaker: every message is checked here for its place in the order of a start, and every
+ * field for its range, before anything acts on it. The speaker is the process that the network can reach, so
+ * it is not believed; one message that a sound speaker would not send ends it.
  *
- * Framing (version, type, record size) was checked by fibchan. The table says who may come when; the functions say what a
- * record may hold. They return NULL or what is wrong.
+ * Framing (version, type, record size) was checked by fibchan. The table says who may come when; the
+ * functions say what a record may hold. They return NULL or what is wrong.
  */
 #include "fib/dispatch.h"
 
@@ -83,7 +83,8 @@ static const char *on_settings(struct dispatch *d, const void *records)
 
     if (s->protocol < 1 || s->protocol > 255 || s->protocol == ZEBRA_PROTOCOL)
         return "protocol out of range";
-    if (!s->table || s->port > 65535 || s->flags & ~(uint32_t)(FM_SET_INSTALL | FM_SET_PRESERVE) || s->reserved)
+    if (!s->table || s->port > 65535 || s->flags & ~(uint32_t)(FM_SET_INSTALL | FM_SET_PRESERVE) ||
+        s->reserved)
         return "setting out of range";
     if (s->log_level >= LOG_LVL_COUNT || s->log_format > LOG_FMT_JSON || s->log_target > LOG_TO_SYSLOG)
         return "log setting out of range";
@@ -351,6 +352,7 @@ int dispatch_message(struct dispatch *d, const struct fm_header *h, const void *
 
     if (!wrong)
         return 0;
-    log_error("invalid message from the speaker", F_STR("type", fm_type_name(h->type)), F_STR("reason", wrong));
+    log_error("invalid message from the speaker", F_STR("type", fm_type_name(h->type)),
+              F_STR("reason", wrong));
     return -EPROTO;
 }

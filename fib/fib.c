@@ -1,9 +1,10 @@
-/* The privileged parent: main loop, signals, and the paths along which one module's event becomes another's work.
+/* The privileged parent: main loop, signals, and the paths along which one module's event becomes another's
+ * work.
  *
- * It parses no configuration and no BGP. It starts the speaker, opens by role what that needs, and brings the kernel in
- * line with what the speaker says: fibmsg comes in through supervise.c and dispatch.c, the kernel's news through
- * kernel_monitor_step; links.c, nexthops.c, groups.c and routes.c hold the state. Single-threaded; all kernel requests
- * are synchronous and bounded.
+ * It parses no configuration and no BGP. It starts the speaker, opens by role what that needs, and brings the
+ * kernel in line with what the speaker says: fibmsg comes in through supervise.c and dispatch.c, the kernel's
+ * news through kernel_monitor_step; links.c, nexthops.c, groups.c and routes.c hold the state.
+ * Single-threaded; all kernel requests are synchronous and bounded.
  */
 #include "fib/fib.h"
 
@@ -27,11 +28,11 @@
 #include "fib/routes.h"
 #include "fib/supervise.h"
 
-#define EXIT_SYSTEM        3
-#define RESOLVE_MS         50 /* changes come in bursts */
-#define RETRY_FIRST_MS     1000
-#define RETRY_MAX_MS       60000
-#define EVENTS_PER_TURN    256
+#define EXIT_SYSTEM     3
+#define RESOLVE_MS      50 /* changes come in bursts */
+#define RETRY_FIRST_MS  1000
+#define RETRY_MAX_MS    60000
+#define EVENTS_PER_TURN 256
 
 struct signals {
     struct sig *term, *intr, *hup, *chld;
@@ -331,9 +332,9 @@ static bool make_modules(struct fib *f, const struct fib_options *o)
     f->resolve_backoff_ms = RETRY_FIRST_MS;
     return (f->links = links_new(f)) && (f->nexthops = nexthops_new(f)) && (f->groups = groups_new(f)) &&
            (f->routes = routes_new(f)) && (f->reconcile = reconcile_new(f)) && (f->roles = roles_new(f)) &&
-           (f->dispatch = dispatch_new(f)) && (f->supervisor = supervise_new(f, o)) && (f->binds = binds_new(f)) &&
-           (f->notify = notify_new(f->loop)) && (f->resolve = timer_new(f->loop, resolve_now, f)) &&
-           (f->stale = timer_new(f->loop, stale_due, f));
+           (f->dispatch = dispatch_new(f)) && (f->supervisor = supervise_new(f, o)) &&
+           (f->binds = binds_new(f)) && (f->notify = notify_new(f->loop)) &&
+           (f->resolve = timer_new(f->loop, resolve_now, f)) && (f->stale = timer_new(f->loop, stale_due, f));
 }
 
 static bool watch_signals(struct fib *f, struct signals *s)

@@ -1,13 +1,15 @@
 /* Nexthop groups.
  *
- * Three things that are easily mixed up: the *number* by which the speaker names a set of next hops, the *content* (the
- * members as BGP means them, shared by all numbers that say the same), and the content's *kernel group*, whose members
- * are the hops that are usable now. A content keeps its kernel id while members come and go (an in-place replace, no
- * route is touched). When the kernel drops the group, its routes are gone as well: the content is then *dead*, a fresh
- * one takes its place behind the numbers, and routes.c finds by the dead index which routes to put back. So "what this
- * route has in the kernel" is one index, never ambiguous.
+ * Three things that are easily mixed up: the *number* by which the speaker names a set of next hops, the
+ * *content* (the members as BGP means them, shared by all numbers that say the same), and the content's
+ * *kernel group*, whose members are the hops that are usable now. A content keeps its kernel id while members
+ * come and go (an in-place replace, no route is touched). When the kernel drops the group, its routes are
+ * gone as well: the content is then *dead*, a fresh one takes its place behind the numbers, and routes.c
+ * finds by the dead index which routes to put back. So "what this route has in the kernel" is one index,
+ * never ambiguous.
  *
- * Matching by content is also how a restarted speaker, or a restarted parent, finds the groups of its former life.
+ * Matching by content is also how a restarted speaker, or a restarted parent, finds the groups of its former
+ * life.
  */
 #include "fib/groups.h"
 
@@ -205,7 +207,8 @@ static void complain(struct groups *g, const char *what, int rc)
         log_warn(what, F_ERR(rc), F_UINT("suppressed", swallowed));
 }
 
-/* The hops that content c should have now, each with a reference taken. False when some hop could not be made. */
+/* The hops that content c should have now, each with a reference taken. False when some hop could not be
+ * made. */
 static bool gather_hops(struct groups *g, const struct content *c, struct member *out, unsigned *n)
 {
     bool complete = true;
@@ -215,7 +218,8 @@ static bool gather_hops(struct groups *g, const struct content *c, struct member
         const struct fm_nexthop_state *st = nexthops_state(g->f->nexthops, c->members[i].item);
         if (!(st->flags & FM_NH_REACHABLE))
             continue;
-        struct ip_addr gw = st->via_af ? fm_addr(st->via_af, st->via) : fm_addr(st->nexthop.af, st->nexthop.addr);
+        struct ip_addr gw =
+            st->via_af ? fm_addr(st->via_af, st->via) : fm_addr(st->nexthop.af, st->nexthop.addr);
         int error;
         uint32_t hop = hops_ref(g->f->nexthops, &gw, st->ifindex, &error);
         if (!hop) {
@@ -223,7 +227,8 @@ static bool gather_hops(struct groups *g, const struct content *c, struct member
             complete = false;
             continue;
         }
-        /* Two next hops behind one gateway are one hop with both weights: a kernel group takes no duplicates. */
+        /* Two next hops behind one gateway are one hop with both weights: a kernel group takes no duplicates.
+         */
         unsigned k = 0;
         while (k < *n && out[k].item != hop)
             k++;
@@ -318,7 +323,8 @@ static int reserve_number(struct groups *g, uint32_t id)
     return 0;
 }
 
-/* A number that alone has its content, redefined: the content changes in place, and its routes follow in the kernel. */
+/* A number that alone has its content, redefined: the content changes in place, and its routes follow in the
+ * kernel. */
 static bool change_in_place(struct groups *g, const struct number *n, const struct member *m, unsigned count)
 {
     struct content *c = n->content ? g->contents[n->content] : NULL;
@@ -339,7 +345,8 @@ int groups_set(struct groups *g, const struct fm_group *m)
     int rc = reserve_number(g, m->id);
 
     for (; !rc && n < m->n_members; n++) {
-        members[n] = (struct member){nexthops_ref(g->f->nexthops, &m->members[n].nexthop), m->members[n].weight};
+        members[n] =
+            (struct member){nexthops_ref(g->f->nexthops, &m->members[n].nexthop), m->members[n].weight};
         if (!members[n].item)
             rc = -ENOMEM;
     }

@@ -9,7 +9,8 @@
 struct groups *groups_new(struct fib *f);
 void groups_free(struct groups *g);
 
-/* FM_GROUP_SET and FM_GROUP_DEL, already validated. 0 or -errno (-ENOENT: no such group; -ENOSPC, -ENOMEM). */
+/* FM_GROUP_SET and FM_GROUP_DEL, already validated. 0 or -errno (-ENOENT: no such group; -ENOSPC, -ENOMEM).
+ */
 int groups_set(struct groups *g, const struct fm_group *m);
 int groups_del(struct groups *g, uint32_t id);
 void groups_forget_ids(struct groups *g); /* the speaker is gone; contents stay while routes are on them */
@@ -25,17 +26,19 @@ uint32_t groups_usable(const struct groups *g, uint32_t id);
 void groups_hold(struct groups *g, uint32_t index);
 void groups_release(struct groups *g, uint32_t index);
 uint32_t groups_kernel_id(const struct groups *g, uint32_t index);
-bool groups_is_dead(const struct groups *g, uint32_t index); /* the kernel dropped it, and its routes with it */
+bool groups_is_dead(const struct groups *g,
+                    uint32_t index); /* the kernel dropped it, and its routes with it */
 uint32_t groups_by_kernel_id(const struct groups *g, uint32_t id);
 
-/* Brings the kernel's groups in line with the next hops' present state. False: something failed, try again later. */
+/* Brings the kernel's groups in line with the next hops' present state. False: something failed, try again
+ * later. */
 bool groups_update(struct groups *g);
 /* Hops were lost to the kernel: shrinks what had them, buries what has none left. */
 void groups_hops_lost(struct groups *g);
 void groups_lost(struct groups *g, uint32_t index); /* the kernel group itself was deleted by somebody */
 uint32_t groups_next_id(const struct groups *g, uint32_t *at); /* walks the kernel ids; *at from 0; 0 ends */
-/* A group of ours found in the kernel; its members must have been adopted before. A known one whose members differ is
- * written again. */
+/* A group of ours found in the kernel; its members must have been adopted before. A known one whose members
+ * differ is written again. */
 void groups_adopt(struct groups *g, const struct knexthop *k);
 void groups_sweep(struct groups *g);      /* deletes those without a number and without a route */
 void groups_delete_all(struct groups *g); /* from the kernel, and so their routes: on-stop: withdraw */

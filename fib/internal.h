@@ -44,7 +44,8 @@ struct fib {
 
 /* To the speaker, when there is one; a message that cannot be queued ends the speaker. */
 void fib_tell(struct fib *f, enum fm_type type, const void *records, uint32_t n);
-/* Settings arrived or were confirmed: checks the kernel, starts the kernel side. 0 or -errno, then already logged. */
+/* Settings arrived or were confirmed: checks the kernel, starts the kernel side. 0 or -errno, then already
+ * logged. */
 int fib_configure(struct fib *f, const struct fm_settings *s);
 void fib_speaker_started(struct fib *f); /* FM_START: links and addresses go to the speaker */
 void fib_speaker_ready(struct fib *f, const char *status);
@@ -52,12 +53,14 @@ void fib_speaker_status(struct fib *f, const char *status);
 void fib_speaker_reloading(struct fib *f);
 void fib_speaker_gone(struct fib *f);
 void fib_sweep(struct fib *f); /* what was not confirmed goes */
-void fib_stop(struct fib *f, int status); /* ends the loop; withdraws first as the settings say when status is 0 */
+void fib_stop(struct fib *f,
+              int status); /* ends the loop; withdraws first as the settings say when status is 0 */
 
 /* Events that the monitor, or a new look at the kernel, gives rise to; links.c raises them. */
 void fib_link_changed(struct fib *f, uint32_t ifindex, bool up);
 void fib_address_changed(struct fib *f, const struct kaddress *a, bool deleted);
-/* Next hops must be resolved again, and groups with them: soon, or after a back-off because the kernel refused something. */
+/* Next hops must be resolved again, and groups with them: soon, or after a back-off because the kernel
+ * refused something. */
 void fib_nexthops_changed(struct fib *f, bool soon);
 
 static inline struct ip_addr fm_addr(uint8_t af, const uint8_t *bytes)

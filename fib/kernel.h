@@ -1,8 +1,9 @@
-/* The kernel as the parent sees it: one batch of changes at a time, dumps, lookups and a monitor. This header is the whole
- * border, so that a test can put a fake kernel behind it at link time. Implemented by netlink.c (sockets, dumps, monitor),
- * kernel_batch.c (changes) and kernel_parse.c (messages to structs).
+/* The kernel as the parent sees it: one batch of changes at a time, dumps, lookups and a monitor. This header
+ * is the whole border, so that a test can put a fake kernel behind it at link time. Implemented by netlink.c
+ * (sockets, dumps, monitor), kernel_batch.c (changes) and kernel_parse.c (messages to structs).
  *
- * Every call is synchronous: rtnetlink does its work inside sendmsg, so the answers are there when it returns. */
+ * Every call is synchronous: rtnetlink does its work inside sendmsg, so the answers are there when it
+ * returns. */
 #ifndef UNDERLAY_FIB_KERNEL_H
 #define UNDERLAY_FIB_KERNEL_H
 
@@ -36,7 +37,7 @@ struct kaddress {
     uint32_t flags; /* IFA_F_* */
     uint8_t len;
     uint8_t scope;
-    uint8_t protocol;      /* IFA_PROTO, 0 where the kernel does not know it */
+    uint8_t protocol; /* IFA_PROTO, 0 where the kernel does not know it */
     struct ip_addr local;
     struct ip_addr subnet; /* the peer's where there is one, else local; with len: what is connected */
 };
@@ -60,7 +61,7 @@ struct kroute {
     uint32_t ifindex;    /* of its first next hop, 0 with an id alone */
     struct ip_addr gateway;
     uint8_t protocol;
-    uint8_t type; /* RTN_* */
+    uint8_t type;  /* RTN_* */
     bool cloned;   /* a cached or local copy: not what anybody configured */
     bool replaced; /* in an event: it took the place of another */
     struct ip_addr prefsrc;
@@ -80,15 +81,16 @@ struct kevent {
 };
 typedef void kevent_fn(void *arg, const struct kevent *ev);
 
-/* 0; -EPERM, -ENOMEM, -errno. Opens the sockets in the present network namespace, subscribed to links and addresses. */
+/* 0; -EPERM, -ENOMEM, -errno. Opens the sockets in the present network namespace, subscribed to links and
+ * addresses. */
 int kernel_open(struct kernel **out);
 void kernel_close(struct kernel *k);
 void kernel_configure(struct kernel *k, const struct kernel_config *cfg);
 /* 0, or -EOPNOTSUPP when this kernel has no nexthop objects, or -errno. */
 int kernel_probe(struct kernel *k);
 
-/* Changes are gathered until kernel_commit sends them; each call returns its place in the batch, or -ENOBUFS when the
- * batch is full. A route op is one of these. */
+/* Changes are gathered until kernel_commit sends them; each call returns its place in the batch, or -ENOBUFS
+ * when the batch is full. A route op is one of these. */
 enum kernel_op {
     KERNEL_ADD,     /* exclusive: -EEXIST when anything has the place */
     KERNEL_REPLACE, /* whatever is there; only for what is known to be ours */
@@ -102,26 +104,28 @@ struct kernel_route {
     uint32_t nexthop_id;
 };
 int kernel_route(struct kernel *k, enum kernel_op op, const struct kernel_route *r);
-/* Sends the batch and empties it; errors[i] is 0, -errno, or -EINPROGRESS where the answer was lost. Returns 0, or
- * negative when the whole batch did not reach the kernel (errors then hold that). */
+/* Sends the batch and empties it; errors[i] is 0, -errno, or -EINPROGRESS where the answer was lost. Returns
+ * 0, or negative when the whole batch did not reach the kernel (errors then hold that). */
 int kernel_commit(struct kernel *k, int *errors);
 
 /* One change each, done on return: 0 or -errno. */
 int kernel_nexthop_add(struct kernel *k, uint32_t id, const struct ip_addr *gateway, uint32_t ifindex);
 int kernel_group_set(struct kernel *k, uint32_t id, const struct kmember *m, unsigned n, bool replace);
 int kernel_nexthop_delete(struct kernel *k, uint32_t id);
-int kernel_address_set(struct kernel *k, const struct ip_addr *a, bool add); /* host address on lo, marked as ours */
+int kernel_address_set(struct kernel *k, const struct ip_addr *a,
+                       bool add);                                  /* host address on lo, marked as ours */
 int kernel_route_delete(struct kernel *k, const struct kroute *r); /* exactly this one, for leftovers */
 
 /* The route that the kernel takes towards a; -errno when there is none. */
 int kernel_lookup(struct kernel *k, const struct ip_addr *a, struct kroute *out);
 
-/* Dumps; af counts for routes only, which are filtered to our table and protocol. One dump at a time: start, then step
- * until it returns 0 (done) or negative; 1 means more. Each step handles one buffer of the kernel's. -EINTR at the end:
- * what was dumped changed meanwhile. */
+/* Dumps; af counts for routes only, which are filtered to our table and protocol. One dump at a time: start,
+ * then step until it returns 0 (done) or negative; 1 means more. Each step handles one buffer of the
+ * kernel's. -EINTR at the end: what was dumped changed meanwhile. */
 int kernel_dump_start(struct kernel *k, enum kevent_type what, uint8_t af);
 int kernel_dump_step(struct kernel *k, kevent_fn *fn, void *arg);
-int kernel_dump(struct kernel *k, enum kevent_type what, uint8_t af, kevent_fn *fn, void *arg); /* all of it */
+int kernel_dump(struct kernel *k, enum kevent_type what, uint8_t af, kevent_fn *fn,
+                void *arg); /* all of it */
 
 int kernel_monitor_fd(const struct kernel *k);
 /* Up to one read's worth of events: 1: handled some, 0: nothing there, -ENOBUFS: events were lost, -errno. */

@@ -1,9 +1,10 @@
 /* Changes to the kernel: raw netlink messages written into one reused buffer and sent in one go.
  *
- * Only the last message of a batch asks for an ACK: errors come back without one, and are told apart by sequence number.
- * That is two to three times as fast as an ACK each, and libnl's objects would cost an allocation a route (and libnl 3.7
- * cannot set a route's nexthop id). Replies are bounded by NETLINK_CAP_ACK and a large receive buffer; if one is lost all
- * the same, its route is reported as -EINPROGRESS and the owner looks again.
+ * Only the last message of a batch asks for an ACK: errors come back without one, and are told apart by
+ * sequence number. That is two to three times as fast as an ACK each, and libnl's objects would cost an
+ * allocation a route (and libnl 3.7 cannot set a route's nexthop id). Replies are bounded by NETLINK_CAP_ACK
+ * and a large receive buffer; if one is lost all the same, its route is reported as -EINPROGRESS and the
+ * owner looks again.
  *
  * Whether a change may be sent at all is decided elsewhere (routes.c, nexthops.c).
  */
@@ -11,6 +12,7 @@
 #include <linux/if_addr.h>
 #include <linux/nexthop.h>
 #include <linux/rtnetlink.h>
+#include <netlink/msg.h>
 #include <netlink/socket.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -29,8 +31,10 @@ struct nlmsghdr *kernel_message(struct kernel *k, uint16_t type, uint16_t flags,
     if (!k->batch_n)
         k->batch_seq = k->seq;
     struct nlmsghdr *h = (struct nlmsghdr *)(void *)(k->batch + k->batch_len);
-    *h = (struct nlmsghdr){
-        .nlmsg_len = NLMSG_LENGTH(extra), .nlmsg_type = type, .nlmsg_flags = NLM_F_REQUEST | flags, .nlmsg_seq = k->seq++};
+    *h = (struct nlmsghdr){.nlmsg_len = NLMSG_LENGTH(extra),
+                           .nlmsg_type = type,
+                           .nlmsg_flags = NLM_F_REQUEST | flags,
+                           .nlmsg_seq = k->seq++};
     memset(NLMSG_DATA(h), 0, NLMSG_ALIGN(extra));
     k->batch_last = h;
     k->batch_len += NLMSG_ALIGN(h->nlmsg_len);
@@ -65,7 +69,8 @@ int kernel_route(struct kernel *k, enum kernel_op op, const struct kernel_route 
     enum family f = family_of_af(r->af);
     bool del = op == KERNEL_DELETE;
     int place = (int)k->batch_n;
-    struct nlmsghdr *h = kernel_message(k, del ? RTM_DELROUTE : RTM_NEWROUTE, op_flags[op], sizeof(struct rtmsg));
+    struct nlmsghdr *h =
+        kernel_message(k, del ? RTM_DELROUTE : RTM_NEWROUTE, op_flags[op], sizeof(struct rtmsg));
 
     if (!h)
         return -ENOBUFS;
@@ -151,8 +156,8 @@ int kernel_nexthop_delete(struct kernel *k, uint32_t id)
 
 int kernel_address_set(struct kernel *k, const struct ip_addr *a, bool add)
 {
-    struct nlmsghdr *h = kernel_message(k, add ? RTM_NEWADDR : RTM_DELADDR, add ? NLM_F_CREATE | NLM_F_EXCL : 0,
-                                        sizeof(struct ifaddrmsg));
+    struct nlmsghdr *h = kernel_message(k, add ? RTM_NEWADDR : RTM_DELADDR,
+                                        add ? NLM_F_CREATE | NLM_F_EXCL : 0, sizeof(struct ifaddrmsg));
     struct ifaddrmsg *ifa = NLMSG_DATA(h);
     size_t bytes = family_bytes(addr_family(a));
 
@@ -184,9 +189,10 @@ static int read_answers(struct kernel *k, int *errors, unsigned n)
         if (got < 0)
             return lost ? lost : -errno;
         int left = (int)got;
-        for (struct nlmsghdr *h = (void *)k->rx_requests; NLMSG_OK(h, left); h = NLMSG_NEXT(h, left)) {
+        for (struct nlmsghdr *h = (void *)k->rx_requests; nlmsg_ok(h, left); h = nlmsg_next(h, &left)) {
             uint32_t place = h->nlmsg_seq - k->batch_seq;
-            if (h->nlmsg_type != NLMSG_ERROR || place >= n || h->nlmsg_len < NLMSG_LENGTH(sizeof(struct nlmsgerr)))
+            if (h->nlmsg_type != NLMSG_ERROR || place >= n ||
+                h->nlmsg_len < NLMSG_LENGTH(sizeof(struct nlmsgerr)))
                 continue;
             errors[place] = ((struct nlmsgerr *)NLMSG_DATA(h))->error;
             if (h->nlmsg_seq == last)

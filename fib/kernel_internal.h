@@ -27,12 +27,13 @@ struct kernel {
     struct nlmsghdr *batch_last;
     uint8_t *batch; /* BATCH_BYTES */
     /* One a socket: a callback on a dump or an event may make requests. */
-    uint8_t rx_requests[RX_BYTES];
+    _Alignas(8) uint8_t rx_requests[RX_BYTES];
     uint8_t rx_dumps[RX_BYTES];
     uint8_t rx_monitor[RX_BYTES];
 };
 
-/* A message at the end of the batch, extra bytes of family header included and zeroed; NULL when there is no room. */
+/* A message at the end of the batch, extra bytes of family header included and zeroed; NULL when there is no
+ * room. */
 struct nlmsghdr *kernel_message(struct kernel *k, uint16_t type, uint16_t flags, size_t extra);
 void kernel_attr(struct kernel *k, struct nlmsghdr *h, uint16_t type, const void *data, size_t len);
 void kernel_attr_u32(struct kernel *k, struct nlmsghdr *h, uint16_t type, uint32_t value);

@@ -1,5 +1,6 @@
-/* Netlink messages to the plain structs of kernel.h. The kernel is trusted to mean well, not to be of one version: unknown
- * attributes are skipped, and every length is checked all the same. Attributes are read through libnl's nlmsg_parse. */
+/* Netlink messages to the plain structs of kernel.h. The kernel is trusted to mean well, not to be of one
+ * version: unknown attributes are skipped, and every length is checked all the same. Attributes are read
+ * through libnl's nlmsg_parse. */
 #include <linux/if_addr.h>
 #include <linux/if_link.h>
 #include <linux/nexthop.h>
@@ -35,7 +36,8 @@ static bool parse_link(const struct nlmsghdr *h, struct klink *out)
     /* Bridge ports are reported a second time under AF_BRIDGE; that is not about the link itself. */
     if (!parse_attrs(h, sizeof *ifi, tb, IFLA_MAX) || ifi->ifi_family == AF_BRIDGE || ifi->ifi_index <= 0)
         return false;
-    *out = (struct klink){.ifindex = (uint32_t)ifi->ifi_index, .flags = ifi->ifi_flags, .mtu = get_u32(tb[IFLA_MTU])};
+    *out = (struct klink){
+        .ifindex = (uint32_t)ifi->ifi_index, .flags = ifi->ifi_flags, .mtu = get_u32(tb[IFLA_MTU])};
     if (tb[IFLA_IFNAME])
         nla_strlcpy(out->name, tb[IFLA_IFNAME], sizeof out->name);
     return true;
@@ -46,7 +48,8 @@ static bool parse_address(const struct nlmsghdr *h, struct kaddress *out)
     struct nlattr *tb[IFA_MAX + 1];
     const struct ifaddrmsg *ifa = nlmsg_data(h);
 
-    if (!parse_attrs(h, sizeof *ifa, tb, IFA_MAX) || (ifa->ifa_family != AF_INET && ifa->ifa_family != AF_INET6))
+    if (!parse_attrs(h, sizeof *ifa, tb, IFA_MAX) ||
+        (ifa->ifa_family != AF_INET && ifa->ifa_family != AF_INET6))
         return false;
     *out = (struct kaddress){.ifindex = ifa->ifa_index,
                              .flags = tb[IFA_FLAGS] ? get_u32(tb[IFA_FLAGS]) : ifa->ifa_flags,
@@ -89,10 +92,12 @@ static void parse_first_hop(const struct nlattr *multipath, uint8_t af, struct k
     const struct rtnexthop *nh = nla_data(multipath);
     struct nlattr *tb[RTA_MAX + 1];
 
-    if (nla_len(multipath) < (int)sizeof *nh || nh->rtnh_len < sizeof *nh || nh->rtnh_len > nla_len(multipath))
+    if (nla_len(multipath) < (int)sizeof *nh || nh->rtnh_len < sizeof *nh ||
+        nh->rtnh_len > nla_len(multipath))
         return;
     out->ifindex = (uint32_t)nh->rtnh_ifindex;
-    if (nla_parse(tb, RTA_MAX, (struct nlattr *)(uintptr_t)(nh + 1), nh->rtnh_len - (int)sizeof *nh, NULL) < 0)
+    if (nla_parse(tb, RTA_MAX, (struct nlattr *)(uintptr_t)(nh + 1), nh->rtnh_len - (int)sizeof *nh, NULL) <
+        0)
         return;
     out->gateway = get_addr(af, tb[RTA_GATEWAY]);
 }
@@ -102,7 +107,8 @@ static bool parse_route(const struct nlmsghdr *h, struct kroute *out)
     struct nlattr *tb[RTA_MAX + 1];
     const struct rtmsg *rtm = nlmsg_data(h);
 
-    if (!parse_attrs(h, sizeof *rtm, tb, RTA_MAX) || (rtm->rtm_family != AF_INET && rtm->rtm_family != AF_INET6))
+    if (!parse_attrs(h, sizeof *rtm, tb, RTA_MAX) ||
+        (rtm->rtm_family != AF_INET && rtm->rtm_family != AF_INET6))
         return false;
     struct ip_addr dst = get_addr(rtm->rtm_family, tb[RTA_DST]);
     dst.af = rtm->rtm_family;

@@ -1,8 +1,9 @@
 /* Interfaces and addresses: two short arrays, kept by the monitor and, after lost events, by a new dump.
  *
- * "Up" here means administratively up with carrier: that is when the kernel takes a nexthop object on the link, and the
- * loss of it is when the kernel silently deletes every one there (it reports the link, nothing else). Whether a prefix is
- * connected is judged by the administrative state alone, for the kernel keeps the connected route when the carrier goes.
+ * "Up" here means administratively up with carrier: that is when the kernel takes a nexthop object on the
+ * link, and the loss of it is when the kernel silently deletes every one there (it reports the link, nothing
+ * else). Whether a prefix is connected is judged by the administrative state alone, for the kernel keeps the
+ * connected route when the carrier goes.
  *
  * Not here: what follows from a change (fib.c passes it on to next hops and routes).
  */
@@ -34,8 +35,8 @@ struct links {
     unsigned n_links;
     struct address *addrs;
     unsigned n_addrs;
-    /* The connected prefixes, sorted, and the lengths among them: asked for every route, built when first asked after a
-     * change. */
+    /* The connected prefixes, sorted, and the lengths among them: asked for every route, built when first
+     * asked after a change. */
     struct prefix *connected;
     unsigned n_connected;
     bool connected_stale;

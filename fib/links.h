@@ -7,8 +7,8 @@
 struct links *links_new(struct fib *f);
 void links_free(struct links *l);
 
-/* One KEVENT_LINK or KEVENT_ADDRESS. Raises fib_link_changed and fib_address_changed and tells the speaker, when something
- * changed. */
+/* One KEVENT_LINK or KEVENT_ADDRESS. Raises fib_link_changed and fib_address_changed and tells the speaker,
+ * when something changed. */
 void links_event(struct links *l, const struct kevent *ev);
 /* Dumps everything anew; what is gone is reported as deleted. 0 or -errno. */
 int links_refresh(struct links *l);

@@ -1,15 +1,16 @@
 /* The three netlink sockets of the parent and what only reads: dumps, lookups, the monitor.
  *
- * Requests, dumps and the monitor are apart so that an answer is never looked for among notifications and a lost
- * notification is never taken for a lost answer. Receive buffers are megabytes: with libnl's default the kernel drops
- * replies after 78 of them. Sockets are libnl's (ports, memberships); the bytes are read here, for the hot path has no
- * use for an object a message.
+ * Requests, dumps and the monitor are apart so that an answer is never looked for among notifications and a
+ * lost notification is never taken for a lost answer. Receive buffers are megabytes: with libnl's default the
+ * kernel drops replies after 78 of them. Sockets are libnl's (ports, memberships); the bytes are read here,
+ * for the hot path has no use for an object a message.
  *
  * The monitor leaves and joins the route groups on demand; links, addresses and nexthops it always hears.
  */
 #include <errno.h>
 #include <linux/nexthop.h>
 #include <linux/rtnetlink.h>
+#include <netlink/msg.h>
 #include <netlink/netlink.h>
 #include <netlink/socket.h>
 #include <stdlib.h>
@@ -61,7 +62,8 @@ int kernel_open(struct kernel **out)
         rc = open_socket(&k->dumps);
     if (!rc)
         rc = open_socket(&k->monitor);
-    if (!rc && nl_socket_add_memberships(k->monitor, RTNLGRP_LINK, RTNLGRP_IPV4_IFADDR, RTNLGRP_IPV6_IFADDR, 0) < 0)
+    if (!rc &&
+        nl_socket_add_memberships(k->monitor, RTNLGRP_LINK, RTNLGRP_IPV4_IFADDR, RTNLGRP_IPV6_IFADDR, 0) < 0)
         rc = -EIO;
     if (rc) {
         kernel_close(k);
@@ -96,7 +98,8 @@ static int send_dump(struct kernel *k, uint16_t type, const void *body, size_t l
     struct {
         struct nlmsghdr h;
         uint8_t body[64];
-    } m = {.h = {.nlmsg_len = NLMSG_LENGTH(len), .nlmsg_type = type, .nlmsg_flags = NLM_F_REQUEST | NLM_F_DUMP}};
+    } m = {
+        .h = {.nlmsg_len = NLMSG_LENGTH(len), .nlmsg_type = type, .nlmsg_flags = NLM_F_REQUEST | NLM_F_DUMP}};
 
     memcpy(m.body, body, len);
     if (table) {
@@ -154,7 +157,7 @@ int kernel_dump_step(struct kernel *k, kevent_fn *fn, void *arg)
     if (got < 0)
         return -errno;
     int left = (int)got;
-    for (struct nlmsghdr *h = (void *)k->rx_dumps; NLMSG_OK(h, left); h = NLMSG_NEXT(h, left)) {
+    for (struct nlmsghdr *h = (void *)k->rx_dumps; nlmsg_ok(h, left); h = nlmsg_next(h, &left)) {
         if (h->nlmsg_seq != k->dump_seq)
             continue; /* the rest of a dump that was given up */
         if (h->nlmsg_flags & NLM_F_DUMP_INTR)
@@ -196,8 +199,8 @@ int kernel_probe(struct kernel *k)
     return rc == -EINVAL ? -EOPNOTSUPP : rc;
 }
 
-/* One RTM_GETROUTE; with RTM_F_FIB_MATCH the answer is the table's entry (its protocol and metric), without it the way a
- * packet goes (always with interface and gateway). */
+/* One RTM_GETROUTE; with RTM_F_FIB_MATCH the answer is the table's entry (its protocol and metric), without
+ * it the way a packet goes (always with interface and gateway). */
 static int get_route(struct kernel *k, const struct ip_addr *a, unsigned flags, struct kroute *out)
 {
     struct kevent ev;
@@ -220,7 +223,7 @@ static int get_route(struct kernel *k, const struct ip_addr *a, unsigned flags, 
         if (got < 0)
             return -errno;
         int left = (int)got;
-        for (struct nlmsghdr *r = (void *)k->rx_requests; NLMSG_OK(r, left); r = NLMSG_NEXT(r, left)) {
+        for (struct nlmsghdr *r = (void *)k->rx_requests; nlmsg_ok(r, left); r = nlmsg_next(r, &left)) {
             if (r->nlmsg_seq != seq)
                 continue;
             if (r->nlmsg_type == NLMSG_ERROR)
@@ -260,7 +263,7 @@ int kernel_monitor_step(struct kernel *k, kevent_fn *fn, void *arg)
     if (got < 0)
         return errno == EAGAIN || errno == EINTR ? 0 : -errno;
     int left = (int)got;
-    for (struct nlmsghdr *h = (void *)k->rx_monitor; NLMSG_OK(h, left); h = NLMSG_NEXT(h, left)) {
+    for (struct nlmsghdr *h = (void *)k->rx_monitor; nlmsg_ok(h, left); h = nlmsg_next(h, &left)) {
         if (!kernel_parse(h, &ev))
             continue;
         ev.own = h->nlmsg_pid == k->request_port;

@@ -1,14 +1,16 @@
 /* Next hops: what BGP names (tracked), and the kernel objects that stand for them (hops).
  *
- * A tracked next hop is connected when it is on a subnet of an interface that is up, or link-local with such an interface
- * as scope; else the kernel's own table says how to reach it, but never by a route of ours: a BGP route must not resolve
- * itself. Its kernel object is the gateway that the packet goes to first, so several next hops may share one hop.
+ * A tracked next hop is connected when it is on a subnet of an interface that is up, or link-local with such
+ * an interface as scope; else the kernel's own table says how to reach it, but never by a route of ours: a
+ * BGP route must not resolve itself. Its kernel object is the gateway that the packet goes to first, so
+ * several next hops may share one hop.
  *
- * The kernel deletes nexthop objects without a word when their link goes down. hops_link_down does in our view what the
- * kernel has done; the object is also deleted by name then, so that both agree even when the link was back too soon.
+ * The kernel deletes nexthop objects without a word when their link goes down. hops_link_down does in our
+ * view what the kernel has done; the object is also deleted by name then, so that both agree even when the
+ * link was back too soon.
  *
- * Ids come from a range of our own, protocol << 24, given out in a circle so that a new object never carries the id of one
- * that an old notification may still speak of.
+ * Ids come from a range of our own, protocol << 24, given out in a circle so that a new object never carries
+ * the id of one that an old notification may still speak of.
  *
  * Tables are short arrays: a node has tens of next hops, not thousands. Index 0 is never used.
  */

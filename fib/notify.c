@@ -1,8 +1,9 @@
 /* systemd's notification protocol: lines of text in one datagram to $NOTIFY_SOCKET.
  *
- * Written out, because libsystemd brings compression and cryptography libraries into both processes of a daemon that
- * means to idle under 5 MiB. The parent alone speaks to systemd; the variables are taken out of the environment so that
- * the speaker does not think it should. The watchdog is fed by a timer of the event loop: a loop that hangs goes hungry.
+ * Written out, because libsystemd brings compression and cryptography libraries into both processes of a
+ * daemon that means to idle under 5 MiB. The parent alone speaks to systemd; the variables are taken out of
+ * the environment so that the speaker does not think it should. The watchdog is fed by a timer of the event
+ * loop: a loop that hangs goes hungry.
  */
 #include "fib/notify.h"
 

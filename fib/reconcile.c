@@ -1,11 +1,11 @@
 /* Reconcile: the kernel's nexthop objects and routes of our protocol against our view of them.
  *
- * One procedure serves three occasions. At start it adopts what a former life left, so that a restart neither loses nor
- * rewrites a route that is learned again. After lost events (ENOBUFS) and after a bulk load, during which the monitor did
- * not listen, it finds what went missing or was changed under our protocol.
+ * One procedure serves three occasions. At start it adopts what a former life left, so that a restart neither
+ * loses nor rewrites a route that is learned again. After lost events (ENOBUFS) and after a bulk load, during
+ * which the monitor did not listen, it finds what went missing or was changed under our protocol.
  *
- * Nexthop objects are few: they are dumped in one go. Routes are dumped a buffer a turn; while that goes on none is
- * written, so "not in the dump" means "not in the kernel".
+ * Nexthop objects are few: they are dumped in one go. Routes are dumped a buffer a turn; while that goes on
+ * none is written, so "not in the dump" means "not in the kernel".
  */
 #include "fib/reconcile.h"
 
@@ -135,6 +135,10 @@ static void finish(struct reconcile *r, int error)
 {
     r->phase = RC_IDLE;
     routes_check_end(r->f->routes, r->complete && !error);
+    if (routes_swept(r->f->routes)) {
+        groups_sweep(r->f->groups);
+        hops_sweep(r->f->nexthops);
+    }
     if (!error && r->complete) {
         r->attempts = 0;
         return;

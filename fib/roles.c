@@ -1,12 +1,13 @@
-/* Roles: the speaker holds no privilege, so files, the control socket and the BGP listeners are opened here and passed to
- * it. It never names a path once it has met the network; what it may ask for is fixed while it still runs as root.
+/* Roles: the speaker holds no privilege, so files, the control socket and the BGP listeners are opened here
+ * and passed to it. It never names a path once it has met the network; what it may ask for is fixed while it
+ * still runs as root.
  *
- * The control socket and the listeners stay open here as well. A restarted speaker gets the same ones, so a ToR that
- * reconnects meanwhile waits in the backlog and is not refused, and the group of the control socket need not be set again
- * after this process has given up CAP_CHOWN.
+ * The control socket and the listeners stay open here as well. A restarted speaker gets the same ones, so a
+ * ToR that reconnects meanwhile waits in the backlog and is not refused, and the group of the control socket
+ * need not be set again after this process has given up CAP_CHOWN.
  *
- * Two daemons on one control socket: an flock beside it decides, without a race; a socket that nobody answers is a
- * leftover and replaced.
+ * Two daemons on one control socket: an flock beside it decides, without a race; a socket that nobody answers
+ * is a leftover and replaced.
  */
 #include "fib/roles.h"
 
@@ -151,7 +152,8 @@ static int make_parent_directories(const char *path, mode_t mode)
     return 0;
 }
 
-/* The lock file goes when its holder does, so what was locked may no longer be what the name means: then once more. */
+/* The lock file goes when its holder does, so what was locked may no longer be what the name means: then once
+ * more. */
 static int take_lock(const char *path, int *lock)
 {
     char name[FM_PATH_MAX + 8];
@@ -167,7 +169,8 @@ static int take_lock(const char *path, int *lock)
             close(fd);
             return rc;
         }
-        if (!fstat(fd, &held) && !stat(name, &named) && held.st_ino == named.st_ino && held.st_dev == named.st_dev) {
+        if (!fstat(fd, &held) && !stat(name, &named) && held.st_ino == named.st_ino &&
+            held.st_dev == named.st_dev) {
             *lock = fd;
             return 0;
         }
@@ -175,7 +178,8 @@ static int take_lock(const char *path, int *lock)
     }
 }
 
-/* Whether somebody serves the socket at addr; what is no socket counts as served: it is not ours to remove. */
+/* Whether somebody serves the socket at addr; what is no socket counts as served: it is not ours to remove.
+ */
 static bool is_served(const struct sockaddr_un *addr)
 {
     struct stat st;
@@ -254,7 +258,8 @@ static int open_control(struct roles *r)
     roles_remove_control(r);
     int rc = roles_bind_control(p->path, r->f->settings.control_gid, &r->control_fd, &r->control_lock);
     if (rc) {
-        log_error(rc == -EADDRINUSE ? "control socket: another underlayd uses it" : "cannot open the control socket",
+        log_error(rc == -EADDRINUSE ? "control socket: another underlayd uses it"
+                                    : "cannot open the control socket",
                   F_STR("path", p->path), F_ERR(rc));
         return rc;
     }

@@ -1,12 +1,14 @@
-/* Routes: the speaker's last word on a prefix, what the kernel has of ours there, and batches that bring them together.
+/* Routes: the speaker's last word on a prefix, what the kernel has of ours there, and batches that bring them
+ * together.
  *
- * Nothing here is a queue of operations. A pending route is one whose wish and kernel state may differ; which operation
- * that takes is decided when its turn comes (routes_target against have), so the last word wins by itself and a batch
- * never carries two changes of one prefix. Adds are exclusive; a replace is only sent over what we know to be ours, since
- * the kernel's replace does not ask whose route it is.
+ * Nothing here is a queue of operations. A pending route is one whose wish and kernel state may differ; which
+ * operation that takes is decided when its turn comes (routes_target against have), so the last word wins by
+ * itself and a batch never carries two changes of one prefix. Adds are exclusive; a replace is only sent over
+ * what we know to be ours, since the kernel's replace does not ask whose route it is.
  *
- * A turn of the loop writes one batch at most, and none while the speaker does not take its results. Every fm_route is
- * answered, and a later change of state (a next hop that goes, a connected prefix that comes) is reported unasked.
+ * A turn of the loop writes one batch at most, and none while the speaker does not take its results. Every
+ * fm_route is answered, and a later change of state (a next hop that goes, a connected prefix that comes) is
+ * reported unasked.
  *
  * Not here: walks over the whole table (routes_check.c), what a group is (groups.c).
  */
@@ -41,6 +43,11 @@ static void retry_due(void *arg)
     routes_retry(arg);
 }
 
+static void heal_due(void *arg)
+{
+    routes_rescan(arg);
+}
+
 struct routes *routes_new(struct fib *f)
 {
     struct routes *r = calloc(1, sizeof *r);
@@ -54,9 +61,10 @@ struct routes *routes_new(struct fib *f)
     r->writer = task_new(f->loop, write_batch, r);
     r->walker = task_new(f->loop, routes_walk, r);
     r->retry = timer_new(f->loop, retry_due, r);
+    r->heal = timer_new(f->loop, heal_due, r);
     for (enum family fam = 0; fam < FAM_COUNT; fam++)
         route_table_init(&r->tables[fam], fam);
-    if (!r->results || !r->writer || !r->walker || !r->retry) {
+    if (!r->results || !r->writer || !r->walker || !r->retry || !r->heal) {
         routes_free(r);
         return NULL;
     }
@@ -72,6 +80,7 @@ void routes_free(struct routes *r)
     task_free(r->writer);
     task_free(r->walker);
     timer_free(r->retry);
+    timer_free(r->heal);
     free(r->queue);
     free(r->strays);
     free(r->results);
@@ -221,7 +230,8 @@ int routes_apply(struct routes *r, const struct fm_route *m)
     return 0;
 }
 
-/* The outcome for route i is known: error is one of FM_E_*, -errno or 0; told when owed, or when it is news. */
+/* The outcome for route i is known: error is one of FM_E_*, -errno or 0; told when owed, or when it is news.
+ */
 static void settle(struct routes *r, enum family f, uint32_t i, enum route_error state, int error)
 {
     struct route *e = route_at(&r->tables[f], i);
@@ -268,13 +278,12 @@ static void plan(struct routes *r, struct batch *b, uint32_t queue_entry)
         return;
     }
     enum kernel_op op = !target ? KERNEL_DELETE : e->have ? KERNEL_REPLACE : KERNEL_ADD;
-    struct kernel_route kr = {.af = family_to_af(f),
-                              .len = (uint8_t)e->len,
-                              .unreachable = e->flags & RF_UNREACHABLE,
-                              .addr = e->addr,
-                              .nexthop_id = target && target < ROUTE_OTHER
-                                                ? groups_kernel_id(r->f->groups, target)
-                                                : 0};
+    struct kernel_route kr = {
+        .af = family_to_af(f),
+        .len = (uint8_t)e->len,
+        .unreachable = e->flags & RF_UNREACHABLE,
+        .addr = e->addr,
+        .nexthop_id = target && target < ROUTE_OTHER ? groups_kernel_id(r->f->groups, target) : 0};
     if (kernel_route(r->f->kernel, op, &kr) < 0) {
         routes_enqueue(r, f, i);
         return;
@@ -284,14 +293,18 @@ static void plan(struct routes *r, struct batch *b, uint32_t queue_entry)
     b->op[b->n++] = op;
 }
 
-static void complain(struct routes *r, const struct prefix *p, enum kernel_op op, int rc)
+static const char *const refusals[] = {
+    [KERNEL_ADD] = "the kernel refused a route",
+    [KERNEL_REPLACE] = "the kernel refused to replace a route",
+    [KERNEL_DELETE] = "the kernel refused to delete a route",
+};
+
+static void complain(struct routes *r, const struct prefix *p, const char *what, int rc)
 {
-    static const char *const names[] = {"add", "replace", "delete"};
     uint32_t swallowed;
 
     if (log_limit_ok(&r->failures, loop_now_ms(), &swallowed))
-        log_warn("the kernel refused a route", F_PREFIX("prefix", p), F_STR("op", names[op]), F_ERR(rc),
-                 F_UINT("suppressed", swallowed));
+        log_warn(what, F_PREFIX("prefix", p), F_ERR(rc), F_UINT("suppressed", swallowed));
 }
 
 static void finish(struct routes *r, enum family f, uint32_t i, enum kernel_op op, uint32_t target, int rc)
@@ -307,15 +320,18 @@ static void finish(struct routes *r, enum family f, uint32_t i, enum kernel_op o
         settle(r, f, i, why, code_of(why));
     } else if (op == KERNEL_ADD && rc == -EEXIST) {
         /* Somebody else's, as far as we know; if it is ours after all, the check finds it. */
-        if (e->error != RE_CONFLICT)
+        if (e->error != RE_CONFLICT) {
+            struct prefix p = routes_prefix(f, e);
+            complain(r, &p, "another protocol's route is in the place", rc);
             reconcile_request(r->f->reconcile);
+        }
         settle(r, f, i, RE_CONFLICT, FM_E_CONFLICT);
     } else if (op == KERNEL_REPLACE && (rc == -ENOENT || rc == -ESRCH)) {
         routes_set_have(r, e, ROUTE_NONE);
         routes_enqueue(r, f, i);
     } else {
         struct prefix p = routes_prefix(f, e);
-        complain(r, &p, op, rc);
+        complain(r, &p, refusals[op], rc);
         if (rc == -EINPROGRESS)
             reconcile_request(r->f->reconcile);
         settle(r, f, i, RE_FAILED, rc);
@@ -339,7 +355,8 @@ static void take_pending(struct routes *r, uint32_t *out, unsigned n)
         uint32_t k = next_random(r, r->queued);
         out[i] = r->queue[k];
         r->queue[k] = r->queue[--r->queued];
-        __builtin_prefetch(route_at(&r->tables[out[i] & FAMILY_BIT ? FAM_IPV6 : FAM_IPV4], out[i] & ~FAMILY_BIT));
+        __builtin_prefetch(
+            route_at(&r->tables[out[i] & FAMILY_BIT ? FAM_IPV6 : FAM_IPV4], out[i] & ~FAMILY_BIT));
     }
 }
 
@@ -376,8 +393,8 @@ static bool write_batch(void *arg)
         plan(r, &b, taken[i]);
     kernel_commit(r->f->kernel, b.errors);
     for (unsigned i = 0; i < b.n; i++)
-        finish(r, b.index[i] & FAMILY_BIT ? FAM_IPV6 : FAM_IPV4, b.index[i] & ~FAMILY_BIT, b.op[i], b.target[i],
-               b.errors[i]);
+        finish(r, b.index[i] & FAMILY_BIT ? FAM_IPV6 : FAM_IPV4, b.index[i] & ~FAMILY_BIT, b.op[i],
+               b.target[i], b.errors[i]);
     routes_flush_results(r);
     if (!r->queued)
         queue_empty(r);
@@ -415,6 +432,11 @@ void routes_count(const struct routes *r, struct routes_counts *out)
         out->routes += r->tables[f].used;
         out->memory += route_table_memory(&r->tables[f]);
     }
+}
+
+bool routes_swept(const struct routes *r)
+{
+    return r->swept;
 }
 
 bool routes_busy(const struct routes *r)

@@ -9,13 +9,14 @@
 struct routes *routes_new(struct fib *f);
 void routes_free(struct routes *r);
 
-/* One validated fm_route. Answered later by FM_ROUTE_RESULTS. 0; -ENOMEM or -ENOSPC were answered as a result too. */
+/* One validated fm_route. Answered later by FM_ROUTE_RESULTS. 0; -ENOMEM or -ENOSPC were answered as a result
+ * too. */
 int routes_apply(struct routes *r, const struct fm_route *m);
 /* Sends the results gathered so far. */
 void routes_flush_results(struct routes *r);
-void routes_wake(struct routes *r);    /* the channel has room again */
-void routes_rescan(struct routes *r);  /* groups changed: look at every route, a part each turn */
-void routes_retry(struct routes *r);   /* what failed is tried again now */
+void routes_wake(struct routes *r);   /* the channel has room again */
+void routes_rescan(struct routes *r); /* groups changed: look at every route, a part each turn */
+void routes_retry(struct routes *r);  /* what failed is tried again now */
 /* p became, or stopped to be, a connected prefix; or its place in the kernel became free. */
 void routes_recheck(struct routes *r, const struct prefix *p);
 /* A route change in the kernel that is not ours. */
@@ -24,8 +25,8 @@ void routes_event(struct routes *r, const struct kroute *k, bool deleted);
 void routes_speaker_gone(struct routes *r); /* all become unconfirmed */
 void routes_sweep(struct routes *r);        /* unconfirmed ones go */
 
-/* Reconcile with a dump: begin, seen for every route of our protocol and table, end. No route is written meanwhile.
- * Complete: what was not seen is not in the kernel. */
+/* Reconcile with a dump: begin, seen for every route of our protocol and table, end. No route is written
+ * meanwhile. Complete: what was not seen is not in the kernel. */
 void routes_check_begin(struct routes *r);
 void routes_check_seen(struct routes *r, const struct kroute *k);
 void routes_check_end(struct routes *r, bool complete);
@@ -36,6 +37,7 @@ struct routes_counts {
 };
 void routes_count(const struct routes *r, struct routes_counts *out);
 bool routes_busy(const struct routes *r);
+bool routes_swept(const struct routes *r); /* the sweep of this speaker's start is over */
 
 /* On-stop: withdraw; all of our routes that hang on no group. */
 void routes_delete_all(struct routes *r);

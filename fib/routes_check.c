@@ -1,7 +1,9 @@
-/* Walks over every route: after groups changed, when a speaker goes, at the sweep, and around a dump of the kernel's routes.
+/* Walks over every route: after groups changed, when a speaker goes, at the sweep, and around a dump of the
+ * kernel's routes.
  *
- * The walk after a change of groups is cut into steps, for a million routes must not hold up the loop. The others only
- * touch flags in memory (some ms a million) and are done in one go, because what follows must see all or nothing.
+ * The walk after a change of groups is cut into steps, for a million routes must not hold up the loop. The
+ * others only touch flags in memory (some ms a million) and are done in one go, because what follows must see
+ * all or nothing.
  */
 #include <errno.h>
 #include <linux/rtnetlink.h>
@@ -12,6 +14,7 @@
 #include "fib/routes_internal.h"
 
 #define WALK_STEP    32768u
+#define HEAL_MS      50
 #define WORST_METRIC 4294967295u
 
 static bool have_is_dead(const struct routes *r, const struct route *e)
@@ -36,9 +39,9 @@ static void look_at(struct routes *r, enum family f, uint32_t i)
     }
     if (e->error == RE_CONFLICT && !died)
         return; /* tried again when the place is free */
-    if (e->error == RE_FAILED && !died && !r->walk_failed)
-        return;
     uint32_t target = routes_target(r, f, e, &why);
+    if (e->error == RE_FAILED && target && !died && !r->walk_failed)
+        return;
     if (target != e->have || why != e->error)
         routes_enqueue(r, f, i);
 }
@@ -81,6 +84,21 @@ void routes_rescan(struct routes *r)
     task_wake(r->walker);
 }
 
+/* Somebody else's route at the place of route i of ours. */
+static void foreign_event(struct routes *r, enum family f, uint32_t i, const struct kroute *k, bool deleted)
+{
+    struct route *e = route_at(&r->tables[f], i);
+
+    if (!deleted && k->replaced && e->have)
+        routes_set_have(r, e, ROUTE_NONE);
+    else if (!deleted || e->error != RE_CONFLICT)
+        return;
+    if (e->flags & RF_UNCONFIRMED)
+        routes_release(r, f, i);
+    else
+        routes_enqueue(r, f, i);
+}
+
 void routes_event(struct routes *r, const struct kroute *k, bool deleted)
 {
     enum family f = addr_family(&k->prefix.addr);
@@ -93,30 +111,26 @@ void routes_event(struct routes *r, const struct kroute *k, bool deleted)
     if (!i)
         return;
     struct route *e = route_at(&r->tables[f], i);
-    if (k->protocol == s->protocol) {
-        if (deleted)
-            routes_set_have(r, e, ROUTE_NONE);
-        else if (unreachable)
-            return;
-        else if (!e->have || e->have == ROUTE_OTHER ||
-                 k->nexthop_id != groups_kernel_id(r->f->groups, e->have))
-            routes_set_have(r, e, ROUTE_OTHER);
-        else
-            return;
-    } else if (!deleted && k->replaced && e->have) {
-        routes_set_have(r, e, ROUTE_NONE);
-    } else if (!deleted || e->error != RE_CONFLICT) {
+    if (k->protocol != s->protocol) {
+        foreign_event(r, f, i, k, deleted);
         return;
     }
+    if (deleted)
+        routes_set_have(r, e, ROUTE_NONE);
+    else if (!unreachable &&
+             (!e->have || e->have == ROUTE_OTHER || k->nexthop_id != groups_kernel_id(r->f->groups, e->have)))
+        routes_set_have(r, e, ROUTE_OTHER);
+    else
+        return;
+    /* Not at once: the kernel reports the IPv6 routes that a link takes down before the link. */
+    timer_set(r->heal, HEAL_MS);
     if (e->flags & RF_UNCONFIRMED)
         routes_release(r, f, i);
-    else
-        routes_enqueue(r, f, i);
 }
 
-#define FOR_EACH_ROUTE(r, f, i, e)                                                                                     \
-    for (enum family f = 0; f < FAM_COUNT; f++)                                                                        \
-        for (uint32_t i = 1; i < (r)->tables[f].n; i++)                                                                \
+#define FOR_EACH_ROUTE(r, f, i, e)                                                                           \
+    for (enum family f = 0; f < FAM_COUNT; f++)                                                              \
+        for (uint32_t i = 1; i < (r)->tables[f].n; i++)                                                      \
             for (struct route *e = route_at(&(r)->tables[f], i); e && (e->flags & RF_USED); e = NULL)
 
 void routes_speaker_gone(struct routes *r)
@@ -237,8 +251,8 @@ void routes_check_end(struct routes *r, bool complete)
         e->flags &= ~(unsigned)RF_UNSEEN;
         if ((e->flags & RF_UNCONFIRMED) && r->swept)
             e->flags &= ~(unsigned)RF_UNCONFIRMED;
-        if (!(e->flags & RF_UNCONFIRMED) && routes_target(r, f, e, &why) != e->have && e->error != RE_FAILED &&
-            (e->error != RE_CONFLICT || e->have))
+        if (!(e->flags & RF_UNCONFIRMED) && routes_target(r, f, e, &why) != e->have &&
+            e->error != RE_FAILED && (e->error != RE_CONFLICT || e->have))
             routes_enqueue(r, f, i);
         else
             routes_release(r, f, i);

@@ -1,4 +1,5 @@
-/* Shared by routes_table.c (storage), routes.c (wishes and batches) and routes_check.c (walks over everything). */
+/* Shared by routes_table.c (storage), routes.c (wishes and batches) and routes_check.c (walks over
+ * everything). */
 #ifndef UNDERLAY_FIB_ROUTES_INTERNAL_H
 #define UNDERLAY_FIB_ROUTES_INTERNAL_H
 
@@ -29,13 +30,13 @@ struct route {
 
 struct route_table {
     enum family family;
-    uint32_t record;   /* bytes */
-    uint32_t n;        /* slots ever used, slot 0 included */
+    uint32_t record; /* bytes */
+    uint32_t n;      /* slots ever used, slot 0 included */
     uint32_t capacity;
     uint32_t used;
-    uint32_t free;     /* list of unused slots through cookie */
+    uint32_t free; /* list of unused slots through cookie */
     uint8_t *records;
-    uint32_t *index;   /* open addressing, linear probing; 0: empty */
+    uint32_t *index; /* open addressing, linear probing; 0: empty */
     uint32_t index_size;
 };
 
@@ -48,7 +49,8 @@ void route_table_init(struct route_table *t, enum family f);
 void route_table_reset(struct route_table *t);
 /* By prefix and kind; 0: not there. */
 uint32_t route_table_find(const struct route_table *t, const uint8_t *addr, uint8_t len, bool unreachable);
-/* The existing or a new, zeroed one; 0: out of memory or full. Moves the records: pointers from route_at are void. */
+/* The existing or a new, zeroed one; 0: out of memory or full. Moves the records: pointers from route_at are
+ * void. */
 uint32_t route_table_get(struct route_table *t, const uint8_t *addr, uint8_t len, bool unreachable);
 void route_table_remove(struct route_table *t, uint32_t i);
 uint64_t route_table_memory(const struct route_table *t);
@@ -59,9 +61,10 @@ struct routes {
     struct task *writer;
     struct task *walker;
     struct timer *retry;
+    struct timer *heal; /* a walk soon: routes of ours went that nobody told us to take away */
     uint64_t retry_ms;
-    /* Pending routes, family in the top bit. Taken out in random order: the kernel's trie is many times slower in
-     * ascending order. */
+    /* Pending routes, family in the top bit. Taken out in random order: the kernel's trie is many times
+     * slower in ascending order. */
     uint32_t *queue;
     uint32_t queued;
     uint32_t queue_size;

@@ -1,8 +1,9 @@
-/* Storage of the parent's routes: dense records addressed by a 32-bit index, and a hash from prefix and kind to the index.
+/* Storage of the parent's routes: dense records addressed by a 32-bit index, and a hash from prefix and kind
+ * to the index.
  *
- * The parent must know every route of ours to tell a replace from an add and ours from foreign, so at a million routes
- * this is most of its memory. Hence packed records, four bytes of index a slot at up to 7/8 load, nothing else; and both
- * arrays are given back when the last route goes.
+ * The parent must know every route of ours to tell a replace from an add and ours from foreign, so at a
+ * million routes this is most of its memory. Hence packed records, four bytes of index a slot at up to 7/8
+ * load, nothing else; and both arrays are given back when the last route goes.
  */
 #include <stdlib.h>
 #include <string.h>

@@ -1,12 +1,13 @@
 /* Supervision of the speaker.
  *
- * The speaker is executed, not merely forked: it gets a fresh address space (and its own layout of it), and nothing of the
- * parent's memory. It is recognised as hung when it has said nothing for FM_HANG_MS; killed, it is started again after a
- * back-off that doubles from 100 ms to 10 s and begins anew once a speaker has lived 30 s. The kernel's routes stay as
- * they are all the while.
+ * The speaker is executed, not merely forked: it gets a fresh address space (and its own layout of it), and
+ * nothing of the parent's memory. It is recognised as hung when it has said nothing for FM_HANG_MS; killed,
+ * it is started again after a back-off that doubles from 100 ms to 10 s and begins anew once a speaker has
+ * lived 30 s. The kernel's routes stay as they are all the while.
  *
- * Only a first speaker that never got ready decides the exit status: its configuration is wrong, or its place is taken,
- * and the one who starts the daemon must learn of it. As PID 1 of a container this process also reaps what is not its own.
+ * Only a first speaker that never got ready decides the exit status: its configuration is wrong, or its place
+ * is taken, and the one who starts the daemon must learn of it. As PID 1 of a container this process also
+ * reaps what is not its own.
  */
 #include "fib/supervise.h"
 
@@ -27,6 +28,7 @@
 #define BACKOFF_MAX_MS   10000
 #define HEALTHY_MS       30000
 #define STOP_MS          5000
+#define CLOSED_MS        1000
 #define CHANNEL_BUFFER   (1 << 20)
 #define EXIT_SYSTEM      3
 
@@ -44,6 +46,7 @@ struct supervisor {
     bool ever_ready;
     bool stopping;
     bool killed; /* by us: no news when it dies */
+    bool closed; /* its channel: it should end by itself, with a status */
 };
 
 static int spawn(struct supervisor *s);
@@ -64,7 +67,9 @@ static void check_hang(void *arg)
     struct supervisor *s = arg;
     uint64_t silent = loop_now_ms() - s->heard_ms;
 
-    if (silent < FM_HANG_MS)
+    if (s->closed)
+        supervise_kill(s, "it closed its channel and does not end");
+    else if (silent < FM_HANG_MS)
         timer_set(s->hang, FM_HANG_MS - silent);
     else
         supervise_kill(s, "no sign of life");
@@ -146,17 +151,18 @@ static void on_writable(void *arg)
     routes_wake(s->f->routes);
 }
 
-/* SIGCHLD tells the rest; a speaker that closed its end but lives on is of no use. */
+/* SIGCHLD tells the rest, with the exit status; a speaker that closed its end but lives on is of no use. */
 static void on_closed(void *arg, const char *why)
 {
     struct supervisor *s = arg;
 
     log_debug("channel to the speaker closed", F_STR("reason", why));
-    if (s->pid)
-        kill(s->pid, SIGKILL);
+    s->closed = true;
+    timer_set(s->hang, CLOSED_MS);
 }
 
-static const struct fibchan_ops chan_ops = {.message = on_message, .writable = on_writable, .closed = on_closed};
+static const struct fibchan_ops chan_ops = {
+    .message = on_message, .writable = on_writable, .closed = on_closed};
 
 /* In the child, between fork and exec. */
 static _Noreturn void become_speaker(struct supervisor *s, int fd)
@@ -206,7 +212,7 @@ static int spawn(struct supervisor *s)
         return rc;
     }
     s->pid = pid;
-    s->killed = false;
+    s->killed = s->closed = false;
     s->started_ms = s->heard_ms = loop_now_ms();
     dispatch_reset(s->f->dispatch);
     timer_set(s->hang, FM_HANG_MS);
@@ -262,7 +268,8 @@ bool supervise_said_stopped(struct supervisor *s)
 static void describe_death(const struct supervisor *s, int status)
 {
     if (WIFSIGNALED(status))
-        log_error("the speaker died", F_INT("signal", WTERMSIG(status)), F_STR("name", strsignal(WTERMSIG(status))));
+        log_error("the speaker died", F_INT("signal", WTERMSIG(status)),
+                  F_STR("name", strsignal(WTERMSIG(status))));
     else
         log_error("the speaker ended", F_INT("status", WEXITSTATUS(status)));
     log_info("the speaker is started again", F_UINT("in_ms", s->backoff_ms));

@@ -13,6 +13,6 @@ void supervise_stop(struct supervisor *s);
 bool supervise_said_stopped(struct supervisor *s); /* FM_STOPPED came; false when nobody asked for it */
 bool supervise_stopping(const struct supervisor *s);
 void supervise_kill(struct supervisor *s, const char *why); /* the speaker must go; it is started again */
-void supervise_reap(struct supervisor *s); /* SIGCHLD */
+void supervise_reap(struct supervisor *s);                  /* SIGCHLD */
 
 #endif

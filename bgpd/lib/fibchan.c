@@ -1,11 +1,14 @@
-/* fibchan: one fibmsg datagram at a time over the SOCK_SEQPACKET socketpair between fib and speaker; both ends use it.
+/* fibchan: one fibmsg datagram at a time over the SOCK_SEQPACKET socketpair between fib and speaker; both
+ * ends use it.
  *
- * The table below is the only place that knows which record belongs to which type and who may say it; a message that does
- * not fit its row closes the channel. What the records mean is for the two ends to judge (fib/dispatch.c here).
+ * The table below is the only place that knows which record belongs to which type and who may say it; a
+ * message that does not fit its row closes the channel. What the records mean is for the two ends to judge
+ * (fib/dispatch.c here).
  *
- * A sender never blocks: what the socket does not take is queued. The queue has no hard limit, because the messages that
- * must not be lost (results, link changes) are bounded by the state they describe; producers of bulk ask fibchan_room
- * before they go on, and a reader that owes too many answers stops reading with fibchan_pause.
+ * A sender never blocks: what the socket does not take is queued. The queue has no hard limit, because the
+ * messages that must not be lost (results, link changes) are bounded by the state they describe; producers of
+ * bulk ask fibchan_room before they go on, and a reader that owes too many answers stops reading with
+ * fibchan_pause.
  */
 #include "fibmsg.h"
 
@@ -43,7 +46,7 @@ struct fibchan {
     bool closed;
     unsigned depth; /* callbacks running; freeing waits for them */
     bool freed;
-    uint8_t rx[FIBMSG_MAX];
+    _Alignas(8) uint8_t rx[FIBMSG_MAX]; /* records are read in place */
 };
 
 static const struct fm_row {

@@ -1,13 +1,16 @@
-/* The ceiling: N IPv4 routes over one nexthop group written to the kernel by a bare netlink loop, in a network namespace of
- * its own, with nothing around it: no table, no results, no speaker. Batches without ACK but on the last message, as
- * fib/kernel_batch.c sends them. What underlayd needs for the same table is measured against this.
+/* The ceiling: N IPv4 routes over one nexthop group written to the kernel by a bare netlink loop, in a
+ * network namespace of its own, with nothing around it: no table, no results, no speaker. Batches without ACK
+ * but on the last message, as fib/kernel_batch.c sends them. What underlayd needs for the same table is
+ * measured against this.
  *
- * Usage: bench_netlink [COUNT [scattered|ascending [BATCH]]]; prints one line a step: what, routes, ms, routes/s. */
+ * Usage: bench_netlink [COUNT [scattered|ascending [BATCH]]]; prints one line a step: what, routes, ms,
+ * routes/s. */
 #include <arpa/inet.h>
 #include <errno.h>
 #include <linux/nexthop.h>
 #include <linux/rtnetlink.h>
 #include <net/if.h>
+#include <netlink/msg.h>
 #include <sched.h>
 #include <stdbool.h>
 #include <stdint.h>
@@ -43,7 +46,8 @@ static uint64_t now_us(void)
     return (uint64_t)ts.tv_sec * 1000000 + (uint64_t)ts.tv_nsec / 1000;
 }
 
-static struct nlmsghdr *message(struct bench *b, uint16_t type, uint16_t flags, const void *header, size_t size)
+static struct nlmsghdr *message(struct bench *b, uint16_t type, uint16_t flags, const void *header,
+                                size_t size)
 {
     struct nlmsghdr *h = (void *)(b->buf + b->len);
 
@@ -82,7 +86,7 @@ static void commit(struct bench *b)
         if (got < 0)
             fail("recv");
         int left = (int)got;
-        for (struct nlmsghdr *h = (void *)rx; NLMSG_OK(h, left); h = NLMSG_NEXT(h, left)) {
+        for (struct nlmsghdr *h = (void *)rx; nlmsg_ok(h, left); h = nlmsg_next(h, &left)) {
             const struct nlmsgerr *e = NLMSG_DATA(h);
             if (h->nlmsg_type != NLMSG_ERROR)
                 continue;
@@ -136,8 +140,8 @@ static void route(struct bench *b, uint16_t type, uint16_t flags, uint32_t i, ui
         attr(b, h, RTA_NH_ID, &group, sizeof group);
 }
 
-static void step(struct bench *b, const char *what, uint16_t type, uint16_t flags, uint32_t group, const uint32_t *order,
-                 uint32_t count, unsigned batch)
+static void step(struct bench *b, const char *what, uint16_t type, uint16_t flags, uint32_t group,
+                 const uint32_t *order, uint32_t count, unsigned batch)
 {
     uint64_t start = now_us();
 

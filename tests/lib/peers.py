@@ -171,9 +171,11 @@ class Frr(Peer):
         self.configure(*lines)
 
     def announce(self, *prefixes):
+        self.networks += [p for p in prefixes if p not in self.networks]
         self._networks("network", prefixes)
 
     def withdraw(self, *prefixes):
+        self.networks = [p for p in self.networks if p not in prefixes]
         self._networks("no network", prefixes)
 
     def routes(self, family):

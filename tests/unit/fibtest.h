@@ -1,7 +1,7 @@
 /* A fib process in a network namespace of its own, and the other end of its channel in the hands of the test.
  *
- * The test program executes itself as the "speaker": that process only passes its end of the channel to the test over a
- * unix socket and sleeps, so the test says what a speaker would, and can kill it like one. */
+ * The test program executes itself as the "speaker": that process only passes its end of the channel to the
+ * test over a unix socket and sleeps, so the test says what a speaker would, and can kill it like one. */
 #ifndef UNDERLAY_FIBTEST_H
 #define UNDERLAY_FIBTEST_H
 
@@ -114,7 +114,8 @@ static inline bool shows_soon(const char *cmd, const char *needle, bool present)
     return false;
 }
 
-/* A fresh namespace with lo and two links: up0 10.9.0.1/24 fd09::1/64, up1 10.9.1.1/24 fd09:1::1/64. False: not root. */
+/* A fresh namespace with lo and two links: up0 10.9.0.1/24 fd09::1/64, up1 10.9.1.1/24 fd09:1::1/64. False:
+ * not root. */
 static inline bool fibtest_namespace(struct fibtest *t)
 {
     *t = (struct fibtest){.rendezvous = -1, .chan = -1};
@@ -125,9 +126,10 @@ static inline bool fibtest_namespace(struct fibtest *t)
     snprintf(t->dir, sizeof t->dir, "/tmp/fibtest.XXXXXX");
     bool ok = mkdtemp(t->dir) && run("ip link set lo up");
     for (int i = 0; ok && i < 2; i++)
-        ok = run("ip link add up%d type veth peer name far%d && ip link set up%d up && ip link set far%d up && "
-                 "ip addr add 10.9.%d.1/24 dev up%d && ip addr add fd09:%d::1/64 dev up%d nodad",
-                 i, i, i, i, i, i, i, i);
+        ok = run(
+            "ip link add up%d type veth peer name far%d && ip link set up%d up && ip link set far%d up && "
+            "ip addr add 10.9.%d.1/24 dev up%d && ip addr add fd09:%d::1/64 dev up%d nodad",
+            i, i, i, i, i, i, i, i);
     CU_ASSERT_FATAL(ok);
     return true;
 }
@@ -168,7 +170,8 @@ static inline void fibtest_send(struct fibtest *t, enum fm_type type, const void
         poll(&p, 1, WAIT_MS);
 }
 
-/* The next message of that type; others are dropped. Records point into a static buffer; NULL: none within the time. */
+/* The next message of that type; others are dropped. Records point into a static buffer; NULL: none within
+ * the time. */
 static inline const void *fibtest_wait(struct fibtest *t, enum fm_type type, uint32_t *n, int timeout_ms)
 {
     static uint8_t buf[FIBMSG_MAX];
@@ -241,7 +244,7 @@ static inline void fibtest_launch(struct fibtest *t)
     if (t->fib == 0) {
         char *argv[] = {self, flag, t->name, NULL};
         log_init("fib", getenv("FIBTEST_LOG") ? LOG_LVL_DEBUG : LOG_LVL_ERROR, LOG_FMT_TEXT, LOG_TO_STDERR);
-        _exit(fib_main(&(struct fib_options){.argv = argv}));
+        exit(fib_main(&(struct fib_options){.argv = argv}));
     }
     fibtest_accept(t);
 }
@@ -343,12 +346,12 @@ static inline int fibtest_do(struct fibtest *t, uint8_t op, const char *prefix, 
     return fibtest_result(t, cookie, WAIT_MS);
 }
 
-#define FIBTEST_MAIN(suite, cases)                                                                                     \
-    int main(int argc, char **argv)                                                                                    \
-    {                                                                                                                  \
-        if (argc == 3 && !strcmp(argv[1], "--fake-speaker"))                                                           \
-            return fake_speaker_main(argv[2]);                                                                         \
-        return unit_main(suite, cases, sizeof(cases) / sizeof *(cases));                                               \
+#define FIBTEST_MAIN(suite, cases)                                                                           \
+    int main(int argc, char **argv)                                                                          \
+    {                                                                                                        \
+        if (argc == 3 && !strcmp(argv[1], "--fake-speaker"))                                                 \
+            return fake_speaker_main(argv[2]);                                                               \
+        return unit_main(suite, cases, sizeof(cases) / sizeof *(cases));                                     \
     }
 
 #endif

@@ -305,7 +305,8 @@ static void output_is_capped_whatever_is_put(void)
     tear_down(&r);
 }
 
-/* The peer reads slowly: what it has begun to get is completed, what it has not is dropped, then the NOTIFICATION. */
+/* The peer reads slowly: what it has begun to get is completed, what it has not is dropped, then the
+ * NOTIFICATION. */
 static void notification_goes_ahead_of_what_was_queued(void)
 {
     struct rig r;
@@ -355,15 +356,10 @@ static void lingering_ends_although_the_peer_never_closes(void)
 }
 
 static const struct unit_case cases[] = {
-    UNIT(messages_split_at_every_byte_arrive_whole),
-    UNIT(messages_byte_by_byte_arrive_whole),
-    UNIT(one_read_is_bounded_and_loses_nothing),
-    UNIT(bad_headers_are_reported),
-    UNIT(freeing_inside_a_message_stops_the_reading),
-    UNIT(end_of_file_is_reported_once),
-    UNIT(output_beyond_the_socket_waits_and_drains),
-    UNIT(output_is_capped_whatever_is_put),
-    UNIT(notification_goes_ahead_of_what_was_queued),
-    UNIT(lingering_ends_although_the_peer_never_closes),
+    UNIT(messages_split_at_every_byte_arrive_whole),  UNIT(messages_byte_by_byte_arrive_whole),
+    UNIT(one_read_is_bounded_and_loses_nothing),      UNIT(bad_headers_are_reported),
+    UNIT(freeing_inside_a_message_stops_the_reading), UNIT(end_of_file_is_reported_once),
+    UNIT(output_beyond_the_socket_waits_and_drains),  UNIT(output_is_capped_whatever_is_put),
+    UNIT(notification_goes_ahead_of_what_was_queued), UNIT(lingering_ends_although_the_peer_never_closes),
 };
 UNIT_MAIN("conn", cases)

@@ -1,4 +1,5 @@
-/* The parent against the real kernel: each case in a network namespace of its own, the test playing the speaker. */
+/* The parent against the real kernel: each case in a network namespace of its own, the test playing the
+ * speaker. */
 #include "fibtest.h"
 
 #define ROUTES4 "ip -4 route show proto 201"
@@ -391,8 +392,11 @@ static void a_hundred_thousand_routes_in_and_out(void)
             while (sent < N && sent - answered < 40000) {
                 for (uint32_t i = 0; i < CHUNK; i++, sent++) {
                     uint32_t a = htonl((20u << 24) + (sent << 8));
-                    routes[i] = (struct fm_route){
-                        .op = del ? FM_ROUTE_DEL : FM_ROUTE_SET, .af = AF_INET, .len = 24, .group = !del, .cookie = sent};
+                    routes[i] = (struct fm_route){.op = del ? FM_ROUTE_DEL : FM_ROUTE_SET,
+                                                  .af = AF_INET,
+                                                  .len = 24,
+                                                  .group = !del,
+                                                  .cookie = sent};
                     memcpy(routes[i].addr, &a, 4);
                 }
                 fibtest_send(&t, FM_ROUTES, routes, CHUNK);

@@ -1,5 +1,6 @@
-/* RFC 4271 section 8.2.2, every state against every event, written down a second time from the text: where it goes, and
- * whether a NOTIFICATION is sent and whose. Then the actions that the text lists, cell by cell where they matter. */
+/* RFC 4271 section 8.2.2, every state against every event, written down a second time from the text: where it
+ * goes, and whether a NOTIFICATION is sent and whose. Then the actions that the text lists, cell by cell
+ * where they matter. */
 #include "fsm.h"
 
 #include <stdio.h>
@@ -102,7 +103,8 @@ static void actions_are_those_of_the_text(void)
         {PEER_IDLE, FSM_EV_IDLE_HOLD_EXPIRES, FSM_DO_RESTART},
         {PEER_IDLE, FSM_EV_TCP_CONFIRMED, FSM_DO_REJECT_TCP},
         {PEER_IDLE, FSM_EV_MANUAL_STOP, 0},
-        {PEER_CONNECT, FSM_EV_CONNECT_RETRY_EXPIRES, FSM_DO_DROP | FSM_DO_START_CONNECT_RETRY | FSM_DO_CONNECT},
+        {PEER_CONNECT, FSM_EV_CONNECT_RETRY_EXPIRES,
+         FSM_DO_DROP | FSM_DO_START_CONNECT_RETRY | FSM_DO_CONNECT},
         {PEER_CONNECT, FSM_EV_TCP_ACKED, FSM_DO_STOP_CONNECT_RETRY | FSM_DO_SEND_OPEN | FSM_DO_HOLD_LARGE},
         {PEER_CONNECT, FSM_EV_TCP_FAILS, FSM_DO_DROP | FSM_DO_START_CONNECT_RETRY},
         {PEER_CONNECT, FSM_EV_MANUAL_STOP, down | FSM_DO_COUNT_ZERO},
