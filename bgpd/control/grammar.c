@@ -105,7 +105,7 @@ static struct part add_token(struct pattern *o, const char *text, size_t len)
     return (struct part){.first = 1u << i, .last = 1u << i};
 }
 
-/* sequence := ( '[' sequence ']' | word ( '|' word )* )* */
+/* sequence := ( '[' sequence ']' '...'? | word ( '|' word )* )* */
 static struct part compile_sequence(struct compiler *c)
 {
     struct part all = {.nullable = true};
@@ -120,6 +120,10 @@ static struct part compile_sequence(struct compiler *c)
             item = compile_sequence(c);
             item.nullable = true;
             c->p++;
+            if (!strncmp(c->p, "...", 3)) {
+                follow_all(c->out, item.last, item.first);
+                c->p += 3;
+            }
         } else {
             for (;;) {
                 size_t len = strcspn(c->p, " []|");

@@ -1,8 +1,8 @@
 /* The command language, shared by daemon and CLI: one table of rows (grammar_table.c) from which parsing,
  * help, error hints, completion and the man page's list are drawn. No sockets, no daemon state.
  *
- * A row's syntax: lower case is a keyword, upper case an argument, "X..." one or more, "[ ]" optional, "|"
- * either. Every keyword may be cut short while it stays unambiguous. */
+ * A row's syntax: lower case is a keyword, upper case an argument, "X..." one or more, "[ ]" optional, "[
+ * ]..." any number, "|" either. Every keyword may be cut short while it stays unambiguous. */
 #ifndef UNDERLAY_GRAMMAR_H
 #define UNDERLAY_GRAMMAR_H
 

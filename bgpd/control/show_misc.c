@@ -146,10 +146,7 @@ enum exec_result show_version(struct exec *e)
     writer_str(e->w, "configFile", e->s->config_name);
     writer_str(e->w, "libevent", event_get_version());
     writer_end(e->w);
-    writer_text(e->w,
-                "underlay %s, libevent %s\nspeaker up for %s, pid %d, router ID %s, AS %" PRIu32
-                "\nconfiguration %s\n",
-                UNDERLAY_VERSION, event_get_version(), up, (int)getpid(), id, e->s->config->router.asn,
-                e->s->config_name);
+    writer_text(e->w, "underlay %s, libevent %s\nspeaker up for %s, pid %d, router ID %s, AS %" PRIu32 "\n",
+                UNDERLAY_VERSION, event_get_version(), up, (int)getpid(), id, e->s->config->router.asn);
     return EXEC_DONE;
 }

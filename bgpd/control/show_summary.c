@@ -59,7 +59,7 @@ static void json_peer(struct exec *e, const struct peer *p, enum family f, const
     writer_uint(w, "peerUptimeMsec", up ? i->up_ms : 0);
     if (up)
         writer_uint(w, "peerUptimeEstablishedEpoch", i->up_since_wall);
-    writer_uint(w, "pfxRcd", up ? peer_rib(p)->paths[f] : 0);
+    writer_uint(w, "pfxRcd", up ? peer_rib(p)->accepted[f] : 0);
     writer_uint(w, "pfxSnt", up ? adjout_count(peer_adjout(p), f) : 0);
     writer_str(w, "state", show_peer_state(i));
     writer_str(w, "peerState", peer_state_word(p, i));
@@ -124,7 +124,7 @@ static const char *state_or_prefixes(const struct peer *p, enum family f, const 
         return show_peer_state(i);
     if (!i->family[f])
         return "NoNeg";
-    snprintf(buf, 32, "%" PRIu32, peer_rib(p)->paths[f]);
+    snprintf(buf, 32, "%" PRIu32, peer_rib(p)->accepted[f]);
     return buf;
 }
 

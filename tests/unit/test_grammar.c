@@ -47,6 +47,7 @@ static void commands_parse_to_their_row(void)
         {"advertise 10.0.0.0/24", CMD_ADVERTISE, false},
         {"advertise 10.0.0.1 2001:db8::/32 community 65000:1 65000:1:2 no-export med 5", CMD_ADVERTISE,
          false},
+        {"advertise 10.0.0.0/24 community 65000:1 community 65000:1:2 65000:2 med 5", CMD_ADVERTISE, false},
         {"adv 10.0.0.0/24 m 5", CMD_ADVERTISE, false},
         {"withdraw 10.0.0.0/24 10.0.1.0/24", CMD_WITHDRAW, false},
         {"neighbor tor-a shutdown", CMD_SHUTDOWN, false},
