@@ -309,7 +309,7 @@ static void on_signal(void *arg, int signum)
     }
 }
 
-static void free_modules(struct fib *f)
+void fib_free_modules(struct fib *f)
 {
     supervise_free(f->supervisor);
     if (f->roles)
@@ -327,7 +327,7 @@ static void free_modules(struct fib *f)
     timer_free(f->stale);
 }
 
-static bool make_modules(struct fib *f, const struct fib_options *o)
+bool fib_make_modules(struct fib *f, const struct fib_options *o)
 {
     f->resolve_backoff_ms = RETRY_FIRST_MS;
     return (f->links = links_new(f)) && (f->nexthops = nexthops_new(f)) && (f->groups = groups_new(f)) &&
@@ -384,11 +384,11 @@ int fib_main(const struct fib_options *o)
         return status;
     }
     f.loop = loop_new();
-    if (f.loop && watch_signals(&f, &s) && make_modules(&f, o))
+    if (f.loop && watch_signals(&f, &s) && fib_make_modules(&f, o))
         status = run(&f);
     else
         log_error("out of memory");
-    free_modules(&f);
+    fib_free_modules(&f);
     sig_free(s.term);
     sig_free(s.intr);
     sig_free(s.hup);
