@@ -52,7 +52,9 @@ units: $(UNITS)
 $(BUILD)/tests/%: $(BUILD)/obj/tests/unit/%.o $(BUILD)/obj/tests/unit/unit.o $(BUILD)/libunderlay.a
 	@mkdir -p $(@D)
 	@echo "  LINK  $@"
-	@$(CC) $(LDFLAGS) -o $@ $^ $(LDLIBS) -lcunit
+	@$(CC) $(LDFLAGS) -o $@ $(filter %.o,$^) $(filter %.a,$^) $(LDLIBS) -lcunit
+# What a test has beside itself.
+$(BUILD)/tests/test_peer: $(BUILD)/obj/tests/unit/peer_rig.o
 
 benches: $(BENCHES)
 $(BUILD)/bench/%: $(BUILD)/obj/tests/bench/%.o $(BUILD)/libunderlay.a

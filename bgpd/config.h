@@ -1,6 +1,6 @@
-/* The configuration: underlay.yaml as one plain struct with every value resolved (templates applied, defaults filled in).
- * Parsed from memory, never changed afterwards: a reload builds another one and asks config_diff what that means.
- * Times in ms, ports and router id in host order. See underlay.yaml(5) for the keys. */
+/* The configuration: underlay.yaml as one plain struct with every value resolved (templates applied, defaults
+ * filled in). Parsed from memory, never changed afterwards: a reload builds another one and asks config_diff
+ * what that means. Times in ms, ports and router id in host order. See underlay.yaml(5) for the keys. */
 #ifndef UNDERLAY_CONFIG_H
 #define UNDERLAY_CONFIG_H
 
@@ -18,23 +18,26 @@
 
 enum asn_kind { ASN_NUMBER, ASN_EXTERNAL, ASN_INTERNAL };
 enum import_mode { IMPORT_ALL, IMPORT_NONE };
+enum on_stop { ON_STOP_WITHDRAW, ON_STOP_PRESERVE };
 
 struct peer_config {
     struct ip_addr address;
-    uint32_t asn; /* ASN_NUMBER: as given; ASN_INTERNAL: router.asn; ASN_EXTERNAL: 0, any other than router.asn */
+    uint32_t
+        asn; /* ASN_NUMBER: as given; ASN_INTERNAL: router.asn; ASN_EXTERNAL: 0, any other than router.asn */
     enum asn_kind asn_kind;
     char *description; /* never NULL */
     uint16_t port;
     struct ip_addr local_address; /* af 0: the kernel's choice */
     bool passive;
     bool shutdown;
-    char password[CONFIG_MAX_PASSWORD + 1]; /* "": none. From password or the content of password_file. Secret */
-    char *password_file;                    /* NULL: none */
-    uint8_t ttl_security;                   /* GTSM hops; 0: off */
-    uint8_t multihop;                       /* TTL; 0: off, an eBGP peer is directly connected */
-    uint32_t hold_time_ms;                  /* 0 or 3 s and more, whole seconds */
-    uint32_t keepalive_time_ms; /* a third of hold_time_ms unless given; use the lesser of this and a third of the
-                                 * negotiated hold time */
+    char password[CONFIG_MAX_PASSWORD +
+                  1];           /* "": none. From password or the content of password_file. Secret */
+    char *password_file;        /* NULL: none */
+    uint8_t ttl_security;       /* GTSM hops; 0: off */
+    uint8_t multihop;           /* TTL; 0: off, an eBGP peer is directly connected */
+    uint32_t hold_time_ms;      /* 0 or 3 s and more, whole seconds */
+    uint32_t keepalive_time_ms; /* a third of hold_time_ms unless given; use the lesser of this and a third of
+                                 * the negotiated hold time */
     uint32_t connect_retry_time_ms;
     uint32_t idle_hold_time_ms;
     uint32_t idle_hold_max_ms; /* >= idle_hold_time_ms */
@@ -63,6 +66,7 @@ struct config {
         uint16_t port;
         uint8_t multipath; /* 1..64 */
         bool multipath_as_path_relax;
+        enum on_stop on_stop;
     } router;
     struct peer_config *peers; /* in the order of the file; addresses are unique */
     unsigned n_peers;
@@ -95,10 +99,12 @@ static inline bool peer_config_is_ibgp(const struct config *c, const struct peer
 {
     return p->asn_kind != ASN_EXTERNAL && p->asn == c->router.asn;
 }
-const struct peer_config *config_find_peer(const struct config *c, const struct ip_addr *address); /* or NULL */
+const struct peer_config *config_find_peer(const struct config *c,
+                                           const struct ip_addr *address); /* or NULL */
 
-/* How config_load reads a password file. Puts at most size bytes into buf and what there was into *len (more than size:
- * too long). Returns 0 or -errno; -ENOKEY: a file that was not named when the daemon started, which needs a restart. */
+/* How config_load reads a password file. Puts at most size bytes into buf and what there was into *len (more
+ * than size: too long). Returns 0 or -errno; -ENOKEY: a file that was not named when the daemon started,
+ * which needs a restart. */
 struct config_files {
     int (*read)(void *arg, const char *path, char *buf, size_t size, size_t *len);
     void *arg;
@@ -106,8 +112,8 @@ struct config_files {
 /* For processes that may open files themselves (--check, the speaker while it is root). arg is not used. */
 int config_read_file(void *arg, const char *path, char *buf, size_t size, size_t *len);
 
-/* Errors of one load, in the order of the file. Each line: "FILE:LINE:COL: KEY: what is wrong, and what would be right",
- * without a newline. Zero-initialise. */
+/* Errors of one load, in the order of the file. Each line: "FILE:LINE:COL: KEY: what is wrong, and what would
+ * be right", without a newline. Zero-initialise. */
 #define CONFIG_MAX_ERRORS 50
 struct config_errors {
     struct config_error {
@@ -118,10 +124,12 @@ struct config_errors {
     unsigned total; /* found; those beyond the list are only counted */
 };
 void config_errors_reset(struct config_errors *e);
-/* All of them, one a line, and "... and N more" when there were more. The caller frees it; NULL: out of memory. */
+/* All of them, one a line, and "... and N more" when there were more. The caller frees it; NULL: out of
+ * memory. */
 char *config_errors_text(const struct config_errors *e);
 
-/* name is for the messages. 0 and *out (the caller's, config_free), -EINVAL with at least one error, -ENOMEM. */
+/* name is for the messages. 0 and *out (the caller's, config_free), -EINVAL with at least one error, -ENOMEM.
+ */
 int config_load(const char *name, const char *text, size_t len, const struct config_files *files,
                 struct config_errors *errors, struct config **out);
 void config_free(struct config *c); /* wipes the secrets; NULL is a no-op */
@@ -134,34 +142,37 @@ enum {
     PEER_DIFF_ADMIN = 0x08,    /* shutdown */
     PEER_DIFF_OTHER = 0x10,    /* taken over as it is: description, passive, timers of the next attempt */
 };
-/* 0: the same. *key (may be NULL) gets the first key that forces a reset, else the first that differs, for the log. */
-unsigned peer_config_diff(const struct peer_config *before, const struct peer_config *after, const char **key);
+/* 0: the same. *key (may be NULL) gets the first key that forces a reset, else the first that differs, for
+ * the log. */
+unsigned peer_config_diff(const struct peer_config *before, const struct peer_config *after,
+                          const char **key);
 
 enum {
-    CONFIG_DIFF_ASN = 0x01,       /* router.asn, router.id: all sessions start anew */
+    CONFIG_DIFF_ASN = 0x01, /* router.asn, router.id: all sessions start anew */
     CONFIG_DIFF_ID = 0x02,
-    CONFIG_DIFF_DECISION = 0x04,  /* router.multipath, router.multipath-as-path-relax */
+    CONFIG_DIFF_DECISION = 0x04, /* router.multipath, router.multipath-as-path-relax */
     CONFIG_DIFF_ADVERTISE = 0x08,
     CONFIG_DIFF_LOG = 0x10,
-    CONFIG_DIFF_PEERS = 0x20,     /* added, removed or changed */
-    CONFIG_DIFF_RESTART = 0x40,   /* a key in `restart` */
+    CONFIG_DIFF_PEERS = 0x20,   /* added, removed or changed */
+    CONFIG_DIFF_RESTART = 0x40, /* a key in `restart` */
 };
 struct config_diff {
-    unsigned changes;   /* CONFIG_DIFF_* */
-    char restart[256];  /* keys that only a full restart applies: "fib.metric, control.socket"; else "" */
+    unsigned changes;  /* CONFIG_DIFF_* */
+    char restart[256]; /* keys that only a full restart applies: "fib.metric, control.socket"; else "" */
     struct config_peer_diff {
         const struct peer_config *before, *after; /* before NULL: added; after NULL: removed */
         unsigned changes;                         /* PEER_DIFF_*, when both are there */
         const char *key;
-    } *peers; /* only those that differ; removed ones first. Borrow from both configurations */
+    } * peers; /* only those that differ; removed ones first. Borrow from both configurations */
     unsigned n_peers;
 };
 /* 0 or -ENOMEM. Free what it holds with config_diff_reset. */
 int config_diff(const struct config *before, const struct config *after, struct config_diff *out);
 void config_diff_reset(struct config_diff *d);
 
-/* The configuration in force as YAML: required keys and those that differ from their default, passwords as "<hidden>".
- * With these put back it loads to the same configuration. The caller frees it; NULL: out of memory. */
+/* The configuration in force as YAML: required keys and those that differ from their default, passwords as
+ * "<hidden>". With these put back it loads to the same configuration. The caller frees it; NULL: out of
+ * memory. */
 char *config_print(const struct config *c);
 
 #endif

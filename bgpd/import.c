@@ -30,3 +30,20 @@ enum import_reason speaker_import(struct speaker *s, enum family f, const struct
         return IMPORT_OWN_NEXTHOP;
     return sources_own(s->sources, p);
 }
+
+const char *import_reason_text(enum import_reason r)
+{
+    static const char *const text[] = {
+        [IMPORT_OK] = "accepted",
+        [IMPORT_MARTIAN] = "martian prefix",
+        [IMPORT_OWN_POD_CIDR] = "inside an own pod CIDR",
+        [IMPORT_OWN_ADDRESS] = "an own VIP or address",
+        [IMPORT_DEFAULT_ROUTE] = "default route (see fib.accept-default)",
+        [IMPORT_AS_LOOP] = "own AS in the AS path (see allow-own-as)",
+        [IMPORT_POLICY] = "rejected by policy",
+        [IMPORT_MODE_NONE] = "import is none",
+        [IMPORT_OWN_NEXTHOP] = "own address as next hop",
+        [IMPORT_LOOP_ORIGINATOR] = "own router id as originator",
+    };
+    return text[r];
+}

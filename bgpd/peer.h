@@ -1,34 +1,39 @@
-/* A BGP peer: configuration, FSM (fsm.h), its one or two TCP connections (RFC 4271 6.8 collision), negotiated state, the
- * source of paths it is to the RIB and its Adj-RIB-Out. Everything about a session's life is behind this header; the
- * pure parts (FSM, codec) are elsewhere. */
+/* A BGP peer: configuration, FSM (fsm.h), its one or two TCP connections (RFC 4271 6.8 collision), negotiated
+ * state, the source of paths it is to the RIB and its Adj-RIB-Out. Everything about a session's life is
+ * behind this header; the pure parts (FSM, codec) are elsewhere. */
 #ifndef UNDERLAY_PEER_H
 #define UNDERLAY_PEER_H
 
 #include "config.h"
+#include "fsm.h"
 #include "rib/adjout.h"
 #include "wire/msg.h"
 
 struct speaker;
 struct peer;
 
-enum peer_state { PEER_IDLE, PEER_CONNECT, PEER_ACTIVE, PEER_OPEN_SENT, PEER_OPEN_CONFIRM, PEER_ESTABLISHED };
-const char *peer_state_name(enum peer_state s); /* "Idle", "Connect", "Active", "OpenSent", … as FRR */
-
 /* All peers of a speaker. */
 struct peer_set;
 struct peer_set *peer_set_new(struct speaker *s);
 void peer_set_free(struct peer_set *ps);
-/* Brings the set in line with the speaker's configuration: adds, removes (Cease/3), resets only peers whose own session
- * settings changed (Cease/6), applies the rest live. Peers start at once when the speaker is running. 0 or -errno. */
+/* Brings the set in line with the speaker's configuration: adds, removes (Cease/3), resets only peers whose
+ * own session settings changed (Cease/6), applies the rest live. Peers start at once when the speaker is
+ * running. 0 or -errno. */
 int peer_set_apply(struct peer_set *ps, const struct config *c);
 void peer_set_start(struct peer_set *ps);
-/* Closes every session (Cease/2, or as code/subcode say) and calls done when the last NOTIFICATION is out, 2 s at most. */
+/* Closes every session (Cease/2, or as code/subcode say) and calls done when the last NOTIFICATION is out, 2
+ * s at most. */
 void peer_set_stop(struct peer_set *ps, uint8_t subcode, void (*done)(void *arg), void *arg);
 unsigned peer_set_count(const struct peer_set *ps);
 struct peer *peer_set_at(const struct peer_set *ps, unsigned i); /* in the order of the configuration */
 struct peer *peer_set_find(const struct peer_set *ps, const char *name); /* address or description */
 
-/* A listening socket of the parent's, handed to us by role. Owns fd. Sets the MD5 keys and TTL rules of its family. */
+/* Addresses or links of the node changed: peers that waited for a subnet of theirs start, those between two
+ * attempts try now. */
+void peer_set_addresses_changed(struct peer_set *ps);
+
+/* A listening socket of the parent's, handed to us by role. Owns fd. Sets the MD5 keys and TTL rules of its
+ * family. */
 int peer_set_listen(struct peer_set *ps, int fd);
 
 const char *peer_name(const struct peer *p); /* the address as text */
@@ -36,16 +41,19 @@ const struct peer_config *peer_config(const struct peer *p);
 struct rib_peer *peer_rib(const struct peer *p);
 struct adjout *peer_adjout(const struct peer *p);
 bool peer_established(const struct peer *p);
-/* Established and End-of-RIB of all its families seen, or 5 s past Established: nothing to wait for before a sweep. */
+/* Established and End-of-RIB of all its families seen, or 5 s past Established: nothing to wait for before a
+ * sweep. */
 bool peer_synced(const struct peer *p);
 
-/* Administrative, from the CLI; kept apart from the configuration's own `shutdown` and persisted by the caller. */
+/* Administrative, from the CLI; kept apart from the configuration's own `shutdown` and persisted by the
+ * caller. */
 void peer_shutdown(struct peer *p, const char *message); /* Cease/2 with RFC 9003 text; message may be NULL */
 void peer_no_shutdown(struct peer *p);
 bool peer_is_shutdown(const struct peer *p, const char **message); /* by the CLI */
-void peer_clear(struct peer *p);       /* Cease/4, then starts again at once */
-int peer_soft_in(struct peer *p);      /* ROUTE-REFRESH and reimport; -ENOTCONN, -EOPNOTSUPP (reimport done all the same) */
-int peer_soft_out(struct peer *p);     /* resend everything; -ENOTCONN */
+void peer_clear(struct peer *p);                                   /* Cease/4, then starts again at once */
+int peer_soft_in(
+    struct peer *p); /* ROUTE-REFRESH and reimport; -ENOTCONN, -EOPNOTSUPP (reimport done all the same) */
+int peer_soft_out(struct peer *p);                   /* resend everything; -ENOTCONN */
 void peer_own_prefixes_changed(struct peer_set *ps); /* reimport everywhere */
 
 struct peer_stats { /* FRR's messageStats */
@@ -60,30 +68,31 @@ struct peer_info {
     bool admin_down; /* by configuration or CLI */
     const char *shutdown_message;
     bool ibgp;
-    uint32_t local_as, remote_as; /* remote_as as configured or, for external/internal, as learned (0 not yet) */
+    uint32_t local_as,
+        remote_as; /* remote_as as configured or, for external/internal, as learned (0 not yet) */
     uint32_t local_id, remote_id; /* host order, remote 0 when unknown */
     struct ip_addr local, remote; /* of the connection; af 0 when there is none */
     uint16_t local_port, remote_port;
-    struct ip_addr nexthop[FAM_COUNT];   /* what we advertise as ourselves; af 0: none */
-    const char *family_why[FAM_COUNT];   /* why a configured family is not up, NULL when it is */
-    struct capabilities sent, received;  /* valid from OpenSent / OpenConfirm on */
+    struct ip_addr nexthop[FAM_COUNT];  /* what we advertise as ourselves; af 0: none */
+    const char *family_why[FAM_COUNT];  /* why a configured family is not up, NULL when it is */
+    struct capabilities sent, received; /* valid from OpenSent / OpenConfirm on */
     bool caps_valid;
-    bool family[FAM_COUNT];              /* negotiated */
-    uint64_t up_ms, up_since_wall;       /* duration, epoch seconds; 0 when never or down */
-    uint64_t state_ms;                   /* in the present state */
+    bool family[FAM_COUNT];               /* negotiated */
+    uint64_t up_ms, up_since_wall;        /* duration, epoch seconds; 0 when never or down */
+    uint64_t state_ms;                    /* in the present state */
     uint64_t last_read_ms, last_write_ms; /* ago */
-    uint32_t hold_ms, keepalive_ms;      /* negotiated (configured when not up) */
-    uint64_t connect_retry_ms;           /* left, 0 when not running */
+    uint32_t hold_ms, keepalive_ms;       /* negotiated (configured when not up) */
+    uint64_t connect_retry_ms;            /* left, 0 when not running */
     uint32_t rtt_ms;
     uint32_t established_count, dropped_count;
-    struct bgp_error last_error;         /* last reset; code 0 none */
-    bool last_error_received;            /* from the peer, else sent by us */
-    const char *last_reset;              /* "Cease/Administrative Shutdown received", "hold timer expired", "TCP …", "" */
-    uint64_t last_reset_ms;              /* ago */
-    const char *last_message;            /* RFC 9003 text of the peer's last Cease, "" */
+    struct bgp_error last_error; /* last reset; code 0 none */
+    bool last_error_received;    /* from the peer, else sent by us */
+    const char *last_reset; /* "Cease/Administrative Shutdown received", "hold timer expired", "TCP …", "" */
+    uint64_t last_reset_ms;   /* ago */
+    const char *last_message; /* RFC 9003 text of the peer's last Cease, "" */
     bool md5, gtsm;
     uint8_t ttl_security, multihop;
-    size_t inq, outq;                    /* bytes, messages not yet written */
+    size_t inq, outq; /* bytes, messages not yet written */
     struct peer_stats stats;
     bool eor_in[FAM_COUNT], eor_out[FAM_COUNT];
 };

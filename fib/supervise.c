@@ -28,6 +28,7 @@
 #define BACKOFF_MAX_MS   10000
 #define HEALTHY_MS       30000
 #define STOP_MS          5000
+#define CLOSED_MS        1000
 #define CHANNEL_BUFFER   (1 << 20)
 #define EXIT_SYSTEM      3
 
@@ -45,6 +46,7 @@ struct supervisor {
     bool ever_ready;
     bool stopping;
     bool killed; /* by us: no news when it dies */
+    bool closed; /* its channel: it should end by itself, with a status */
 };
 
 static int spawn(struct supervisor *s);
@@ -65,7 +67,9 @@ static void check_hang(void *arg)
     struct supervisor *s = arg;
     uint64_t silent = loop_now_ms() - s->heard_ms;
 
-    if (silent < FM_HANG_MS)
+    if (s->closed)
+        supervise_kill(s, "it closed its channel and does not end");
+    else if (silent < FM_HANG_MS)
         timer_set(s->hang, FM_HANG_MS - silent);
     else
         supervise_kill(s, "no sign of life");
@@ -147,14 +151,14 @@ static void on_writable(void *arg)
     routes_wake(s->f->routes);
 }
 
-/* SIGCHLD tells the rest; a speaker that closed its end but lives on is of no use. */
+/* SIGCHLD tells the rest, with the exit status; a speaker that closed its end but lives on is of no use. */
 static void on_closed(void *arg, const char *why)
 {
     struct supervisor *s = arg;
 
     log_debug("channel to the speaker closed", F_STR("reason", why));
-    if (s->pid)
-        kill(s->pid, SIGKILL);
+    s->closed = true;
+    timer_set(s->hang, CLOSED_MS);
 }
 
 static const struct fibchan_ops chan_ops = {
@@ -208,7 +212,7 @@ static int spawn(struct supervisor *s)
         return rc;
     }
     s->pid = pid;
-    s->killed = false;
+    s->killed = s->closed = false;
     s->started_ms = s->heard_ms = loop_now_ms();
     dispatch_reset(s->f->dispatch);
     timer_set(s->hang, FM_HANG_MS);

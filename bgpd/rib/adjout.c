@@ -1,12 +1,14 @@
 /* Adj-RIB-Out: per peer and prefix one bit "the peer has it from us" and one bit "something is to be said".
  *
- * What is said is read from the RIB when it is said: the best path then, or a withdrawal. So a prefix that flaps
- * while the peer is slow costs one message, and no copy of attributes is kept. A fill gathers a batch of dirty prefixes,
- * sorts what is to be announced by attribute object, and packs each run into as few UPDATEs as fit; withdrawals go first, as
- * they make room at the peer. What does not fit in the caller's buffer stays dirty.
+ * What is said is read from the RIB when it is said: the best path then, or a withdrawal. So a prefix that
+ * flaps while the peer is slow costs one message, and no copy of attributes is kept. A fill gathers a batch
+ * of dirty prefixes, sorts what is to be announced by attribute object, and packs each run into as few
+ * UPDATEs as fit; withdrawals go first, as they make room at the peer. What does not fit in the caller's
+ * buffer stays dirty.
  *
  * A peer that gets only what the node originates subscribes to just that, so the size of the learned table
- * costs it nothing. A change of mode is compared against the table by a walk in steps; a ROUTE-REFRESH just marks all.
+ * costs it nothing. A change of mode is compared against the table by a walk in steps; a ROUTE-REFRESH just
+ * marks all.
  *
  * How attributes change on their way out is the codec's business (update_encode_reach); policy will come in
  * adjout_exportable. */
@@ -93,7 +95,8 @@ static bool wants_learned(const struct adjout *o)
     return false;
 }
 
-int adjout_start(struct adjout *o, const struct update_export *x, enum export_mode mode, const bool family[FAM_COUNT])
+int adjout_start(struct adjout *o, const struct update_export *x, enum export_mode mode,
+                 const bool family[FAM_COUNT])
 {
     adjout_stop(o);
     o->x = *x;
@@ -142,7 +145,8 @@ int adjout_resend(struct adjout *o, enum family f, enum export_mode mode, bool f
     return err;
 }
 
-/* What a received path's communities forbid. On what we originate they are meant for those behind the peer. */
+/* What a received path's communities forbid. On what we originate they are meant for those behind the peer.
+ */
 static bool community_forbids(const struct attr *a, bool ebgp)
 {
     uint16_t len;
@@ -183,7 +187,8 @@ static void gather(struct adjout *o, enum family f, unsigned limit, struct batch
 {
     const struct dirty *d = &o->sub.dirty[f];
     b->n_reach = b->n_unreach = 0;
-    for (uint32_t i = dirty_next(d, 0); i != DIRTY_NONE && b->n_reach + b->n_unreach < limit; i = dirty_next(d, i + 1)) {
+    for (uint32_t i = dirty_next(d, 0); i != DIRTY_NONE && b->n_reach + b->n_unreach < limit;
+         i = dirty_next(d, i + 1)) {
         bool used = rib_entry_used(o->rib, f, i);
         const struct rib_path *p = used ? adjout_exportable(o, f, rib_entry(o->rib, f, i)) : NULL;
         if (p)
@@ -195,7 +200,8 @@ static void gather(struct adjout *o, enum family f, unsigned limit, struct batch
     }
 }
 
-/* By attribute id, least significant digit first; stable, so that indices stay in order and neighbours stay together. */
+/* By attribute id, least significant digit first; stable, so that indices stay in order and neighbours stay
+ * together. */
 static void sort_reach(struct batch *b)
 {
     uint32_t differ = 0;
@@ -238,8 +244,10 @@ static unsigned write_unreach(struct adjout *o, struct wire_writer *w, enum fami
     return messages;
 }
 
-/* Attributes that fit in no message (RFC 4271 9.2: not advertised): what the peer has of them is withdrawn. */
-static unsigned give_up(struct adjout *o, struct wire_writer *w, enum family f, struct batch *b, unsigned from, unsigned to)
+/* Attributes that fit in no message (RFC 4271 9.2: not advertised): what the peer has of them is withdrawn.
+ */
+static unsigned give_up(struct adjout *o, struct wire_writer *w, enum family f, struct batch *b,
+                        unsigned from, unsigned to)
 {
     b->n_unreach = 0;
     for (unsigned i = from; i < to; i++) {
@@ -253,14 +261,16 @@ static unsigned give_up(struct adjout *o, struct wire_writer *w, enum family f, 
 }
 
 /* One run of prefixes with the same attributes. */
-static unsigned write_run(struct adjout *o, struct wire_writer *w, enum family f, struct batch *b, unsigned from, unsigned to)
+static unsigned write_run(struct adjout *o, struct wire_writer *w, enum family f, struct batch *b,
+                          unsigned from, unsigned to)
 {
     unsigned messages = 0;
     const struct attr *a = attr_by_id(rib_attrs(o->rib), (uint32_t)(b->reach[from] >> 32));
     for (unsigned i = from; i < to; i++)
         rib_entry_prefix(o->rib, f, rib_entry(o->rib, f, (uint32_t)b->reach[i]), &b->prefixes[i - from]);
     for (unsigned done = from; done < to && room(o, w); messages++) {
-        unsigned n = update_encode_reach(w, &o->x, rib_attrs(o->rib), a, f, b->prefixes + (done - from), to - done);
+        unsigned n =
+            update_encode_reach(w, &o->x, rib_attrs(o->rib), a, f, b->prefixes + (done - from), to - done);
         if (!n)
             return messages + give_up(o, w, f, b, done, to);
         for (unsigned end = done + n; done < end; done++) {

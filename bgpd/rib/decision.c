@@ -1,9 +1,10 @@
-/* The decision process by elimination, as RFC 4271 9.1.2.2 writes it: every step looks at all that is still under
- * consideration and removes what it does not prefer. A pairwise comparison would be shorter and wrong: MED is compared only
- * within one neighbour AS, so "better than" is not transitive and the outcome would hang on the order of the paths.
+/* The decision process by elimination, as RFC 4271 9.1.2.2 writes it: every step looks at all that is still
+ * under consideration and removes what it does not prefer. A pairwise comparison would be shorter and wrong:
+ * MED is compared only within one neighbour AS, so "better than" is not transitive and the outcome would hang
+ * on the order of the paths.
  *
- * The reason given for the best is the last step that removed something. Multipaths are those still tied with the best
- * when interior cost has been compared: from there on the steps only break ties.
+ * The reason given for the best is the last step that removed something. Multipaths are those still tied with
+ * the best when interior cost has been compared: from there on the steps only break ties.
  *
  * It knows no table and no prefix; candidates that are filtered or unresolvable come in as not usable. */
 #include "rib/decision.h"
@@ -21,7 +22,8 @@ static uint64_t key_local(const struct candidate *c, const struct rib_config *cf
 
 static uint64_t key_local_pref(const struct candidate *c, const struct rib_config *cfg)
 {
-    return UINT32_MAX - (c->attr->flags & ATTR_HAS_LOCAL_PREF ? c->attr->local_pref : cfg->default_local_pref);
+    return UINT32_MAX -
+           (c->attr->flags & ATTR_HAS_LOCAL_PREF ? c->attr->local_pref : cfg->default_local_pref);
 }
 
 static uint64_t key_as_path(const struct candidate *c, const struct rib_config *cfg)
@@ -74,8 +76,9 @@ static unsigned keep_lowest(struct candidate *cand, unsigned n, key_fn key, cons
     return left;
 }
 
-/* 9.1.2.2 c. A path goes when another one of its neighbour AS has a lower MED. Those lowest ones never go themselves, so
- * removing at once is the same as removing after the comparison. A missing MED counts as 0, which attr.med then is. */
+/* 9.1.2.2 c. A path goes when another one of its neighbour AS has a lower MED. Those lowest ones never go
+ * themselves, so removing at once is the same as removing after the comparison. A missing MED counts as 0,
+ * which attr.med then is. */
 static unsigned keep_lowest_med(struct candidate *cand, unsigned n)
 {
     unsigned left = 0;
@@ -162,8 +165,12 @@ int decision_select(struct candidate *cand, unsigned n, const struct rib_config 
         key_fn key; /* NULL: MED */
         enum select_reason why;
     } steps[] = {
-        {key_local, SELECT_LOCAL},   {key_local_pref, SELECT_LOCAL_PREF}, {key_as_path, SELECT_AS_PATH},
-        {key_origin, SELECT_ORIGIN}, {NULL, SELECT_MED},                  {key_ebgp, SELECT_EBGP},
+        {key_local, SELECT_LOCAL},
+        {key_local_pref, SELECT_LOCAL_PREF},
+        {key_as_path, SELECT_AS_PATH},
+        {key_origin, SELECT_ORIGIN},
+        {NULL, SELECT_MED},
+        {key_ebgp, SELECT_EBGP},
         {key_metric, SELECT_METRIC},
     };
     unsigned left = 0;
@@ -189,10 +196,18 @@ int decision_select(struct candidate *cand, unsigned n, const struct rib_config 
 const char *select_reason_name(enum select_reason r)
 {
     static const char *const names[] = {
-        [SELECT_NONE] = "Nothing to Select",   [SELECT_ONLY] = "First path received", [SELECT_LOCAL] = "Local Route",
-        [SELECT_LOCAL_PREF] = "Local Pref",    [SELECT_AS_PATH] = "AS Path",          [SELECT_ORIGIN] = "Origin",
-        [SELECT_MED] = "MED",                  [SELECT_EBGP] = "Peer Type",           [SELECT_METRIC] = "IGP Metric",
-        [SELECT_ROUTER_ID] = "Router ID",      [SELECT_CLUSTER] = "Cluster length",   [SELECT_ADDRESS] = "Neighbor IP",
+        [SELECT_NONE] = "Nothing to Select",
+        [SELECT_ONLY] = "First path received",
+        [SELECT_LOCAL] = "Local Route",
+        [SELECT_LOCAL_PREF] = "Local Pref",
+        [SELECT_AS_PATH] = "AS Path",
+        [SELECT_ORIGIN] = "Origin",
+        [SELECT_MED] = "MED",
+        [SELECT_EBGP] = "Peer Type",
+        [SELECT_METRIC] = "IGP Metric",
+        [SELECT_ROUTER_ID] = "Router ID",
+        [SELECT_CLUSTER] = "Cluster length",
+        [SELECT_ADDRESS] = "Neighbor IP",
     };
     return r < sizeof names / sizeof *names ? names[r] : "";
 }

@@ -1,10 +1,10 @@
-/* Open addressing with linear probing over a byte of hash per slot: a probe reads one cache line of tags, and a record only
- * when its tag fits. Removal leaves a mark unless the next slot is empty anyway.
+/* Open addressing with linear probing over a byte of hash per slot: a probe reads one cache line of tags, and
+ * a record only when its tag fits. Removal leaves a mark unless the next slot is empty anyway.
  *
- * A table that has become too full (or too empty) is not rehashed at one go: the new one stands beside the old one and a
- * few records move with each call. They are moved in the order of their indices, not of their slots, because the records
- * then lie one after the other in memory. What has moved stays in the old table too, until all of it is dropped; so a
- * lookup may meet an index twice, and a removal looks in both.
+ * A table that has become too full (or too empty) is not rehashed at one go: the new one stands beside the
+ * old one and a few records move with each call. They are moved in the order of their indices, not of their
+ * slots, because the records then lie one after the other in memory. What has moved stays in the old table
+ * too, until all of it is dropped; so a lookup may meet an index twice, and a removal looks in both.
  *
  * It is not a map: it has no keys, no values and no iteration. */
 #include "rib/ixhash.h"
@@ -15,7 +15,8 @@
 #define MIN_SIZE 16
 #define STEP     32 /* records moved by one insertion or removal */
 
-void ixhash_init(struct ixhash *h, bool (*hash_of)(const void *arg, uint32_t index, uint32_t *hash), const void *arg)
+void ixhash_init(struct ixhash *h, bool (*hash_of)(const void *arg, uint32_t index, uint32_t *hash),
+                 const void *arg)
 {
     *h = (struct ixhash){.hash_of = hash_of, .arg = arg};
 }
@@ -36,7 +37,8 @@ void ixhash_reset(struct ixhash *h)
 
 static int part_alloc(struct ixhash_part *t, uint32_t size)
 {
-    *t = (struct ixhash_part){.size = size, .tags = calloc(size, 1), .slots = malloc(size * sizeof *t->slots)};
+    *t =
+        (struct ixhash_part){.size = size, .tags = calloc(size, 1), .slots = malloc(size * sizeof *t->slots)};
     if (t->tags && t->slots)
         return 0;
     part_free(t);
@@ -94,7 +96,8 @@ static void move_some(struct ixhash *h, uint32_t n)
         part_free(&h->old);
 }
 
-/* Asked to grow again before it has finished growing: only when most indices are unused. All at once, then. */
+/* Asked to grow again before it has finished growing: only when most indices are unused. All at once, then.
+ */
 static void move_all(struct ixhash *h, struct ixhash_part fresh)
 {
     for (uint32_t i = 1; i <= h->top; i++) {

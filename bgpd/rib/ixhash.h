@@ -1,6 +1,6 @@
-/* A hash from keys that live elsewhere to dense 32-bit indices: five bytes a slot, a tag and the index. The owner keeps
- * the records, hashes the keys and compares the candidates; 0 is not an index. Grows and shrinks a little with each
- * insertion and removal, so that no single call walks the table. Not thread safe. */
+/* A hash from keys that live elsewhere to dense 32-bit indices: five bytes a slot, a tag and the index. The
+ * owner keeps the records, hashes the keys and compares the candidates; 0 is not an index. Grows and shrinks
+ * a little with each insertion and removal, so that no single call walks the table. Not thread safe. */
 #ifndef UNDERLAY_IXHASH_H
 #define UNDERLAY_IXHASH_H
 
@@ -27,7 +27,8 @@ struct ixhash {
 
 enum { IXHASH_EMPTY = 0, IXHASH_GONE = 1 };
 
-void ixhash_init(struct ixhash *h, bool (*hash_of)(const void *arg, uint32_t index, uint32_t *hash), const void *arg);
+void ixhash_init(struct ixhash *h, bool (*hash_of)(const void *arg, uint32_t index, uint32_t *hash),
+                 const void *arg);
 void ixhash_reset(struct ixhash *h); /* frees */
 /* The key must not be there yet. 0 or -ENOMEM. */
 int ixhash_insert(struct ixhash *h, uint32_t hash, uint32_t index);
@@ -35,7 +36,8 @@ int ixhash_insert(struct ixhash *h, uint32_t hash, uint32_t index);
 void ixhash_remove(struct ixhash *h, uint32_t hash, uint32_t index);
 uint64_t ixhash_memory(const struct ixhash *h);
 
-/* Candidates for a hash, in no order, perhaps one twice: for (i = ixhash_first(h, &p, hash); i; i = ixhash_next(h, &p)). */
+/* Candidates for a hash, in no order, perhaps one twice: for (i = ixhash_first(h, &p, hash); i; i =
+ * ixhash_next(h, &p)). */
 struct ixhash_probe {
     const struct ixhash_part *part;
     uint32_t hash, pos;

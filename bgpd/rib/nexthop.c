@@ -1,11 +1,12 @@
 /* Next hops and groups of them, both interned by content, both counted by reference.
  *
- * Attributes hold a reference on their next hop, and so do the groups that the FIB uses it in: a next hop is watched as long
- * as anything names it. A group's reference is with the table entry whose route points at it. Groups are few (one for each
- * set of ECMP partners), next hops at most as many as attribute objects, so nothing here is tuned beyond constant time.
+ * Attributes hold a reference on their next hop, and so do the groups that the FIB uses it in: a next hop is
+ * watched as long as anything names it. A group's reference is with the table entry whose route points at it.
+ * Groups are few (one for each set of ECMP partners), next hops at most as many as attribute objects, so
+ * nothing here is tuned beyond constant time.
  *
- * It resolves nothing by itself: whether an address is reachable, over which interface and at what cost is the FIB
- * process's word (RFC 4271 9.1.2.1), which comes in by nexthop_set_state. */
+ * It resolves nothing by itself: whether an address is reachable, over which interface and at what cost is
+ * the FIB process's word (RFC 4271 9.1.2.1), which comes in by nexthop_set_state. */
 #include "rib/nexthop.h"
 
 #include <errno.h>
@@ -91,7 +92,8 @@ void nexthop_table_free(struct nexthop_table *t)
     free(t);
 }
 
-static uint32_t nexthop_find(const struct nexthop_table *t, const struct ip_addr *addr, uint32_t scope, uint32_t hash)
+static uint32_t nexthop_find(const struct nexthop_table *t, const struct ip_addr *addr, uint32_t scope,
+                             uint32_t hash)
 {
     struct ixhash_probe p;
     for (uint32_t id = ixhash_first(&t->by_addr, &p, hash); id; id = ixhash_next(&t->by_addr, &p)) {

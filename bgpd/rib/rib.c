@@ -1,12 +1,13 @@
 /* The RIB: Adj-RIBs-In and Loc-RIB in one table.
  *
- * Every path that anybody told us hangs off its prefix, filtered and unresolvable ones too (RFC 4271 9.1.2: they are kept,
- * as they may become usable), one a source at most. The best is the head of the list, so that Loc-RIB is not a second
- * table. A change decides its prefix at once; the result goes to the subscribers as a bit in their dirty sets, and what
- * they then send they read from here. Nearly all prefixes of a node have one path: that case takes no candidate list.
+ * Every path that anybody told us hangs off its prefix, filtered and unresolvable ones too (RFC 4271 9.1.2:
+ * they are kept, as they may become usable), one a source at most. The best is the head of the list, so that
+ * Loc-RIB is not a second table. A change decides its prefix at once; the result goes to the subscribers as a
+ * bit in their dirty sets, and what they then send they read from here. Nearly all prefixes of a node have
+ * one path: that case takes no candidate list.
  *
- * Paths of a session that is gone are not candidates any more whenever their prefix is decided, and are dropped then; the
- * background sweep (rib_sweep.c) sees to the rest. */
+ * Paths of a session that is gone are not candidates any more whenever their prefix is decided, and are
+ * dropped then; the background sweep (rib_sweep.c) sees to the rest. */
 #include "rib/rib.h"
 
 #include <errno.h>
@@ -14,8 +15,8 @@
 
 #include "rib/rib_int.h"
 
-struct rib *rib_new(const struct rib_config *c, const struct rib_hooks *h, void *arg, struct attr_table *attrs,
-                    struct nexthop_table *nexthops)
+struct rib *rib_new(const struct rib_config *c, const struct rib_hooks *h, void *arg,
+                    struct attr_table *attrs, struct nexthop_table *nexthops)
 {
     struct rib *r = calloc(1, sizeof *r);
     if (!r)
@@ -29,7 +30,8 @@ struct rib *rib_new(const struct rib_config *c, const struct rib_hooks *h, void 
     r->pos = 1;
     slab_init(&r->paths, sizeof(struct rib_path));
     fib_errors_init(r);
-    if (table_init(&r->table[FAM_IPV4], FAM_IPV4) || table_init(&r->table[FAM_IPV6], FAM_IPV6) || !source_new(r)) {
+    if (table_init(&r->table[FAM_IPV4], FAM_IPV4) || table_init(&r->table[FAM_IPV6], FAM_IPV6) ||
+        !source_new(r)) {
         rib_free(r);
         return NULL;
     }
@@ -218,8 +220,8 @@ static uint32_t *path_link(struct rib *r, struct rib_entry *e, uint16_t source)
     return link;
 }
 
-static int path_replace(struct rib *r, enum family f, uint32_t index, struct rib_path *p, const struct rib_path *fresh,
-                        const struct attr *a)
+static int path_replace(struct rib *r, enum family f, uint32_t index, struct rib_path *p,
+                        const struct rib_path *fresh, const struct attr *a)
 {
     struct rib_peer *peer = &r->sources[p->peer]->pub;
     bool old = path_is_old(r, p), same = p->attr == fresh->attr && p->kind == fresh->kind;
@@ -248,7 +250,8 @@ static int path_replace(struct rib *r, enum family f, uint32_t index, struct rib
 }
 
 /* A second path goes behind the best, which stays the head until the decision says otherwise. */
-static int path_add(struct rib *r, enum family f, uint32_t index, const struct rib_path *fresh, const struct attr *a)
+static int path_add(struct rib *r, enum family f, uint32_t index, const struct rib_path *fresh,
+                    const struct attr *a)
 {
     struct rib_entry *e = table_entry(&r->table[f], index);
     struct rib_peer *peer = &r->sources[fresh->peer]->pub;
@@ -289,7 +292,8 @@ static int path_put(struct rib *r, enum family f, const struct prefix *prefix, c
     return err;
 }
 
-int rib_update(struct rib *r, enum family f, const struct prefix *p, struct rib_peer *peer, const struct attr *a)
+int rib_update(struct rib *r, enum family f, const struct prefix *p, struct rib_peer *peer,
+               const struct attr *a)
 {
     enum import_reason reason = path_import(r, f, p, a, peer);
     struct rib_path fresh = {.attr = a->id,
@@ -315,8 +319,10 @@ int rib_withdraw(struct rib *r, enum family f, const struct prefix *p, struct ri
     return 0;
 }
 
-/* The entry is made to remember that it is originated before it is decided, as those it is marked for are found by it. */
-int rib_originate(struct rib *r, enum family f, const struct prefix *p, enum origin_kind kind, const struct attr *a)
+/* The entry is made to remember that it is originated before it is decided, as those it is marked for are
+ * found by it. */
+int rib_originate(struct rib *r, enum family f, const struct prefix *p, enum origin_kind kind,
+                  const struct attr *a)
 {
     struct rib_path fresh = {.attr = a->id, .kind = (uint8_t)kind};
     struct rib_table *t = &r->table[f];

@@ -1,12 +1,13 @@
 /* The FIB's side of an entry: what the kernel should hold, what it was told, what came of it.
  *
- * Only learned paths become routes. Of what the node originates, pod CIDRs get an unreachable route, so that traffic to
- * addresses nobody has cannot loop to the ToR and back, and everything else nothing: it is local already. As an originated
- * path always wins, a prefix is never both.
+ * Only learned paths become routes. Of what the node originates, pod CIDRs get an unreachable route, so that
+ * traffic to addresses nobody has cannot loop to the ToR and back, and everything else nothing: it is local
+ * already. As an originated path always wins, a prefix is never both.
  *
- * An entry with a route is kept until the removal is answered, since the answer names it by its index. Several words may be
- * on the way for one prefix; a result counts only if it answers the kind of the last. Why a route failed is rare and lies
- * in a table of its own. How and when to send is the FIB client's business. */
+ * An entry with a route is kept until the removal is answered, since the answer names it by its index.
+ * Several words may be on the way for one prefix; a result counts only if it answers the kind of the last.
+ * Why a route failed is rare and lies in a table of its own. How and when to send is the FIB client's
+ * business. */
 #include <errno.h>
 
 #include "rib/rib_int.h"
@@ -65,7 +66,8 @@ static void error_note(struct rib *r, enum family f, uint32_t index, int32_t err
         i = slab_alloc(&r->errors);
         if (!i)
             return; /* rib_fib_error has an answer for that */
-        *(struct fib_error *)slab_at(&r->errors, i) = (struct fib_error){.key = index, .family = (uint8_t)f, .used = 1};
+        *(struct fib_error *)slab_at(&r->errors, i) =
+            (struct fib_error){.key = index, .family = (uint8_t)f, .used = 1};
         if (ixhash_insert(&r->errors_hash, hash, i)) {
             ((struct fib_error *)slab_at(&r->errors, i))->used = 0;
             slab_free(&r->errors, i);
@@ -105,8 +107,9 @@ static void set_state(struct rib *r, enum family f, uint32_t index, enum fib_sta
     e->fib = (uint8_t)state;
 }
 
-/* The next hops of the best and its multipaths that are of the best's own family: a kernel group has one family. Old
- * paths count until they are swept: to leave them out before the next best is chosen would open a gap. */
+/* The next hops of the best and its multipaths that are of the best's own family: a kernel group has one
+ * family. Old paths count until they are swept: to leave them out before the next best is chosen would open a
+ * gap. */
 static unsigned gather_nexthops(const struct rib *r, const struct rib_entry *e, uint32_t *out)
 {
     unsigned n = 0;

@@ -1,5 +1,6 @@
-/* What the files of the RIB share: the table (rib_table.c), paths and their update (rib.c), sources (rib_peer.c),
- * subscribers (rib_sub.c), background work (rib_sweep.c), the FIB's side (rib_fib.c). Not for others. */
+/* What the files of the RIB share: the table (rib_table.c), paths and their update (rib.c), sources
+ * (rib_peer.c), subscribers (rib_sub.c), background work (rib_sweep.c), the FIB's side (rib_fib.c). Not for
+ * others. */
 #ifndef UNDERLAY_RIB_INT_H
 #define UNDERLAY_RIB_INT_H
 

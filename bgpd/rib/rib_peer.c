@@ -1,9 +1,10 @@
 /* Sources of paths: the node itself, number 0, and the peers.
  *
- * A session that ends may leave a million paths. They are not walked: the peer's generation moves on, which makes them
- * old where they lie, and the counts move from `paths` to `old`. A new session can deliver at once while the sweep goes on. A
- * generation has 8 bits, so one that is still in the table must not be given out again; after 255 sessions lost
- * within one sweep the sweep is finished first. The number of a removed peer is free when its last path is gone. */
+ * A session that ends may leave a million paths. They are not walked: the peer's generation moves on, which
+ * makes them old where they lie, and the counts move from `paths` to `old`. A new session can deliver at once
+ * while the sweep goes on. A generation has 8 bits, so one that is still in the table must not be given out
+ * again; after 255 sessions lost within one sweep the sweep is finished first. The number of a removed peer
+ * is free when its last path is gone. */
 #include <errno.h>
 #include <stdlib.h>
 

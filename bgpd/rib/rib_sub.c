@@ -1,10 +1,11 @@
 /* Subscribers of the RIB: what is marked dirty for whom, and when an entry may go.
  *
- * Two lists, because a node may feed hundreds of peers with the few prefixes it originates: those are not even looked at
- * when a learned prefix changes or goes. An entry that was never originated cannot be known to them.
+ * Two lists, because a node may feed hundreds of peers with the few prefixes it originates: those are not
+ * even looked at when a learned prefix changes or goes. An entry that was never originated cannot be known to
+ * them.
  *
- * Out of memory for a bit is not an error that anybody could answer: the walk of the background then marks everything
- * again until it fits. */
+ * Out of memory for a bit is not an error that anybody could answer: the walk of the background then marks
+ * everything again until it fits. */
 #include <errno.h>
 
 #include "rib/rib_int.h"

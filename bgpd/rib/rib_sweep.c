@@ -1,12 +1,13 @@
 /* Background work over the whole table, in bounded steps between which everything else goes on.
  *
- * There is one walk, round and round over both families, and several reasons for it. A reason that arrives notes the
- * position at which the walk will have come round once; when the walk is there, that reason is done. So a second reason
- * joins a walk that is under way, and one that comes again only moves its end: nothing restarts and nothing is queued.
- * What enters the table meanwhile needs no visit, as it was judged by the new state when it came.
+ * There is one walk, round and round over both families, and several reasons for it. A reason that arrives
+ * notes the position at which the walk will have come round once; when the walk is there, that reason is
+ * done. So a second reason joins a walk that is under way, and one that comes again only moves its end:
+ * nothing restarts and nothing is queued. What enters the table meanwhile needs no visit, as it was judged by
+ * the new state when it came.
  *
- * A position is the round, the family and the index in one number that only grows. Old paths are counted, so their walk
- * ends with the last of them. */
+ * A position is the round, the family and the index in one number that only grows. Old paths are counted, so
+ * their walk ends with the last of them. */
 #include "rib/rib_int.h"
 
 #define ROUND (1ull << 40)
@@ -43,7 +44,8 @@ void sweep_want(struct rib *r, enum sweep_reason why)
 
 void rib_nexthop_changed(struct rib *r, uint32_t nexthop)
 {
-    (void)nexthop; /* to find its paths is the same walk, and to decide one of them is no more work than that */
+    (void)
+        nexthop; /* to find its paths is the same walk, and to decide one of them is no more work than that */
     sweep_want(r, SWEEP_DECIDE);
 }
 
@@ -99,7 +101,8 @@ bool rib_work(struct rib *r)
             visit(r, f, index);
             r->pos++;
         } else {
-            r->pos += (f == FAM_IPV4 ? 1ull << 32 : ROUND - (1ull << 32)) - index + 1; /* no entry has index 0 */
+            r->pos +=
+                (f == FAM_IPV4 ? 1ull << 32 : ROUND - (1ull << 32)) - index + 1; /* no entry has index 0 */
         }
     }
     return work_left(r);

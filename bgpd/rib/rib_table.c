@@ -1,7 +1,9 @@
-/* Prefix to index: the entries of one family in a slab, found through a hash of bytes that lie in the entry itself.
+/* Prefix to index: the entries of one family in a slab, found through a hash of bytes that lie in the entry
+ * itself.
  *
- * An exact-match hash and no trie, because BGP never asks for a longest match: the kernel does, and `show` for one address
- * can afford to probe every length. Memory decides at a million routes: 16 bytes an entry and 5 bytes a slot.
+ * An exact-match hash and no trie, because BGP never asks for a longest match: the kernel does, and `show`
+ * for one address can afford to probe every length. Memory decides at a million routes: 16 bytes an entry and
+ * 5 bytes a slot.
  *
  * The hash is seeded, as peers choose the prefixes. */
 #include <errno.h>

@@ -116,13 +116,13 @@ size_t aspath_merge(const uint8_t *p, size_t n, const uint8_t *p4, size_t n4, ui
         if (segment_is_confed(s.type)) /* RFC 6793 section 6: discarded */
             continue;
         if (last && last[0] == SEG_SEQUENCE && s.type == SEG_SEQUENCE && last[1] + s.count <= 255) {
-            last[1] = (uint8_t)(last[1] + s.count);
+            last[1] = (uint8_t)(last[1] + s.count); /* one sequence was cut in two: mend it */
             memcpy(o, s.as, 4u * s.count);
             o += 4u * s.count;
         } else {
-            last = o;
             o = put_segment(o, s.type, s.as, s.count);
         }
+        last = NULL;
     }
     return (size_t)(o - out);
 }

@@ -127,8 +127,10 @@ def sessions(dc):
     say()
     dc.ctl("node1", "show bgp summary")
     say()
-    show("tor-a", "vtysh -c 'show bgp ipv4 unicast summary'", dc.frr["tor-a"].vtysh("show bgp ipv4 unicast summary"),
-         r"^(Neighbor|10\.)")
+    table = dc.frr["tor-a"].vtysh("show bgp ipv4 unicast summary")
+    rows = [line.split() for line in table.splitlines() if re.match(r"Neighbor|\S+\(10\.", line)]
+    show("tor-a", "vtysh -c 'show bgp ipv4 summary' | awk '{print $1,$3,$9,$10,$11}'",
+         "\n".join(f"{r[0]:<18} {r[2]:>6} {r[8]:>9} {r[9]:>13} {r[10]:>7}" for r in rows))
     proves("Four sessions between underlayd and FRR are Established, seen from both sides, each with IPv4 and IPv6.")
 
 
@@ -136,9 +138,8 @@ def routes(dc):
     far = {"node1": ("10.244.2.0/24", "fd00:10:244:2::/64", f"{VIP}/32"), "node2": ("10.244.1.0/24", "fd00:10:244:1::/64")}
     for name, wanted in far.items():
         daemon = dc.daemons[name]
-        kernel_name = [p.removesuffix("/32") for p in wanted]
-        wait_for(lambda: daemon.installed(*kernel_name), what=f"{name} has the other node's prefixes in its kernel")
-        wait_for(lambda: all(len(daemon.next_hops(p)) == 2 for p in kernel_name), what="over both ToRs")
+        wait_for(lambda: daemon.installed(*wanted), what=f"{name} has the other node's prefixes in its kernel")
+        wait_for(lambda: all(len(daemon.next_hops(p)) == 2 for p in wanted), what="over both ToRs")
     node = dc.nodes["node1"]
     show("node1", "ip route show proto 87", node.ip("route", "show", "proto", "87").stdout)
     show("node1", "ip -6 route show proto 87", node.ip("-6", "route", "show", "proto", "87").stdout)

@@ -1,9 +1,14 @@
-# make bench [N=1000000] [ONLY=in-out,fib,idle,start] [DAEMONS=underlayd,bird,frr] [RUNS=3]
+# make bench [N=1000000] [ONLY=in-out,memory,fib,idle,start] [DAEMONS=underlayd,bird,frr] [RUNS=3]
 BENCH_LIB = $(patsubst %.c,$(BUILD)/obj/%.o,$(wildcard tests/bench/lib/*.c))
+BENCH_OWN = $(BUILD)/bench/injector $(BUILD)/bench/bare_fib
 
-$(BUILD)/bench/injector $(BUILD)/bench/bare_fib: $(BENCH_LIB)
+# The yardsticks share nothing with what they measure: no archive here.
+$(BENCH_OWN): $(BUILD)/bench/%: $(BUILD)/obj/tests/bench/%.o $(BENCH_LIB)
+	@mkdir -p $(@D)
+	@echo "  LINK  $@"
+	@$(CC) $(LDFLAGS) -o $@ $^
 
 .PHONY: bench
-bench: $(BUILD)/underlayd $(BUILD)/bench/injector $(BUILD)/bench/bare_fib
-	/usr/bin/python3 tests/bench/run.py --build $(BUILD) $(if $(N),--routes $(N)) $(if $(ONLY),--only $(ONLY)) \
-		$(if $(DAEMONS),--daemons $(DAEMONS)) $(if $(RUNS),--runs $(RUNS))
+bench: $(BUILD)/underlayd $(BENCH_OWN)
+	@/usr/bin/python3 tests/bench/run.py --build $(BUILD) $(if $(N),--routes $(N)) $(if $(ONLY),--only $(ONLY)) \
+	    $(if $(DAEMONS),--daemons $(DAEMONS)) $(if $(RUNS),--runs $(RUNS))

@@ -9,6 +9,7 @@ import argparse
 import json
 import os
 import platform
+import signal
 import statistics
 import subprocess
 import sys
@@ -29,31 +30,20 @@ def injector(args, box, routes, *more, sink=True):
     return box.start(box.peer_ns, argv)
 
 
-class Peak:
-    """Samples the memory of processes while something else goes on."""
-
-    def __init__(self, processes):
-        self.processes, self.pss = processes, 0.0
-
-    def __call__(self):
-        self.pss = max(self.pss, lab.pss_mib(lab.pids_of(self.processes)))
-
-
 def measure_in_out(args, daemon, box, _):
     processes, _ = box.start_daemon(daemon, fib=False)
     feed = injector(args, box, args.routes, "--hold", "1500")
     box.next_event(feed)
     before = lab.cpu_seconds(lab.pids_of(processes))
-    peak = Peak(processes)
-    loaded = box.next_event(feed, peak)
+    loaded = box.next_event(feed)
     cpu = lab.cpu_seconds(lab.pids_of(processes)) - before
     time.sleep(0.8)
     rest = lab.pss_mib(lab.pids_of(processes))
-    dropped = box.next_event(feed, peak)
-    peak()
+    dropped = box.next_event(feed)
+    peak = lab.peak_pss_mib(lab.pids_of(processes))
     if dropped["strays"]:
         raise Failed(f"{dropped['strays']} prefixes came out that never went in")
-    return {"in": loaded["load_seconds"], "out": dropped["drop_seconds"], "peak": max(peak.pss, rest), "rest": rest,
+    return {"in": loaded["load_seconds"], "out": dropped["drop_seconds"], "peak": max(peak, rest), "rest": rest,
             "cpu": cpu, "sink_updates": loaded["sink_updates"], "sink_bytes": loaded["sink_bytes"]}
 
 
@@ -250,6 +240,10 @@ def parse_args():
     return args
 
 
+def interrupt(*_):
+    raise KeyboardInterrupt
+
+
 def main():
     args = parse_args()
     if os.geteuid() != 0:
@@ -263,6 +257,8 @@ def main():
     head.append(f"Linux {platform.release()}, {os.cpu_count()} CPUs")
     print("\n".join(head), file=sys.stderr)
     interrupted = False
+    for signum in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        signal.signal(signum, interrupt)
     try:
         run_all(args, contenders, results)
     except KeyboardInterrupt:

@@ -158,7 +158,9 @@ class Node:
     def routes(self, family="ipv4", **match):
         """The kernel's routes by destination; match by JSON field, as in routes("ipv6", protocol="87")."""
         rows = self.ip_json("-6" if family == "ipv6" else "-4", "route", "show", "table", "main")
-        return {r["dst"]: r for r in rows if all(str(r.get(k)) == str(v) for k, v in match.items())}
+        host = "/128" if family == "ipv6" else "/32"  # which iproute2 leaves out
+        return {r["dst"] + ("" if "/" in r["dst"] or r["dst"] == "default" else host): r for r in rows
+                if all(str(r.get(k)) == str(v) for k, v in match.items())}
 
     def monitor(self):
         """Watch the kernel's routes and nexthops; returns once the watcher really listens."""

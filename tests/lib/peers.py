@@ -157,6 +157,11 @@ class Frr(Peer):
     def established(self, address):
         return self.neighbor(address).get("bgpState") == "Established"
 
+    def notifications(self, way="received from"):
+        """NOTIFICATIONs received from (or "sent to") neighbours so far, as in "6/4 (Cease/Administrative Reset)"."""
+        text = "".join(p.output() for p in self.processes)
+        return re.findall(rf"%NOTIFICATION(?:\(Hard Reset\))?: {way} neighbor \S+ (\d+/\d+ \([^)]*\))", text)
+
     def _networks(self, verb, prefixes):
         lines = []
         for family in FAMILIES:
@@ -166,9 +171,11 @@ class Frr(Peer):
         self.configure(*lines)
 
     def announce(self, *prefixes):
+        self.networks += [p for p in prefixes if p not in self.networks]
         self._networks("network", prefixes)
 
     def withdraw(self, *prefixes):
+        self.networks = [p for p in self.networks if p not in prefixes]
         self._networks("no network", prefixes)
 
     def routes(self, family):

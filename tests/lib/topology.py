@@ -84,6 +84,6 @@ def prefixes(count, family="ipv4"):
     """Any number of distinct prefixes of one family."""
     if family == "ipv4":
         return [f"172.{16 + i // 65536}.{i // 256 % 256}.{i % 256}/32" for i in range(count)]
-    return [f"2001:db8:ffff:{i:x}::/64" for i in range(count)]
+    return [f"2001:db8:ffff:{i + 1:x}::/64" for i in range(count)]
 
 

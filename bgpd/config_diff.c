@@ -1,0 +1,109 @@
+/* What a new configuration means to a daemon that runs the old one.
+ *
+ * The schema's `change` column says per key what has to happen; this file only finds the keys that differ and
+ * pairs the peers of both files by address. Keys that the privileged process was told once at start (fib.*,
+ * control.*, listeners) are named for the operator, since nothing short of a restart applies them. Not here:
+ * applying anything. */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "config_int.h"
+
+unsigned peer_config_diff(const struct peer_config *before, const struct peer_config *after, const char **key)
+{
+    unsigned changes = 0;
+    const char *first = NULL;
+    for (unsigned i = 0; i < schema_peer.n; i++) {
+        const struct schema_key *k = &schema_peer.keys[i];
+        if (schema_equal(k, before, after))
+            continue;
+        if (!first || ((k->change & PEER_DIFF_RESET) && !(changes & PEER_DIFF_RESET)))
+            first = k->name;
+        changes |= k->change;
+    }
+    if (key)
+        *key = first;
+    return changes;
+}
+
+static void diff_section(const struct schema_section *s, const void *a, const void *b, const char *name,
+                         struct config_diff *out)
+{
+    for (unsigned i = 0; i < s->n; i++) {
+        const struct schema_key *k = &s->keys[i];
+        char path[64];
+        snprintf(path, sizeof path, "%s%s%s", name, *name ? "." : "", k->name);
+        if (k->shape == SHAPE_MAP) {
+            diff_section(k->sub, a, b, path, out);
+            continue;
+        }
+        if (!k->change || schema_equal(k, a, b))
+            continue;
+        out->changes |= k->change;
+        size_t n = strlen(out->restart);
+        if (k->change & CONFIG_DIFF_RESTART)
+            snprintf(out->restart + n, sizeof out->restart - n, "%s%s", n ? ", " : "", path);
+    }
+}
+
+static int by_address(const void *a, const void *b)
+{
+    const struct peer_config *const *x = a, *const *y = b;
+    return addr_cmp(&(*x)->address, &(*y)->address);
+}
+
+static const struct peer_config **sorted_peers(const struct config *c)
+{
+    const struct peer_config **p = malloc((c->n_peers + 1) * sizeof *p);
+    for (unsigned i = 0; p && i < c->n_peers; i++)
+        p[i] = &c->peers[i];
+    if (p)
+        qsort(p, c->n_peers, sizeof *p, by_address);
+    return p;
+}
+
+/* The peer of the same address in the other configuration, or NULL. */
+static const struct peer_config *find(const struct peer_config **sorted, unsigned n,
+                                      const struct peer_config *p)
+{
+    const struct peer_config **hit = n ? bsearch(&p, sorted, n, sizeof *sorted, by_address) : NULL;
+    return hit ? *hit : NULL;
+}
+
+int config_diff(const struct config *before, const struct config *after, struct config_diff *out)
+{
+    *out = (struct config_diff){0};
+    const struct peer_config **old = sorted_peers(before), **new = sorted_peers(after);
+    size_t most = (size_t)before->n_peers + after->n_peers;
+    out->peers = malloc((most + 1) * sizeof *out->peers);
+    int err = old && new && out->peers ? 0 : -ENOMEM;
+    for (unsigned i = 0; !err && i < before->n_peers; i++)
+        if (!find(new, after->n_peers, &before->peers[i]))
+            out->peers[out->n_peers++] = (struct config_peer_diff){.before = &before->peers[i]};
+    for (unsigned i = 0; !err && i < after->n_peers; i++) {
+        struct config_peer_diff d = {.after = &after->peers[i]};
+        d.before = find(old, before->n_peers, d.after);
+        if (d.before)
+            d.changes = peer_config_diff(d.before, d.after, &d.key);
+        if (!d.before || d.changes)
+            out->peers[out->n_peers++] = d;
+    }
+    free(old);
+    free(new);
+    if (err) {
+        config_diff_reset(out);
+        return err;
+    }
+    diff_section(&schema_root, before, after, "", out);
+    if (out->n_peers)
+        out->changes |= CONFIG_DIFF_PEERS;
+    return 0;
+}
+
+void config_diff_reset(struct config_diff *d)
+{
+    free(d->peers);
+    *d = (struct config_diff){0};
+}

@@ -1,0 +1,341 @@
+/* Every key of underlay.yaml as data: name, type, bounds, default, where it lies in struct config, and what a
+ * change of it means to a running daemon.
+ *
+ * Reading, defaults, printing, comparing and freeing are each one walk over these tables, so a new key is a
+ * new row and a new type is a row in config_value.c. Keys that underlay will have but does not build yet are
+ * rows with KEY_NOT_YET: they are refused by name, except for a value that means what there is now. To build
+ * one, take the flag away and fill in the rest of its row.
+ *
+ * Not here: what needs two keys to judge (config_check.c). */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "config_int.h"
+
+#define SIZE_OF(S, f)  sizeof(((struct S *)0)->f)
+#define AT(S, f)       .offset = offsetof(struct S, f), .size = SIZE_OF(S, f)
+#define VALUE(S, f, t) .shape = SHAPE_SCALAR, .type = &type_##t, AT(S, f)
+#define LIST(S, f, n, t)                                                                                     \
+    .shape = SHAPE_LIST, .type = &type_##t, .offset = offsetof(struct S, f), .count = offsetof(struct S, n), \
+    .size = SIZE_OF(S, f[0])
+#define MAPS(S, f, n, s)                                                                                     \
+    .shape = SHAPE_MAPS, .sub = &s, .offset = offsetof(struct S, f), .count = offsetof(struct S, n),         \
+    .size = SIZE_OF(S, f[0])
+#define SECTION(keys_, size_)                                                                                \
+    {                                                                                                        \
+        .keys = keys_, .n = sizeof keys_ / sizeof *keys_, .size = size_                                      \
+    }
+#define BETWEEN(lo, hi) .min = lo, .max = hi
+#define NOT_YET(...)    .flags = KEY_NOT_YET, ##__VA_ARGS__
+#define SECONDS         1000u
+#define HOURS           3600000u
+
+/* clang-format off */
+static const struct schema_key router_keys[] = {
+    {"asn", VALUE(config, router.asn, asn), .flags = KEY_REQUIRED, .change = CONFIG_DIFF_ASN},
+    {"id", VALUE(config, router.id, router_id), .change = CONFIG_DIFF_ID},
+    {"listen", LIST(config, router.listen, router.n_listen, listen), .max = 16, .def = "0.0.0.0 ::",
+     .change = CONFIG_DIFF_RESTART},
+    {"port", VALUE(config, router.port, uint), BETWEEN(1, 65535), .def = "179",
+     .change = CONFIG_DIFF_RESTART},
+    {"multipath", VALUE(config, router.multipath, uint), BETWEEN(1, 64), .def = "16",
+     .change = CONFIG_DIFF_DECISION},
+    {"multipath-as-path-relax", VALUE(config, router.multipath_as_path_relax, bool), .def = "true",
+     .change = CONFIG_DIFF_DECISION},
+    {"graceful-restart", NOT_YET(.off = "off false")},
+    {"on-stop", VALUE(config, router.on_stop, word), .words = "withdraw", .later = "preserve",
+     .def = "withdraw",
+     .change = CONFIG_DIFF_RESTART},
+};
+static const struct schema_section schema_router = SECTION(router_keys, 0);
+
+static const struct schema_key peer_keys[] = {
+    {"address", VALUE(peer_config, address, addr), .flags = KEY_REQUIRED | KEY_OWN,
+     .change = PEER_DIFF_RESET},
+    {"interface", NOT_YET()},
+    {"range", NOT_YET()},
+    {"limit", NOT_YET()},
+    {"template", .shape = SHAPE_TEMPLATES, .flags = KEY_OWN},
+    {"asn", VALUE(peer_config, asn, peer_asn), .flags = KEY_REQUIRED, .change = PEER_DIFF_RESET},
+    {"description", VALUE(peer_config, description, string), BETWEEN(0, 255), .def = "",
+     .change = PEER_DIFF_OTHER},
+    {"port", VALUE(peer_config, port, uint), BETWEEN(1, 65535), .def = "179", .change = PEER_DIFF_RESET},
+    {"local-address", VALUE(peer_config, local_address, addr), .change = PEER_DIFF_RESET},
+    {"local-asn", NOT_YET()},
+    {"passive", VALUE(peer_config, passive, bool), .def = "false", .change = PEER_DIFF_OTHER},
+    {"password", VALUE(peer_config, password, password), .excludes = "password-file",
+     .change = PEER_DIFF_RESET},
+    {"password-file", VALUE(peer_config, password_file, key_file), BETWEEN(1, 255), .excludes = "password",
+     .change = PEER_DIFF_OTHER}, /* its content is `password` */
+    {"ttl-security", VALUE(peer_config, ttl_security, uint), BETWEEN(1, 254), .flags = KEY_OFF, .def = "off",
+     .excludes = "multihop", .change = PEER_DIFF_RESET},
+    {"multihop", VALUE(peer_config, multihop, uint), BETWEEN(1, 255), .flags = KEY_OFF, .def = "off",
+     .excludes = "ttl-security", .change = PEER_DIFF_RESET},
+    {"hold-time", VALUE(peer_config, hold_time_ms, hold_time), BETWEEN(0, 65535 * SECONDS), .def = "90s",
+     .change = PEER_DIFF_RESET},
+    {"keepalive-time", VALUE(peer_config, keepalive_time_ms, duration), BETWEEN(1 * SECONDS, 65535 * SECONDS),
+     .change = PEER_DIFF_RESET}, /* config_check derives it from the hold time */
+    {"connect-retry-time", VALUE(peer_config, connect_retry_time_ms, duration), BETWEEN(100, 1 * HOURS),
+     .def = "5s",
+     .change = PEER_DIFF_OTHER},
+    {"idle-hold-time", VALUE(peer_config, idle_hold_time_ms, duration), BETWEEN(100, 1 * HOURS), .def = "1s",
+     .change = PEER_DIFF_OTHER},
+    {"idle-hold-max", VALUE(peer_config, idle_hold_max_ms, duration), BETWEEN(100, 24 * HOURS), .def = "60s",
+     .change = PEER_DIFF_OTHER},
+    {"send-hold-time", NOT_YET()},
+    {"families", .shape = SHAPE_SET, AT(peer_config, families), .words = "ipv4 ipv6", .def = "ipv4 ipv6",
+     .change = PEER_DIFF_RESET},
+    {"allow-own-as", VALUE(peer_config, allow_own_as, uint), BETWEEN(0, 255), .def = "0",
+     .change = PEER_DIFF_REIMPORT},
+    {"add-path", NOT_YET(.off = "none off false")},
+    {"extended-nexthop", NOT_YET(.off = "off false")},
+    {"role", NOT_YET(.off = "none off false")},
+    {"max-prefixes", NOT_YET(.off = "off false")},
+    {"bfd", NOT_YET(.off = "off false")},
+    {"import", VALUE(peer_config, import, word), .words = "all none", .def = "all",
+     .hint = "; policies are not supported by this version yet", .change = PEER_DIFF_REIMPORT},
+    {"export", VALUE(peer_config, export, word), .words = "originated all none", .def = "originated",
+     .hint = "; policies are not supported by this version yet", .change = PEER_DIFF_REEXPORT},
+    {"shutdown", VALUE(peer_config, shutdown, bool), .def = "false", .change = PEER_DIFF_ADMIN},
+};
+const struct schema_section schema_peer = SECTION(peer_keys, sizeof(struct peer_config));
+
+static const struct schema_key vip_keys[] = {
+    {"prefix", VALUE(config_vip, prefix, prefix), .flags = KEY_REQUIRED},
+    {"communities", .shape = SHAPE_ADD, .type = &type_community,
+     .offset = offsetof(struct config_vip, communities),
+     .max = 32},
+    {"med", VALUE(config_vip, med, med), BETWEEN(0, UINT32_MAX)},
+    {"weight", NOT_YET(.off = "off false")},
+    {"bind", VALUE(config_vip, bind_lo, bind), .def = "off"},
+    {"check", NOT_YET(.off = "off false")},
+};
+static const struct schema_section schema_vip = SECTION(vip_keys, sizeof(struct config_vip));
+
+static const struct schema_key advertise_keys[] = {
+    {"pod-cidrs", LIST(config, advertise.pod_cidrs, advertise.n_pod_cidrs, prefix), .max = 1000,
+     .change = CONFIG_DIFF_ADVERTISE},
+    {"vips", MAPS(config, advertise.vips, advertise.n_vips, schema_vip), .max = 65000,
+     .change = CONFIG_DIFF_ADVERTISE},
+    {"interfaces", LIST(config, advertise.interfaces, advertise.n_interfaces, ifname), .max = 1000,
+     .change = CONFIG_DIFF_ADVERTISE},
+    {"kubernetes", NOT_YET(.off = "off false")},
+};
+static const struct schema_section schema_advertise = SECTION(advertise_keys, 0);
+
+static const struct schema_key prefsrc_keys[] = {
+    {"ipv4", VALUE(config, fib.prefsrc[FAM_IPV4], addr4), .change = CONFIG_DIFF_RESTART},
+    {"ipv6", VALUE(config, fib.prefsrc[FAM_IPV6], addr6), .change = CONFIG_DIFF_RESTART},
+};
+static const struct schema_section schema_prefsrc = SECTION(prefsrc_keys, 0);
+
+static const struct schema_key fib_keys[] = {
+    {"install", VALUE(config, fib.install, bool), .def = "true", .change = CONFIG_DIFF_RESTART},
+    {"table", VALUE(config, fib.table, table), BETWEEN(1, UINT32_MAX), .def = "254",
+     .change = CONFIG_DIFF_RESTART},
+    {"protocol", VALUE(config, fib.protocol, protocol), BETWEEN(0, 255), .def = "87",
+     .change = CONFIG_DIFF_RESTART},
+    {"metric", VALUE(config, fib.metric, uint), BETWEEN(1, UINT32_MAX - 1), .def = "20",
+     .change = CONFIG_DIFF_RESTART},
+    {"prefsrc", .shape = SHAPE_MAP, .sub = &schema_prefsrc},
+    {"accept-default", VALUE(config, fib.accept_default, bool), .def = "false",
+     .change = CONFIG_DIFF_RESTART},
+};
+static const struct schema_section schema_fib = SECTION(fib_keys, 0);
+
+static const struct schema_key control_keys[] = {
+    {"socket", VALUE(config, control.socket, path), BETWEEN(1, 107), .def = "/run/underlay/control.sock",
+     .change = CONFIG_DIFF_RESTART},
+    {"group", VALUE(config, control.group, string), BETWEEN(1, 32), .def = "underlay",
+     .change = CONFIG_DIFF_RESTART},
+};
+static const struct schema_section schema_control = SECTION(control_keys, 0);
+
+static const struct schema_key log_keys[] = {
+    {"level", VALUE(config, log.level, word), .words = "error warn info debug", .def = "info",
+     .change = CONFIG_DIFF_LOG},
+    {"format", VALUE(config, log.format, word), .words = "text json", .def = "text",
+     .change = CONFIG_DIFF_LOG},
+    {"target", VALUE(config, log.target, word), .words = "stderr syslog", .def = "stderr",
+     .change = CONFIG_DIFF_LOG},
+};
+static const struct schema_section schema_log = SECTION(log_keys, 0);
+
+static const struct schema_key root_keys[] = {
+    {"watch", NOT_YET(.off = "false off")},
+    {"router", .shape = SHAPE_MAP, .sub = &schema_router, .flags = KEY_REQUIRED},
+    {"peer-templates", .shape = SHAPE_TEMPLATES, .sub = &schema_peer},
+    {"peers", MAPS(config, peers, n_peers, schema_peer), .max = CONFIG_MAX_PEERS},
+    {"advertise", .shape = SHAPE_MAP, .sub = &schema_advertise},
+    {"policies", NOT_YET()},
+    {"fib", .shape = SHAPE_MAP, .sub = &schema_fib},
+    {"control", .shape = SHAPE_MAP, .sub = &schema_control},
+    {"metrics", NOT_YET(.off = "off false")},
+    {"log", .shape = SHAPE_MAP, .sub = &schema_log},
+};
+const struct schema_section schema_root = SECTION(root_keys, sizeof(struct config));
+/* clang-format on */
+
+const struct schema_key *schema_find(const struct schema_section *s, const char *name)
+{
+    for (unsigned i = 0; i < s->n; i++)
+        if (!strcmp(s->keys[i].name, name))
+            return &s->keys[i];
+    return NULL;
+}
+
+bool word_at(const char *words, unsigned i, char *buf, size_t size)
+{
+    for (;; words++) {
+        size_t n = strcspn(words, " ");
+        if (!n)
+            return false;
+        if (!i--) {
+            if (n >= size)
+                return false;
+            memcpy(buf, words, n);
+            buf[n] = 0;
+            return true;
+        }
+        words += n;
+        if (!*words)
+            return false;
+    }
+}
+
+bool word_in(const char *words, const char *word, unsigned *index)
+{
+    char buf[VALUE_STRLEN];
+    for (unsigned i = 0; word_at(words, i, buf, sizeof buf); i++) {
+        if (strcmp(buf, word) == 0) {
+            if (index)
+                *index = i;
+            return true;
+        }
+    }
+    return false;
+}
+
+struct list key_list(const struct schema_key *k, const void *base)
+{
+    struct list l;
+    memcpy(&l.items, (const char *)base + k->offset, sizeof l.items);
+    memcpy(&l.n, (const char *)base + k->count, sizeof l.n);
+    return l;
+}
+
+static void release_list(const struct schema_key *k, void *base)
+{
+    struct list l = key_list(k, base), none = {0};
+    for (unsigned i = 0; i < l.n; i++) {
+        void *item = (char *)l.items + (size_t)i * k->size;
+        if (k->shape == SHAPE_MAPS)
+            schema_release(k->sub, item);
+        else if (k->type->release)
+            k->type->release(item);
+    }
+    free(l.items);
+    memcpy((char *)base + k->offset, &none.items, sizeof none.items);
+    memcpy((char *)base + k->count, &none.n, sizeof none.n);
+}
+
+int key_list_reset(const struct schema_key *k, void *base, unsigned n)
+{
+    release_list(k, base);
+    void *items = n ? calloc(n, k->size) : NULL;
+    if (n && !items)
+        return -ENOMEM;
+    memcpy((char *)base + k->offset, &items, sizeof items);
+    memcpy((char *)base + k->count, &n, sizeof n);
+    return 0;
+}
+
+static int default_list(const struct schema_key *k, void *base)
+{
+    char word[VALUE_STRLEN];
+    struct why why;
+    unsigned n = 0;
+    while (word_at(k->def, n, word, sizeof word))
+        n++;
+    int err = key_list_reset(k, base, n);
+    for (unsigned i = 0; !err && i < n && word_at(k->def, i, word, sizeof word); i++)
+        err = k->type->parse(k, (char *)key_list(k, base).items + (size_t)i * k->size, word, &why);
+    return err;
+}
+
+int schema_key_default(const struct schema_key *k, void *base)
+{
+    struct why why;
+    unsigned n = 0;
+    char word[VALUE_STRLEN];
+    if (k->shape == SHAPE_MAP)
+        return schema_defaults(k->sub, base);
+    if (k->type && k->type->release && k->shape == SHAPE_SCALAR)
+        k->type->release(key_field(k, base));
+    if (!k->def)
+        return 0;
+    switch (k->shape) {
+    case SHAPE_SCALAR:
+        return k->type->parse(k, key_field(k, base), k->def, &why);
+    case SHAPE_LIST:
+        return default_list(k, base);
+    case SHAPE_SET:
+        for (; word_at(k->words, n, word, sizeof word); n++)
+            ((bool *)key_field(k, base))[n] = word_in(k->def, word, NULL);
+        return 0;
+    default:
+        return 0;
+    }
+}
+
+int schema_defaults(const struct schema_section *s, void *base)
+{
+    int err = 0;
+    for (unsigned i = 0; !err && i < s->n; i++)
+        err = schema_key_default(&s->keys[i], base);
+    return err;
+}
+
+void schema_release(const struct schema_section *s, void *base)
+{
+    for (unsigned i = 0; i < s->n; i++) {
+        const struct schema_key *k = &s->keys[i];
+        if (k->shape == SHAPE_MAP)
+            schema_release(k->sub, base);
+        else if (k->shape == SHAPE_LIST || k->shape == SHAPE_MAPS)
+            release_list(k, base);
+        else if (k->type && k->type->release)
+            k->type->release(key_field(k, base));
+    }
+}
+
+static bool equal_item(const struct schema_key *k, const void *a, const void *b)
+{
+    if (k->shape == SHAPE_MAPS) {
+        for (unsigned i = 0; i < k->sub->n; i++)
+            if (!schema_equal(&k->sub->keys[i], a, b))
+                return false;
+        return true;
+    }
+    return k->type && k->type->equal ? k->type->equal(a, b) : !memcmp(a, b, k->size);
+}
+
+bool schema_equal(const struct schema_key *k, const void *a, const void *b)
+{
+    if (k->shape == SHAPE_TEMPLATES || (k->flags & KEY_NOT_YET))
+        return true;
+    if (k->shape == SHAPE_MAP) {
+        for (unsigned i = 0; i < k->sub->n; i++)
+            if (!schema_equal(&k->sub->keys[i], a, b))
+                return false;
+        return true;
+    }
+    if (k->shape != SHAPE_LIST && k->shape != SHAPE_MAPS)
+        return equal_item(k, key_field(k, a), key_field(k, b));
+    struct list x = key_list(k, a), y = key_list(k, b);
+    bool same = x.n == y.n;
+    for (unsigned i = 0; same && i < x.n; i++)
+        same = equal_item(k, (char *)x.items + (size_t)i * k->size, (char *)y.items + (size_t)i * k->size);
+    return same;
+}

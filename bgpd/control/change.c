@@ -1,0 +1,328 @@
+/* The commands that change something: sessions, advertisements, log level, reload.
+ *
+ * A request that names many prefixes is checked as a whole before the first one is applied: a typo in number 9,999 leaves
+ * everything as it was. Both passes are cut into steps. When the client goes away between two steps of the second, the
+ * rest is applied all the same, so that nobody has to find out how far it came. */
+#include <errno.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "control/control.h"
+#include "control/show.h"
+#include "log.h"
+#include "source/source.h"
+#include "speaker.h"
+
+#define PREFIXES_PER_STEP 500
+
+struct bulk {
+    struct advertise_options options;
+    unsigned checked, applied; /* words of the command seen in each pass */
+    unsigned n;                /* prefixes */
+    struct prefix *prefixes;
+};
+
+static const struct {
+    const char *name;
+    uint32_t value;
+} community_names[] = { /* IANA, BGP Well-known Communities */
+    {"graceful-shutdown", 0xffff0000}, {"accept-own", 0xffff0001},   {"llgr-stale", 0xffff0006},
+    {"no-llgr", 0xffff0007},           {"blackhole", 0xffff029a},    {"no-export", 0xffffff01},
+    {"no-advertise", 0xffffff02},      {"no-export-subconfed", 0xffffff03}, {"no-peer", 0xffffff04},
+};
+
+/* Numbers between colons, each at most max. Returns how many, 0 when the text is something else. */
+static unsigned parse_numbers(const char *text, uint64_t out[3])
+{
+    unsigned n = 0;
+    for (;;) {
+        char *end;
+        if (n == 3 || *text < '0' || *text > '9')
+            return 0;
+        errno = 0;
+        out[n++] = strtoull(text, &end, 10);
+        if (errno || (*end && *end != ':'))
+            return 0;
+        if (!*end)
+            return n;
+        text = end + 1;
+    }
+}
+
+static int add_community(struct advertise_options *o, const char *text)
+{
+    const unsigned max = sizeof o->communities / sizeof *o->communities;
+    uint64_t v[3];
+    unsigned n = parse_numbers(text, v);
+    for (unsigned i = 0; i < sizeof community_names / sizeof *community_names; i++)
+        if (!strcmp(text, community_names[i].name) && o->n_communities < max) {
+            o->communities[o->n_communities++] = community_names[i].value;
+            return 0;
+        }
+    if (n == 2 && v[0] <= UINT16_MAX && v[1] <= UINT16_MAX && o->n_communities < max) {
+        o->communities[o->n_communities++] = (uint32_t)(v[0] << 16 | v[1]);
+        return 0;
+    }
+    if (n == 3 && v[0] <= UINT32_MAX && v[1] <= UINT32_MAX && v[2] <= UINT32_MAX && o->n_large < max) {
+        for (unsigned i = 0; i < 3; i++)
+            o->large[o->n_large][i] = (uint32_t)v[i];
+        o->n_large++;
+        return 0;
+    }
+    return o->n_communities == max || o->n_large == max ? -E2BIG : -EINVAL;
+}
+
+/* False: exec_fail was called. */
+static bool check_prefix(struct exec *e, const char *text, struct prefix *out)
+{
+    char masked[PREFIX_STRLEN];
+    int rc = prefix_parse(text, true, out);
+    if (rc == -EADDRNOTAVAIL)
+        exec_fail(e, STATUS_USAGE, "%s has host bits set; did you mean %s?", text, prefix_format(out, masked));
+    else if (rc)
+        exec_fail(e, STATUS_USAGE, "`%.60s` is not a prefix; expected ADDRESS/LENGTH%s", text,
+                  rc == -ERANGE ? " with a LENGTH of at most 32 (IPv4) or 128 (IPv6)" : "");
+    else if (e->cmd->row->id == CMD_ADVERTISE && prefix_is_default(out))
+        exec_fail(e, STATUS_REFUSED, "%s: a node does not advertise the default route", text);
+    else if (e->cmd->row->id == CMD_ADVERTISE && prefix_is_martian(out))
+        exec_fail(e, STATUS_REFUSED, "%s is never routable between hosts; it cannot be advertised", text);
+    return !e->error;
+}
+
+static bool check_word(struct exec *e, struct bulk *b, const struct command_word *w)
+{
+    uint64_t v[3];
+    if (w->keyword)
+        return true;
+    if (!strcmp(w->name, "PREFIX"))
+        return check_prefix(e, w->value, &b->prefixes[b->n++]);
+    if (!strcmp(w->name, "N")) {
+        if (parse_numbers(w->value, v) != 1 || v[0] > UINT32_MAX)
+            return exec_fail(e, STATUS_USAGE, "med %.20s is out of range; expected 0 to 4294967295", w->value), false;
+        b->options.has_med = true;
+        b->options.med = (uint32_t)v[0];
+        return true;
+    }
+    int rc = add_community(&b->options, w->value);
+    if (rc == -E2BIG)
+        exec_fail(e, STATUS_USAGE, "too many communities; at most 32 of a kind");
+    else if (rc)
+        exec_fail(e, STATUS_USAGE, "`%.60s` is not a community; expected N:N, N:N:N or a name like no-export", w->value);
+    return !rc;
+}
+
+static void bulk_drop(struct exec *e);
+
+/* One step of the first pass. True while there is more of it, or it failed. */
+static bool bulk_check(struct exec *e)
+{
+    struct bulk *b = e->state;
+    if (!b) {
+        b = exec_state(e, sizeof *b);
+        e->drop = bulk_drop;
+        if (b)
+            b->prefixes = calloc(e->cmd->n, sizeof *b->prefixes);
+        if (!b || !b->prefixes) {
+            exec_fail(e, STATUS_REFUSED, "out of memory");
+            return true;
+        }
+    }
+    for (unsigned k = 0; k < PREFIXES_PER_STEP && b->checked < e->cmd->n; k++)
+        if (!check_word(e, b, &e->cmd->words[b->checked++]))
+            return true;
+    return b->checked < e->cmd->n;
+}
+
+static int bulk_apply_one(struct exec *e, const struct prefix *p)
+{
+    struct bulk *b = e->state;
+    if (e->cmd->row->id == CMD_ADVERTISE)
+        return sources_advertise(e->s->sources, p, &b->options);
+    return sources_withdraw(e->s->sources, p);
+}
+
+/* Withdrawing is checked as it goes: what is not there needs no taking back, and is said once, for the first. */
+static bool bulk_apply(struct exec *e, unsigned max)
+{
+    struct bulk *b = e->state;
+    char text[PREFIX_STRLEN];
+    for (unsigned k = 0; k < max && b->applied < b->n; k++) {
+        const struct prefix *p = &b->prefixes[b->applied++];
+        int rc = bulk_apply_one(e, p);
+        if (!rc || e->error)
+            continue;
+        prefix_format(p, text);
+        if (rc == -EBUSY)
+            exec_fail(e, STATUS_REFUSED, "%s is advertised by the configuration; remove it there and reload", text);
+        else if (rc == -ENOENT)
+            exec_fail(e, STATUS_REFUSED, "%s is not advertised by a command", text);
+        else
+            exec_fail(e, STATUS_REFUSED, "%s: %s", text, strerror(-rc));
+    }
+    return b->applied < b->n;
+}
+
+static void bulk_drop(struct exec *e)
+{
+    struct bulk *b = e->state;
+    if (b && b->applied && b->applied < b->n) {
+        bulk_apply(e, UINT_MAX);
+        control_state_changed(e->s->control);
+    }
+    if (b)
+        free(b->prefixes);
+    free(b);
+}
+
+static enum exec_result change_bulk(struct exec *e)
+{
+    struct bulk *b = e->state;
+    if ((!b || b->checked < e->cmd->n) && bulk_check(e))
+        return e->error ? EXEC_DONE : EXEC_MORE;
+    b = e->state;
+    bool more = bulk_apply(e, PREFIXES_PER_STEP);
+    if (!more)
+        control_state_changed(e->s->control);
+    return more ? EXEC_MORE : EXEC_DONE;
+}
+
+enum exec_result change_advertise(struct exec *e)
+{
+    return change_bulk(e);
+}
+
+enum exec_result change_withdraw(struct exec *e)
+{
+    return change_bulk(e);
+}
+
+static enum exec_result clear_one(struct exec *e, struct peer *p, bool all)
+{
+    bool soft = command_has(e->cmd, "soft"), in = command_has(e->cmd, "in"), out = command_has(e->cmd, "out");
+    int rc = 0;
+    if (!soft) {
+        peer_clear(p);
+        return EXEC_DONE;
+    }
+    if (in || !out)
+        rc = peer_soft_in(p);
+    if (rc == -EOPNOTSUPP) {
+        writer_text(e->w, "%s cannot refresh its routes; those it had sent were judged again\n", peer_name(p));
+        rc = 0;
+    }
+    if (!rc && (out || !in))
+        rc = peer_soft_out(p);
+    if (rc == -ENOTCONN && all)
+        return EXEC_DONE;
+    if (rc)
+        return exec_fail(e, STATUS_REFUSED, "%s: %s", peer_name(p),
+                         rc == -ENOTCONN ? "the session is not established" : strerror(-rc));
+    return EXEC_DONE;
+}
+
+enum exec_result change_clear(struct exec *e)
+{
+    if (!command_has(e->cmd, "*")) {
+        struct peer *p = show_find_peer(e);
+        return p ? clear_one(e, p, false) : EXEC_DONE;
+    }
+    for (unsigned i = 0; i < peer_set_count(e->s->peers); i++)
+        clear_one(e, peer_set_at(e->s->peers, i), true);
+    return EXEC_DONE;
+}
+
+enum exec_result change_shutdown(struct exec *e)
+{
+    struct peer *p = show_find_peer(e);
+    char message[256] = "";
+    size_t n = 0;
+    if (!p)
+        return EXEC_DONE;
+    for (unsigned i = 0; i < e->cmd->n; i++) {
+        const struct command_word *w = &e->cmd->words[i];
+        if (w->keyword || strcmp(w->name, "TEXT"))
+            continue;
+        if (n + 1 + strlen(w->value) >= sizeof message) /* RFC 9003 section 2: 255 octets */
+            return exec_fail(e, STATUS_USAGE, "the message is too long; at most 255 bytes");
+        n += (size_t)snprintf(message + n, sizeof message - n, "%s%s", n ? " " : "", w->value);
+    }
+    if (e->cmd->row->id == CMD_SHUTDOWN) {
+        peer_shutdown(p, *message ? message : NULL);
+    } else {
+        const char *old;
+        if (!peer_is_shutdown(p, &old))
+            return exec_fail(e, STATUS_REFUSED, "%s is not shut down by a command%s", peer_name(p),
+                             peer_config(p)->shutdown ? "; the configuration says shutdown: true" : "");
+        peer_no_shutdown(p);
+    }
+    control_state_changed(e->s->control);
+    return EXEC_DONE;
+}
+
+/* The reload may end after its client has left: it answers to this, not to the client. */
+struct reload_wait {
+    struct exec *e; /* NULL: nobody waits any more */
+    bool done;
+    char *errors, *notes;
+};
+
+static void reload_free(struct reload_wait *r)
+{
+    free(r->errors);
+    free(r->notes);
+    free(r);
+}
+
+static void reload_done(void *arg, const char *errors, const char *notes)
+{
+    struct reload_wait *r = arg;
+    if (!r->e) {
+        reload_free(r);
+        return;
+    }
+    r->done = true;
+    r->errors = errors ? strdup(errors) : NULL;
+    r->notes = notes ? strdup(notes) : NULL;
+    r->e->wake(r->e->wake_arg);
+}
+
+static void reload_drop(struct exec *e)
+{
+    struct reload_wait *r = e->state;
+    if (r && !r->done)
+        r->e = NULL;
+    else if (r)
+        reload_free(r);
+}
+
+enum exec_result change_reload(struct exec *e)
+{
+    struct reload_wait *r = e->state;
+    if (r && !r->done)
+        return EXEC_WAIT;
+    if (r) {
+        if (r->notes && *r->notes)
+            writer_text(e->w, "%s\n", r->notes);
+        return r->errors ? exec_fail(e, STATUS_REFUSED, "%s", r->errors) : EXEC_DONE;
+    }
+    r = exec_state(e, sizeof *r);
+    if (!r)
+        return EXEC_DONE;
+    r->e = e;
+    int rc = speaker_reload(e->s, reload_done, r);
+    if (rc)
+        return exec_fail(e, STATUS_REFUSED, "%s", rc == -EBUSY ? "a reload is under way" : strerror(-rc));
+    e->drop = reload_drop;
+    return r->done ? change_reload(e) : EXEC_WAIT;
+}
+
+enum exec_result change_log_level(struct exec *e)
+{
+    enum log_level level;
+    if (log_level_parse(e->cmd->words[e->cmd->n - 1].name, &level))
+        return exec_fail(e, STATUS_USAGE, "no such level");
+    log_set_level(level);
+    return EXEC_DONE;
+}

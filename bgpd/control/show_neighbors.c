@@ -1,0 +1,263 @@
+/* show bgp neighbors as text, in FRR's words, plus what FRR leaves to be guessed: why a session is not up and why a
+ * family is missing. The JSON of the same snapshot is in show_neighbors_json.c. One peer a step. */
+#include "control/show_neighbors.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "control/show.h"
+#include "loop.h"
+#include "speaker.h"
+
+/* The rows of capabilities that both renderings show. */
+static bool has_multiprotocol(const struct capabilities *c, enum family f)
+{
+    return c->family[f];
+}
+static bool has_refresh(const struct capabilities *c, enum family f)
+{
+    (void)f;
+    return c->route_refresh;
+}
+static bool has_enhanced_refresh(const struct capabilities *c, enum family f)
+{
+    (void)f;
+    return c->enhanced_refresh;
+}
+static bool has_as4(const struct capabilities *c, enum family f)
+{
+    (void)f;
+    return c->as4;
+}
+static bool has_extended_message(const struct capabilities *c, enum family f)
+{
+    (void)f;
+    return c->extended_message;
+}
+static bool has_graceful_restart(const struct capabilities *c, enum family f)
+{
+    (void)f;
+    return c->graceful_restart;
+}
+static bool has_extended_nexthop(const struct capabilities *c, enum family f)
+{
+    return c->extended_nexthop[f];
+}
+static bool has_role(const struct capabilities *c, enum family f)
+{
+    (void)f;
+    return c->has_role;
+}
+
+const struct capability_row capability_rows[] = {
+    {"4byteAs", "4 Byte AS", has_as4, false},
+    {"extendedMessage", "Extended Message", has_extended_message, false},
+    {"routeRefresh", "Route refresh", has_refresh, false},
+    {"enhancedRouteRefresh", "Enhanced Route Refresh", has_enhanced_refresh, false},
+    {"gracefulRestart", "Graceful Restart", has_graceful_restart, false},
+    {"role", "Role", has_role, false},
+    {"multiprotocolExtensions", "Address Family", has_multiprotocol, true},
+    {"extendedNexthop", "Extended nexthop", has_extended_nexthop, true},
+    {NULL, NULL, NULL, false},
+};
+
+const char *capability_sides(const struct peer_info *i, const struct capability_row *row, enum family f, bool json)
+{
+    bool sent = row->has(&i->sent, f), received = i->caps_valid && row->has(&i->received, f);
+    if (sent && received)
+        return json ? "advertisedAndReceived" : "advertised and received";
+    return sent ? "advertised" : received ? "received" : NULL;
+}
+
+static const char *yes_no(bool v)
+{
+    return v ? "sent" : "not sent";
+}
+
+static void text_head(struct exec *e, const struct peer *p, const struct peer_info *i)
+{
+    struct writer *w = e->w;
+    char id[ADDR_STRLEN], up[UPTIME_STRLEN], why[256];
+    writer_text(w, "BGP neighbor is %s, remote AS %" PRIu32 ", local AS %" PRIu32 ", %s link\n", peer_name(p),
+                i->remote_as, i->local_as, i->ibgp ? "internal" : "external");
+    if (*peer_config(p)->description)
+        writer_text(w, " Description: %s\n", peer_config(p)->description);
+    if (i->admin_down)
+        writer_text(w, " Administratively shut down\n");
+    writer_text(w, "  BGP version 4, remote router ID %s, ", show_router_id(i->remote_id, id));
+    writer_text(w, "local router ID %s\n", show_router_id(i->local_id, id));
+    writer_text(w, "  BGP state = %s", show_peer_state(i));
+    if (i->state == PEER_ESTABLISHED)
+        writer_text(w, ", up for %s\n", show_uptime(i->up_ms, up));
+    else
+        writer_text(w, ", for %s\n", show_uptime(i->state_ms, up));
+    if (i->state != PEER_ESTABLISHED) {
+        writer_text(w, "  Not established: ");
+        show_wrap(w, 19, 19, show_peer_why(p, i, why, sizeof why));
+    }
+    if (i->shutdown_message && *i->shutdown_message)
+        writer_text(w, "  Shutdown message: %s\n", i->shutdown_message);
+    if (i->state == PEER_ESTABLISHED) {
+        writer_text(w, "  Last read %s, ", show_uptime(i->last_read_ms, up));
+        writer_text(w, "Last write %s\n", show_uptime(i->last_write_ms, up));
+    }
+    writer_text(w, "  Hold time is %" PRIu32 " seconds, keepalive interval is %" PRIu32 " seconds\n", i->hold_ms / 1000,
+                i->keepalive_ms / 1000);
+    writer_text(w, "  Configured hold time is %" PRIu32 " seconds, keepalive interval is %" PRIu32 " seconds\n",
+                peer_config(p)->hold_time_ms / 1000, peer_config(p)->keepalive_time_ms / 1000);
+}
+
+static void text_capabilities(struct exec *e, const struct peer_info *i)
+{
+    if (i->state != PEER_ESTABLISHED && i->state != PEER_OPEN_CONFIRM)
+        return;
+    writer_text(e->w, "  Neighbor capabilities:\n");
+    for (const struct capability_row *row = capability_rows; row->json; row++)
+        for (int f = 0; f < (row->per_family ? FAM_COUNT : 1); f++) {
+            const char *sides = capability_sides(i, row, (enum family)f, false);
+            if (sides && row->per_family)
+                writer_text(e->w, "    %s %s Unicast: %s\n", row->text, f ? "IPv6" : "IPv4", sides);
+            else if (sides)
+                writer_text(e->w, "    %s: %s\n", row->text, sides);
+        }
+}
+
+static void text_statistics(struct exec *e, const struct peer_info *i)
+{
+    const struct peer_stats *s = &i->stats;
+    const struct {
+        const char *name;
+        uint64_t out, in;
+    } rows[] = {
+        {"Opens:", s->opens_out, s->opens_in},
+        {"Notifications:", s->notifications_out, s->notifications_in},
+        {"Updates:", s->updates_out, s->updates_in},
+        {"Keepalives:", s->keepalives_out, s->keepalives_in},
+        {"Route Refresh:", s->refreshes_out, s->refreshes_in},
+    };
+    uint64_t out = 0, in = 0;
+    writer_text(e->w, "  Message statistics:\n    Inq depth is %zu bytes\n    Outq depth is %zu messages\n", i->inq,
+                i->outq);
+    writer_text(e->w, "                         Sent       Rcvd\n");
+    for (unsigned k = 0; k < sizeof rows / sizeof *rows; k++) {
+        writer_text(e->w, "    %-15s%10" PRIu64 " %10" PRIu64 "\n", rows[k].name, rows[k].out, rows[k].in);
+        out += rows[k].out;
+        in += rows[k].in;
+    }
+    writer_text(e->w, "    %-15s%10" PRIu64 " %10" PRIu64 "\n", "Total:", out, in);
+    if (s->treat_as_withdraw || s->attr_discard)
+        writer_text(e->w,
+                    "  Faulty updates received (RFC 7606): %" PRIu64 " taken as withdrawals, %" PRIu64
+                    " attributes\n  discarded\n",
+                    s->treat_as_withdraw, s->attr_discard);
+}
+
+static void text_family(struct exec *e, const struct peer *p, const struct peer_info *i, enum family f)
+{
+    static const char *const exports[] = {
+        [EXPORT_ORIGINATED] = "originated", [EXPORT_ALL] = "all", [EXPORT_NONE] = "none"};
+    struct writer *w = e->w;
+    const struct rib_peer *rp = peer_rib(p);
+    char text[ADDR_STRLEN];
+    if (!peer_config(p)->families[f])
+        return;
+    writer_text(w, "\n For address family: %s Unicast\n", f == FAM_IPV6 ? "IPv6" : "IPv4");
+    if (!i->family[f]) {
+        writer_text(w, "  Not in use: ");
+        show_wrap(w, 14, 14,
+                  i->family_why[f]                ? i->family_why[f]
+                  : i->state != PEER_ESTABLISHED ? "the session is not established"
+                                                 : "the peer does not offer it");
+        return;
+    }
+    if (i->nexthop[f].af)
+        writer_text(w, "  Next hop that we advertise: %s\n", addr_format(&i->nexthop[f], text));
+    writer_text(w, "  Import %s, export %s\n", peer_config(p)->import == IMPORT_ALL ? "all" : "none",
+                exports[peer_config(p)->export]);
+    writer_text(w, "  End-of-RIB %s, %s\n", yes_no(i->eor_out[f]), i->eor_in[f] ? "received" : "not received");
+    writer_text(w, "  %" PRIu32 " prefixes received, %" PRIu32 " accepted, %" PRIu32 " refused by the import\n",
+                rp->paths[f], rp->accepted[f], rp->paths[f] - rp->accepted[f]);
+    writer_text(w, "  %" PRIu32 " prefixes sent, %" PRIu32 " waiting to be sent\n", adjout_count(peer_adjout(p), f),
+                adjout_queued(peer_adjout(p), f));
+}
+
+static void text_transport(struct exec *e, const struct peer *p, const struct peer_info *i)
+{
+    struct writer *w = e->w;
+    const struct peer_config *c = peer_config(p);
+    char text[ADDR_STRLEN], up[UPTIME_STRLEN];
+    writer_text(w, "\n  Connections established %" PRIu32 "; dropped %" PRIu32 "\n", i->established_count,
+                i->dropped_count);
+    if (show_was_reset(i)) {
+        writer_text(w, "  Last reset %s, due to ", show_uptime(i->last_reset_ms, up));
+        show_wrap(w, 32, 4, i->last_reset);
+    } else {
+        writer_text(w, "  Last reset never\n");
+    }
+    if (i->last_message && *i->last_message) {
+        writer_text(w, "  Message from the peer: ");
+        show_wrap(w, 25, 4, i->last_message);
+    }
+    if (c->multihop)
+        writer_text(w, "  External BGP neighbor may be up to %u hops away.\n", (unsigned)c->multihop);
+    if (i->gtsm)
+        writer_text(w, "  GTSM: at most %u hops away (ttl-security)\n", (unsigned)c->ttl_security);
+    if (i->local.af) {
+        writer_text(w, "  Local host: %s, Local port: %u\n", addr_format(&i->local, text), (unsigned)i->local_port);
+        writer_text(w, "  Foreign host: %s, Foreign port: %u\n", addr_format(&i->remote, text),
+                    (unsigned)i->remote_port);
+        writer_text(w, "  Estimated round trip time: %" PRIu32 " ms\n", i->rtt_ms);
+    }
+    if (i->md5)
+        writer_text(w, "  Peer authentication enabled (TCP MD5)\n");
+    if (i->connect_retry_ms)
+        writer_text(w, "  Next connect attempt in %" PRIu64 " ms\n", i->connect_retry_ms);
+}
+
+static void text_neighbor(struct exec *e, const struct peer *p, const struct peer_info *i)
+{
+    text_head(e, p, i);
+    text_capabilities(e, i);
+    text_statistics(e, i);
+    for (int f = 0; f < FAM_COUNT; f++)
+        text_family(e, p, i, (enum family)f);
+    text_transport(e, p, i);
+}
+
+enum exec_result show_neighbors(struct exec *e)
+{
+    unsigned *next = e->state, count = peer_set_count(e->s->peers);
+    struct peer *only = NULL;
+    struct peer_info i;
+    if (command_arg(e->cmd, "PEER")) {
+        only = show_find_peer(e);
+        if (!only)
+            return EXEC_DONE;
+    }
+    if (!next) {
+        next = exec_state(e, sizeof *next);
+        if (!next)
+            return EXEC_DONE;
+        writer_object(e->w, NULL);
+        if (only)
+            *next = count;
+        else if (!count)
+            writer_text(e->w, "No neighbors are configured\n");
+    }
+    const struct peer *p = only ? only : *next < count ? peer_set_at(e->s->peers, *next) : NULL;
+    if (p) {
+        peer_info(p, &i);
+        if (writer_json(e->w))
+            json_neighbor(e, p, &i);
+        else
+            text_neighbor(e, p, &i);
+        ++*next;
+    }
+    if (!only && *next < count) {
+        writer_text(e->w, "\n");
+        return EXEC_MORE;
+    }
+    writer_end(e->w);
+    return EXEC_DONE;
+}

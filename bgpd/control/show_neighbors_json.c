@@ -1,0 +1,179 @@
+/* show bgp neighbors as JSON: FRR's names, types and units. Times are ms where the name says so; what FRR gives as a
+ * string stays one. */
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "control/show.h"
+#include "control/show_neighbors.h"
+#include "speaker.h"
+
+static void json_timers(struct writer *w, const struct peer *p, const struct peer_info *i)
+{
+    char text[UPTIME_STRLEN];
+    bool up = i->state == PEER_ESTABLISHED;
+    writer_str(w, "bgpState", i->admin_down ? "Idle" : peer_state_name(i->state));
+    if (up) {
+        writer_uint(w, "bgpTimerUpMsec", i->up_ms);
+        writer_str(w, "bgpTimerUpString", show_uptime(i->up_ms, text));
+        writer_uint(w, "bgpTimerUpEstablishedEpoch", i->up_since_wall);
+    }
+    writer_uint(w, "bgpTimerLastRead", i->last_read_ms);
+    writer_uint(w, "bgpTimerLastWrite", i->last_write_ms);
+    writer_uint(w, "bgpTimerHoldTimeMsecs", i->hold_ms);
+    writer_uint(w, "bgpTimerKeepAliveIntervalMsecs", i->keepalive_ms);
+    writer_uint(w, "bgpTimerConfiguredHoldTimeMsecs", peer_config(p)->hold_time_ms);
+    writer_uint(w, "bgpTimerConfiguredKeepAliveIntervalMsecs", peer_config(p)->keepalive_time_ms);
+}
+
+static void json_capabilities(struct writer *w, const struct peer_info *i)
+{
+    if (i->state != PEER_ESTABLISHED && i->state != PEER_OPEN_CONFIRM)
+        return;
+    writer_object(w, "neighborCapabilities");
+    for (const struct capability_row *row = capability_rows; row->json; row++) {
+        if (!row->per_family) {
+            const char *sides = capability_sides(i, row, FAM_IPV4, true);
+            if (sides)
+                writer_str(w, row->json, sides);
+            continue;
+        }
+        writer_object(w, row->json);
+        for (int f = 0; f < FAM_COUNT; f++) {
+            const char *sides = capability_sides(i, row, (enum family)f, true);
+            if (!sides)
+                continue;
+            writer_object(w, family_json_name((enum family)f));
+            writer_bool(w, sides, true);
+            writer_end(w);
+        }
+        writer_end(w);
+    }
+    writer_end(w);
+}
+
+static void json_graceful_restart(struct writer *w, const struct peer_info *i)
+{
+    writer_object(w, "gracefulRestartInfo");
+    for (int side = 0; side < 2; side++) {
+        writer_object(w, side ? "endOfRibRecv" : "endOfRibSend");
+        for (int f = 0; f < FAM_COUNT; f++)
+            if (i->family[f])
+                writer_bool(w, family_json_name((enum family)f), side ? i->eor_in[f] : i->eor_out[f]);
+        writer_end(w);
+    }
+    writer_end(w);
+}
+
+static void json_statistics(struct writer *w, const struct peer_info *i)
+{
+    const struct peer_stats *s = &i->stats;
+    const struct {
+        const char *name;
+        uint64_t v;
+    } rows[] = {
+        {"depthInq", i->inq},
+        {"depthOutq", i->outq},
+        {"opensSent", s->opens_out},
+        {"opensRecv", s->opens_in},
+        {"notificationsSent", s->notifications_out},
+        {"notificationsRecv", s->notifications_in},
+        {"updatesSent", s->updates_out},
+        {"updatesRecv", s->updates_in},
+        {"keepalivesSent", s->keepalives_out},
+        {"keepalivesRecv", s->keepalives_in},
+        {"routeRefreshSent", s->refreshes_out},
+        {"routeRefreshRecv", s->refreshes_in},
+        {"totalSent",
+         s->opens_out + s->notifications_out + s->updates_out + s->keepalives_out + s->refreshes_out},
+        {"totalRecv", s->opens_in + s->notifications_in + s->updates_in + s->keepalives_in + s->refreshes_in},
+        {"treatAsWithdraw", s->treat_as_withdraw},
+        {"attributesDiscarded", s->attr_discard},
+    };
+    writer_object(w, "messageStats");
+    for (unsigned k = 0; k < sizeof rows / sizeof *rows; k++)
+        writer_uint(w, rows[k].name, rows[k].v);
+    writer_end(w);
+}
+
+static void json_families(struct writer *w, const struct peer *p, const struct peer_info *i)
+{
+    const struct rib_peer *rp = peer_rib(p);
+    writer_object(w, "addressFamilyInfo");
+    for (int f = 0; f < FAM_COUNT; f++) {
+        if (!peer_config(p)->families[f])
+            continue;
+        writer_object(w, family_json_name((enum family)f));
+        if (i->family[f]) {
+            writer_uint(w, "acceptedPrefixCounter", rp->accepted[f]);
+            writer_uint(w, "receivedPrefixCounter", rp->paths[f]);
+            writer_uint(w, "sentPrefixCounter", adjout_count(peer_adjout(p), (enum family)f));
+        } else {
+            writer_str(w, "notInUse",
+                       i->family_why[f]                ? i->family_why[f]
+                       : i->state != PEER_ESTABLISHED ? "the session is not established"
+                                                      : "the peer does not offer it");
+        }
+        writer_end(w);
+    }
+    writer_end(w);
+}
+
+static void json_transport(struct writer *w, const struct peer *p, const struct peer_info *i)
+{
+    char why[256];
+    writer_uint(w, "connectionsEstablished", i->established_count);
+    writer_uint(w, "connectionsDropped", i->dropped_count);
+    if (show_was_reset(i)) {
+        writer_str(w, "lastReset", i->last_reset);
+        writer_str(w, "lastResetDueTo", i->last_reset);
+        writer_uint(w, "lastResetTimerMsecs", i->last_reset_ms);
+    } else {
+        writer_str(w, "lastReset", "never");
+    }
+    if (i->last_message && *i->last_message)
+        writer_str(w, "lastShutdownDescription", i->last_message);
+    if (i->state != PEER_ESTABLISHED)
+        writer_str(w, "notEstablishedBecause", show_peer_why(p, i, why, sizeof why));
+    if (i->local.af) {
+        writer_addr(w, "hostLocal", &i->local);
+        writer_uint(w, "portLocal", i->local_port);
+        writer_addr(w, "hostForeign", &i->remote);
+        writer_uint(w, "portForeign", i->remote_port);
+    }
+    if (i->nexthop[FAM_IPV4].af)
+        writer_addr(w, "nexthop", &i->nexthop[FAM_IPV4]);
+    if (i->nexthop[FAM_IPV6].af)
+        writer_addr(w, "nexthopGlobal", &i->nexthop[FAM_IPV6]);
+    writer_str(w, "bgpConnection", peer_config(p)->multihop ? "nonSharedNetwork" : "sharedNetwork");
+    if (i->connect_retry_ms)
+        writer_uint(w, "connectRetryTimer", i->connect_retry_ms / 1000);
+    if (i->state == PEER_ESTABLISHED)
+        writer_uint(w, "estimatedRttInMsecs", i->rtt_ms);
+    if (i->md5)
+        writer_int(w, "authenticationEnabled", 1);
+}
+
+void json_neighbor(struct exec *e, const struct peer *p, const struct peer_info *i)
+{
+    struct writer *w = e->w;
+    char id[ADDR_STRLEN];
+    writer_object(w, peer_name(p));
+    writer_uint(w, "remoteAs", i->remote_as);
+    writer_uint(w, "localAs", i->local_as);
+    writer_bool(w, i->ibgp ? "nbrInternalLink" : "nbrExternalLink", true);
+    if (*peer_config(p)->description)
+        writer_str(w, "nbrDesc", peer_config(p)->description);
+    if (i->admin_down)
+        writer_bool(w, "adminShutDown", true);
+    writer_uint(w, "bgpVersion", BGP_VERSION);
+    writer_str(w, "remoteRouterId", show_router_id(i->remote_id, id));
+    writer_str(w, "localRouterId", show_router_id(i->local_id, id));
+    json_timers(w, p, i);
+    json_capabilities(w, i);
+    json_graceful_restart(w, i);
+    json_statistics(w, i);
+    json_families(w, p, i);
+    json_transport(w, p, i);
+    writer_end(w);
+}

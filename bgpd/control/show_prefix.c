@@ -1,0 +1,279 @@
+/* show bgp PREFIX|ADDRESS: everything about one prefix, refused paths included, who has it from us and what the kernel
+ * made of it. An address shows its longest match, as a router would forward it. */
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "control/show.h"
+#include "speaker.h"
+#include "wire/wire.h"
+
+/* 0: exec_fail was called. */
+static uint32_t find_entry(struct exec *e, enum family *f)
+{
+    const char *text = command_arg(e->cmd, "PREFIX");
+    struct rib *r = e->s->rib;
+    bool family[FAM_COUNT];
+    struct ip_addr a;
+    struct prefix p;
+    char masked[PREFIX_STRLEN];
+    bool is_address = !addr_parse(text, &a);
+    int rc = is_address ? 0 : prefix_parse(text, false, &p);
+    if (rc) {
+        if (rc == -EADDRNOTAVAIL)
+            exec_fail(e, STATUS_USAGE, "%s has host bits set; did you mean %s?", text, prefix_format(&p, masked));
+        else
+            exec_fail(e, STATUS_USAGE, "`%.60s` is neither a prefix nor an address", text);
+        return 0;
+    }
+    *f = addr_family(is_address ? &a : &p.addr);
+    show_families(e, family);
+    if (!family[*f]) {
+        exec_fail(e, STATUS_USAGE, "%s is not %s", text, *f == FAM_IPV6 ? "IPv4" : "IPv6");
+        return 0;
+    }
+    uint32_t index = is_address ? rib_match(r, *f, &a) : rib_find(r, *f, &p);
+    if (!index || !rib_entry(r, *f, index)->paths) {
+        exec_fail(e, STATUS_REFUSED, "%s: not in the table", text);
+        return 0;
+    }
+    return index;
+}
+
+static bool advertised_to(const struct peer *p, enum family f, uint32_t index)
+{
+    return peer_established(p) && adjout_has(peer_adjout(p), f, index);
+}
+
+static void text_communities(struct exec *e, const struct attr *a)
+{
+    static const struct {
+        const char *name;
+        int (*format)(const struct attr *a, char *buf, size_t size);
+    } rows[] = {{"Community", attr_format_communities},
+                {"Large Community", attr_format_large},
+                {"Extended Community", attr_format_extended}};
+    char text[AS_PATH_STRLEN];
+    for (unsigned i = 0; i < sizeof rows / sizeof *rows; i++) {
+        *text = 0;
+        rows[i].format(a, text, sizeof text);
+        if (!*text)
+            continue;
+        writer_text(e->w, "      %s: ", rows[i].name);
+        show_wrap(e->w, 8 + (unsigned)strlen(rows[i].name), 8, text);
+    }
+}
+
+static void text_path(struct exec *e, enum family f, const struct rib_entry *entry, const struct path_view *v)
+{
+    struct writer *w = e->w;
+    const struct attr *a = v->attr;
+    char text[AS_PATH_STRLEN], hop[ADDR_STRLEN], peer[ADDR_STRLEN], id[ADDR_STRLEN];
+    struct ip_addr next = show_nexthop(v, f);
+    attr_format_as_path(a, text, sizeof text);
+    writer_text(w, "  ");
+    show_wrap(w, 2, 4, *text ? text : "Local");
+    writer_text(w, "    %s from %s (%s)\n", addr_format(&next, hop), v->from ? show_path_peer(v, peer) : "this node",
+                show_router_id(v->from ? v->from->router_id : e->s->router_id, id));
+    size_t n = (size_t)snprintf(text, sizeof text, "Origin %s", origin_name(a->origin));
+    if (a->flags & ATTR_HAS_MED)
+        n += (size_t)snprintf(text + n, sizeof text - n, ", metric %" PRIu32, a->med);
+    if (a->flags & ATTR_HAS_LOCAL_PREF)
+        n += (size_t)snprintf(text + n, sizeof text - n, ", localpref %" PRIu32, a->local_pref);
+    n += (size_t)snprintf(text + n, sizeof text - n, "%s, %s", v->valid ? ", valid" : "",
+                          !v->from ? "sourced, local" : v->from->ibgp ? "internal" : "external");
+    if (v->path->flags & PATH_MULTIPATH)
+        n += (size_t)snprintf(text + n, sizeof text - n, ", multipath");
+    if (v->path->flags & PATH_BEST)
+        n += (size_t)snprintf(text + n, sizeof text - n, ", best (%s)", select_reason_name(entry->selection));
+    writer_text(w, "      ");
+    show_wrap(w, 6, 8, text);
+    if (v->path->flags & PATH_FILTERED)
+        writer_text(w, "      Refused by the import: %s\n", import_reason_text(v->path->reason));
+    if (v->path->flags & PATH_UNREACHABLE)
+        writer_text(w, "      Not used: the next hop is %s\n",
+                    v->nexthop && v->nexthop->resolved ? "unreachable" : "not resolved yet");
+    text_communities(e, a);
+}
+
+static void text_entry(struct exec *e, enum family f, uint32_t index)
+{
+    struct rib *r = e->s->rib;
+    const struct rib_entry *entry = rib_entry(r, f, index);
+    struct prefix prefix;
+    char text[PREFIX_STRLEN];
+    unsigned n = 0, best = 0, told = 0;
+    rib_entry_prefix(r, f, entry, &prefix);
+    for (uint32_t i = entry->paths; i; i = rib_path(r, i)->next) {
+        n++;
+        if (rib_path(r, i)->flags & PATH_BEST)
+            best = n;
+    }
+    writer_text(e->w, "BGP routing table entry for %s\n", prefix_format(&prefix, text));
+    writer_text(e->w, "Paths: (%u available, ", n);
+    writer_text(e->w, best ? "best #%u)\n" : "no best path)\n", best);
+    if (entry->fib == FIB_INSTALLED)
+        writer_text(e->w, "  In the kernel: installed\n");
+    else if (entry->fib == FIB_PENDING)
+        writer_text(e->w, "  In the kernel: pending\n");
+    else if (entry->fib == FIB_FAILED)
+        writer_text(e->w, "  In the kernel: failed: %s\n", show_fib_error(rib_fib_error(r, f, index)));
+    for (unsigned k = 0; k < peer_set_count(e->s->peers); k++) {
+        const struct peer *p = peer_set_at(e->s->peers, k);
+        if (!advertised_to(p, f, index))
+            continue;
+        writer_text(e->w, "%s  %s\n", told++ ? "" : "  Advertised to peers:\n", peer_name(p));
+    }
+    if (!told)
+        writer_text(e->w, "  Not advertised to any peer\n");
+    for (uint32_t i = entry->paths; i; i = rib_path(r, i)->next) {
+        struct path_view v = show_path(r, rib_path(r, i));
+        text_path(e, f, entry, &v);
+    }
+}
+
+/* RFC 4271 4.3 and RFC 5065 3: the segments as FRR shows them. */
+static void json_aspath(struct writer *w, const struct attr *a)
+{
+    static const char *const types[] = {"as-set", "as-sequence", "as-confed-sequence", "as-confed-set"};
+    char text[AS_PATH_STRLEN];
+    uint16_t len;
+    const uint8_t *bytes = attr_part(a, PART_AS_PATH, &len);
+    struct wire_reader in = wire_reader(bytes, len);
+    writer_object(w, "aspath");
+    attr_format_as_path(a, text, sizeof text);
+    writer_str(w, "string", *text ? text : "Local");
+    writer_array(w, "segments");
+    while (wire_left(&in) && !in.err) {
+        unsigned type = wire_get_u8(&in), n = wire_get_u8(&in);
+        writer_object(w, NULL);
+        writer_str(w, "type", type >= 1 && type <= 4 ? types[type - 1] : "unknown");
+        writer_array(w, "list");
+        while (n-- && !in.err)
+            writer_uint(w, NULL, wire_get_u32(&in));
+        writer_end(w);
+        writer_end(w);
+    }
+    writer_end(w);
+    writer_uint(w, "length", a->path_len);
+    writer_end(w);
+}
+
+static void json_community(struct writer *w, const char *key, const struct attr *a,
+                           int (*format)(const struct attr *a, char *buf, size_t size), bool list)
+{
+    char text[AS_PATH_STRLEN] = "", *save = NULL;
+    format(a, text, sizeof text);
+    if (!*text)
+        return;
+    writer_object(w, key);
+    writer_str(w, "string", text);
+    if (list) {
+        writer_array(w, "list");
+        for (char *word = strtok_r(text, " ", &save); word; word = strtok_r(NULL, " ", &save))
+            writer_str(w, NULL, word);
+        writer_end(w);
+    }
+    writer_end(w);
+}
+
+static void json_path_source(struct exec *e, const struct path_view *v)
+{
+    char text[ADDR_STRLEN];
+    writer_object(e->w, "peer");
+    writer_str(e->w, "peerId", show_path_peer(v, text));
+    writer_str(e->w, "routerId", show_router_id(v->from ? v->from->router_id : e->s->router_id, text));
+    if (v->from)
+        writer_str(e->w, "type", v->from->ibgp ? "internal" : "external");
+    writer_end(e->w);
+}
+
+static void json_path(struct exec *e, enum family f, const struct rib_entry *entry, const struct path_view *v)
+{
+    struct writer *w = e->w;
+    const struct attr *a = v->attr;
+    uint8_t flags = v->path->flags;
+    writer_object(w, NULL);
+    json_aspath(w, a);
+    writer_str(w, "origin", origin_name(a->origin));
+    if (a->flags & ATTR_HAS_MED)
+        writer_uint(w, "metric", a->med);
+    if (a->flags & ATTR_HAS_LOCAL_PREF)
+        writer_uint(w, "locPrf", a->local_pref);
+    writer_uint(w, "weight", v->from ? 0 : 32768);
+    writer_bool(w, "valid", v->valid);
+    if (!v->from) {
+        writer_bool(w, "sourced", true);
+        writer_bool(w, "local", true);
+    }
+    if (flags & PATH_MULTIPATH)
+        writer_bool(w, "multipath", true);
+    if (flags & PATH_STALE)
+        writer_bool(w, "stale", true);
+    if (flags & PATH_FILTERED)
+        writer_str(w, "filteredReason", import_reason_text(v->path->reason));
+    if (flags & PATH_BEST) {
+        writer_object(w, "bestpath");
+        writer_bool(w, "overall", true);
+        writer_str(w, "selectionReason", select_reason_name(entry->selection));
+        writer_end(w);
+    }
+    json_community(w, "community", a, attr_format_communities, true);
+    json_community(w, "largeCommunity", a, attr_format_large, true);
+    json_community(w, "extendedCommunity", a, attr_format_extended, false);
+    json_nexthops(e, v, f, NULL);
+    json_path_source(e, v);
+    writer_end(w);
+}
+
+static void json_entry(struct exec *e, enum family f, uint32_t index)
+{
+    struct rib *r = e->s->rib;
+    struct writer *w = e->w;
+    const struct rib_entry *entry = rib_entry(r, f, index);
+    struct prefix prefix;
+    unsigned n = 0;
+    rib_entry_prefix(r, f, entry, &prefix);
+    for (uint32_t i = entry->paths; i; i = rib_path(r, i)->next)
+        n++;
+    writer_object(w, NULL);
+    writer_prefix(w, "prefix", &prefix);
+    writer_object(w, "advertisedTo");
+    for (unsigned k = 0; k < peer_set_count(e->s->peers); k++) {
+        const struct peer *p = peer_set_at(e->s->peers, k);
+        if (!advertised_to(p, f, index))
+            continue;
+        writer_object(w, peer_name(p));
+        if (*peer_config(p)->description)
+            writer_str(w, "desc", peer_config(p)->description);
+        writer_end(w);
+    }
+    writer_end(w);
+    writer_bool(w, "fibInstalled", entry->fib == FIB_INSTALLED);
+    writer_bool(w, "fibPending", entry->fib == FIB_PENDING);
+    if (entry->fib == FIB_FAILED)
+        writer_str(w, "fibFailed", show_fib_error(rib_fib_error(r, f, index)));
+    writer_uint(w, "pathCount", n);
+    writer_array(w, "paths");
+    for (uint32_t i = entry->paths; i; i = rib_path(r, i)->next) {
+        struct path_view v = show_path(r, rib_path(r, i));
+        json_path(e, f, entry, &v);
+    }
+    writer_end(w);
+    writer_end(w);
+}
+
+enum exec_result show_prefix(struct exec *e)
+{
+    enum family f;
+    uint32_t index = find_entry(e, &f);
+    if (!index)
+        return EXEC_DONE;
+    if (writer_json(e->w))
+        json_entry(e, f, index);
+    else
+        text_entry(e, f, index);
+    return EXEC_DONE;
+}

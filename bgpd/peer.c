@@ -1,0 +1,600 @@
+/* A peer's life: carries out what the FSM says (fsm.c), owns the timers, and decides between sessions.
+ *
+ * A peer has two links, each an FSM of its own with at most one TCP connection: one that connects (or,
+ * passive, waits), and room for one that came in. They meet in the collision rules (peer_open.c); the winner
+ * goes on, wherever it lies. The ConnectRetryTimer belongs to the one that connects, the IdleHoldTimer to the
+ * peer: it runs when neither link lives, and doubles while errors follow each other (8.2.2,
+ * DampPeerOscillations).
+ *
+ * Hold and keepalive timers are not set again for every message: they note the time, and a timer that fires
+ * early runs on for the rest. A hold timer that is really due first looks whether the sign of life lies
+ * unread in the socket, because a busy speaker must not blame its peer.
+ *
+ * Not here: messages (peer_open.c, peer_update.c), listeners and configuration (peer_set.c), how it looks
+ * (peer_info.c).
+ */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "peer_impl.h"
+#include "transport.h"
+
+/* RFC 4271 section 10: "jitter … multiplying by a random factor … from 0.75 to 1.0" */
+static uint32_t jitter(uint32_t ms)
+{
+    return ms - arc4random_uniform(ms / 4 + 1);
+}
+
+bool peer_admin_down(const struct peer *p)
+{
+    return p->config->shutdown || p->shut_by_cli;
+}
+
+void peer_note_reset(struct peer *p, const char *why)
+{
+    snprintf(p->h.last_reset, sizeof p->h.last_reset, "%s", why);
+    p->h.last_reset_ms = loop_now_ms();
+}
+
+/* Timers */
+
+static void start_connect_retry(struct peer_link *l)
+{
+    struct peer *p = l->peer;
+    if (!l->incoming && !p->config->passive && peer_other(l)->state < PEER_OPEN_SENT)
+        timer_set(p->connect_retry, jitter(p->config->connect_retry_time_ms));
+}
+
+static void on_connect_retry(void *arg)
+{
+    struct peer *p = arg;
+    for (int i = 0; i < 2; i++)
+        if (!p->links[i].incoming &&
+            (p->links[i].state == PEER_CONNECT || p->links[i].state == PEER_ACTIVE)) {
+            peer_link_event(&p->links[i], FSM_EV_CONNECT_RETRY_EXPIRES, NULL);
+            return;
+        }
+}
+
+static void start_hold(struct peer_link *l, uint32_t ms)
+{
+    l->s.heard_ms = loop_now_ms();
+    if (l->s.hold_run_ms != ms) {
+        l->s.hold_run_ms = ms;
+        if (ms)
+            timer_set(l->hold, ms);
+        else
+            timer_stop(l->hold);
+    }
+}
+
+static bool hold_goes_on(struct peer_link *l)
+{
+    uint64_t now = loop_now_ms(), due = l->s.heard_ms + l->s.hold_run_ms;
+    if (now < due)
+        timer_set(l->hold, due - now);
+    return now < due;
+}
+
+static void on_hold(void *arg)
+{
+    struct peer_link *l = arg;
+    struct conn *c = l->conn;
+
+    if (hold_goes_on(l))
+        return;
+    conn_read(c);
+    if (l->conn == c && !hold_goes_on(l))
+        peer_link_event(l, FSM_EV_HOLD_EXPIRES, NULL);
+}
+
+static void start_keepalive(struct peer_link *l)
+{
+    l->s.said_ms = loop_now_ms();
+    l->s.say_in_ms = jitter(l->s.keepalive_ms);
+    if (l->s.keepalive_ms)
+        timer_set(l->keepalive, l->s.say_in_ms);
+}
+
+static void on_keepalive(void *arg)
+{
+    struct peer_link *l = arg;
+    uint64_t now = loop_now_ms(), due = l->s.said_ms + l->s.say_in_ms;
+
+    if (now < due) /* an UPDATE went out meanwhile, 8.2.2 */
+        timer_set(l->keepalive, due - now);
+    else
+        peer_link_event(l, FSM_EV_KEEPALIVE_EXPIRES, NULL);
+}
+
+static void start_idle_hold(struct peer *p)
+{
+    uint64_t ms = p->config->idle_hold_time_ms;
+    for (unsigned i = 1; i < p->errors && ms < p->config->idle_hold_max_ms; i++)
+        ms *= 2;
+    if (ms > p->config->idle_hold_max_ms)
+        ms = p->config->idle_hold_max_ms;
+    timer_set(p->idle_hold, jitter((uint32_t)ms));
+}
+
+static void on_idle_hold(void *arg)
+{
+    struct peer *p = arg;
+    peer_link_event(&p->links[0], FSM_EV_IDLE_HOLD_EXPIRES, NULL);
+}
+
+/* First after 5 s Established, then once more when it has been stable for a minute. */
+static void on_settle(void *arg)
+{
+    struct peer *p = arg;
+    if (p->settled) {
+        p->errors = 0;
+        return;
+    }
+    p->settled = true;
+    timer_set(p->settle, PEER_STABLE_MS - PEER_SETTLE_MS);
+    speaker_peer_state_changed(p->set->speaker);
+}
+
+/* Actions */
+
+static void notify(struct peer_link *l, const struct fsm_step *st, const struct bgp_error *err)
+{
+    struct bgp_error own;
+    if (st->code) {
+        bool unexpected = st->code == BGP_ERR_FSM && l->rx_type;
+        own = bgp_error_make(st->code, unexpected ? st->subcode : 0, &l->rx_type, unexpected);
+        err = &own;
+    } else if (!err) {
+        own = bgp_error_make(BGP_ERR_CEASE, 0, NULL, 0);
+        err = &own;
+    }
+    peer_send_notification(l, err);
+}
+
+/* A connection on which a NOTIFICATION waits closes slowly. */
+static void drop(struct peer_link *l, bool notified)
+{
+    struct conn *c = l->conn;
+    l->conn = NULL;
+    if (c && notified)
+        conn_linger(c, &l->peer->set->lingering);
+    else
+        conn_free(c);
+}
+
+static void release(struct peer_link *l)
+{
+    struct peer *p = l->peer;
+    timer_stop(l->hold);
+    timer_stop(l->keepalive);
+    l->s.hold_run_ms = 0;
+    if (p->up != l)
+        return;
+    p->up = NULL;
+    timer_stop(p->settle);
+    p->h.dropped++;
+    peer_routes_down(p);
+}
+
+static int start_connection(struct peer_link *l)
+{
+    struct peer *p = l->peer;
+    const struct peer_config *c = p->config;
+    const struct transport_options o = {
+        .local = c->local_address,
+        .key = *c->password ? c->password : NULL,
+        .ttl = c->multihop ? c->multihop
+               : p->ibgp   ? 0
+                           : 1,
+        .gtsm_hops = c->ttl_security,
+    };
+    int fd, r = transport_connect(&c->address, c->port, &o, &fd);
+    if (r)
+        return r;
+    l->conn = conn_new(p->set->speaker->loop, fd, true, p->set->scratch, &p->h.count, &peer_conn_ops, l);
+    return l->conn ? 0 : -ENOMEM;
+}
+
+void peer_note_connect_failure(struct peer *p, int error)
+{
+    char text[96];
+    if (p->h.established && *p->h.last_reset)
+        return; /* why the session was lost says more */
+    snprintf(text, sizeof text, "TCP: %s", strerror(-error));
+    peer_note_reset(p, text);
+}
+
+static void do_connect(struct peer_link *l)
+{
+    int r = start_connection(l);
+    if (r) {
+        peer_note_connect_failure(l->peer, r);
+        peer_link_event(l, FSM_EV_TCP_FAILS, NULL);
+    }
+}
+
+/* Ends a link that nobody needs any more; not an error, and nothing restarts because of it. */
+static void abandon(struct peer_link *l, const struct bgp_error *why)
+{
+    struct peer *p = l->peer;
+    bool started = p->started;
+    unsigned errors = p->errors;
+
+    p->started = false;
+    peer_link_event(l, FSM_EV_MANUAL_STOP, why);
+    p->started = started;
+    p->errors = errors;
+}
+
+static void note_up(struct peer_link *l)
+{
+    struct peer *p = l->peer;
+    p->up = l;
+    p->h.established++;
+    p->h.up_ms = loop_now_ms();
+    p->h.up_wall = (uint64_t)wall_now_s();
+    p->settled = false;
+    timer_set(p->settle, PEER_SETTLE_MS);
+}
+
+static void session_up(struct peer_link *l)
+{
+    struct peer_link *other = peer_other(l);
+
+    /* An attempt that has not got as far as an OPEN is pointless now; one that has is judged by the peer's
+     * OPEN (6.8). */
+    if (other->state == PEER_CONNECT || other->state == PEER_ACTIVE)
+        abandon(other, NULL);
+    if (peer_routes_up(l))
+        peer_out_of_memory(l);
+}
+
+/* Transitions */
+
+static enum peer_state higher_state(const struct peer *p)
+{
+    enum peer_state a = p->links[0].state, b = p->links[1].state;
+    return a > b ? a : b;
+}
+
+static void log_transition(const struct peer *p, enum peer_state before)
+{
+    enum log_level level = LOG_LVL_DEBUG;
+    const char *why = "";
+    if (p->state == PEER_ESTABLISHED) {
+        level = LOG_LVL_INFO;
+    } else if (before == PEER_ESTABLISHED) {
+        level = p->started ? LOG_LVL_WARN : LOG_LVL_INFO;
+        why = p->h.last_reset;
+    } else if (before >= PEER_OPEN_SENT && p->state < PEER_OPEN_SENT) {
+        level = LOG_LVL_INFO;
+        why = p->h.last_reset;
+    }
+    log_at(level, p->state == PEER_ESTABLISHED ? "session up" : "session", F_STR("peer", p->name),
+           F_STR("state", peer_state_name(p->state)), F_STR("was", peer_state_name(before)),
+           F_UINT("as", p->up ? p->up->s.remote_as : 0), F_STR("why", why));
+}
+
+static void state_changed(struct peer *p)
+{
+    enum peer_state before = p->state;
+    p->state = higher_state(p);
+    if (p->state == before)
+        return;
+    p->state_ms = loop_now_ms();
+    log_transition(p, before);
+    if (p->state == PEER_ESTABLISHED || before == PEER_ESTABLISHED)
+        speaker_peer_state_changed(p->set->speaker);
+}
+
+/* One link has come to its end. The other one may go on; if it was only trying, an error makes both wait. */
+static void link_ended(struct peer_link *l, bool error)
+{
+    struct peer *p = l->peer;
+    struct peer_link *other = peer_other(l);
+
+    l->incoming = false;
+    if (!p->started || other->state >= PEER_OPEN_SENT)
+        return;
+    if (other->state == PEER_CONNECT || other->state == PEER_ACTIVE) {
+        if (!error) {
+            if (other->state == PEER_ACTIVE && !timer_running(p->connect_retry))
+                start_connect_retry(other);
+            return;
+        }
+        abandon(other, NULL);
+    }
+    start_idle_hold(p);
+}
+
+static void count_error(struct peer_link *l)
+{
+    if (peer_other(l)->state < PEER_OPEN_SENT)
+        l->peer->errors++;
+}
+
+static void end_parts(struct peer_link *l, const struct fsm_step *st, const struct bgp_error *err)
+{
+    if (st->actions & FSM_DO_NOTIFY)
+        notify(l, st, err);
+    if ((st->actions & FSM_DO_STOP_CONNECT_RETRY) && !l->incoming)
+        timer_stop(l->peer->connect_retry);
+    if (st->actions & FSM_DO_RELEASE)
+        release(l);
+    if (st->actions & FSM_DO_DROP)
+        drop(l, st->actions & FSM_DO_NOTIFY);
+    if (st->actions & FSM_DO_COUNT_ZERO)
+        l->peer->errors = 0;
+    if (st->actions & FSM_DO_COUNT_UP)
+        count_error(l);
+}
+
+static void start_parts(struct peer_link *l, const struct fsm_step *st)
+{
+    if (st->actions & FSM_DO_SEND_OPEN)
+        peer_send_open(l);
+    if (st->actions & FSM_DO_HOLD_LARGE)
+        start_hold(l, PEER_OPEN_HOLD_MS);
+    if (st->actions & FSM_DO_SEND_KEEPALIVE)
+        peer_send_keepalive(l);
+    if (st->actions & FSM_DO_HOLD)
+        start_hold(l, l->s.hold_ms);
+    if (st->actions & FSM_DO_KEEPALIVE)
+        start_keepalive(l);
+    if (st->actions & FSM_DO_START_CONNECT_RETRY)
+        start_connect_retry(l);
+    /* An incoming connection takes over from an outgoing FSM that only waits for its next attempt. */
+    if (l->state == PEER_OPEN_SENT && peer_other(l)->state == PEER_ACTIVE)
+        timer_stop(l->peer->connect_retry);
+}
+
+/* The last action of a step may raise the next event, so it comes when everything else is done. */
+void peer_link_event(struct peer_link *l, enum fsm_event e, const struct bgp_error *err)
+{
+    struct peer *p = l->peer;
+    enum peer_state before = l->state;
+    struct fsm_step st = fsm_step(before, e);
+
+    l->state = st.next;
+    end_parts(l, &st, err);
+    start_parts(l, &st);
+    if (l->incoming && l->state == PEER_ACTIVE && before > PEER_ACTIVE)
+        l->state = PEER_IDLE; /* it came in and is gone: nothing to wait for on this one */
+    if (before != PEER_IDLE && l->state == PEER_IDLE)
+        link_ended(l, st.actions & FSM_DO_COUNT_UP);
+    if (st.actions & FSM_DO_UP)
+        note_up(l);
+    state_changed(p);
+    if (st.actions & FSM_DO_CONNECT)
+        do_connect(l);
+    else if (st.actions & FSM_DO_RESTART)
+        peer_start(p, false);
+    else if (st.actions & FSM_DO_UP)
+        session_up(l);
+}
+
+void peer_out_of_memory(struct peer_link *l)
+{
+    const struct bgp_error e = bgp_error_make(BGP_ERR_CEASE, BGP_CEASE_RESOURCES, NULL, 0);
+    peer_link_event(l, FSM_EV_AUTO_STOP, &e);
+}
+
+/* Start and stop */
+
+void peer_start(struct peer *p, bool by_operator)
+{
+    struct peer_link *l = &p->links[0];
+    bool damped = p->errors > 0;
+
+    if (peer_admin_down(p) || !p->set->speaker->running || p->set->stopping || p->state != PEER_IDLE)
+        return;
+    p->started = true;
+    p->local_as = p->set->speaker->config->router.asn;
+    p->local_id = p->set->speaker->router_id;
+    timer_stop(p->idle_hold);
+    p->waiting = !peer_is_reachable(p);
+    if (p->waiting) {
+        log_info("peer is not on a connected subnet; waiting for one", F_STR("peer", p->name));
+        return;
+    }
+    l->incoming = false;
+    if (p->config->passive)
+        peer_link_event(l,
+                        by_operator ? FSM_EV_MANUAL_START_PASSIVE
+                        : damped    ? FSM_EV_AUTO_START_DAMPED_PASSIVE
+                                    : FSM_EV_AUTO_START_PASSIVE,
+                        NULL);
+    else
+        peer_link_event(l,
+                        by_operator ? FSM_EV_MANUAL_START
+                        : damped    ? FSM_EV_AUTO_START_DAMPED
+                                    : FSM_EV_AUTO_START,
+                        NULL);
+}
+
+void peer_stop(struct peer *p, const struct bgp_error *why)
+{
+    p->started = false;
+    p->waiting = false;
+    timer_stop(p->idle_hold);
+    timer_stop(p->connect_retry);
+    for (int i = 0; i < 2; i++)
+        peer_link_event(&p->links[i], FSM_EV_MANUAL_STOP, why);
+}
+
+void peer_reset(struct peer *p, uint8_t cease)
+{
+    const struct bgp_error e = bgp_error_make(BGP_ERR_CEASE, cease, NULL, 0);
+    peer_stop(p, &e);
+    peer_start(p, true);
+}
+
+void peer_shutdown(struct peer *p, const char *message)
+{
+    struct bgp_error e = bgp_error_make(BGP_ERR_CEASE, BGP_CEASE_ADMIN_SHUTDOWN, NULL, 0);
+
+    free(p->shutdown_message);
+    p->shutdown_message = message ? strdup(message) : NULL;
+    p->shut_by_cli = true;
+    if (message)
+        bgp_error_set_message(&e, message);
+    peer_stop(p, &e);
+}
+
+void peer_no_shutdown(struct peer *p)
+{
+    free(p->shutdown_message);
+    p->shutdown_message = NULL;
+    p->shut_by_cli = false;
+    peer_start(p, true);
+}
+
+bool peer_is_shutdown(const struct peer *p, const char **message)
+{
+    if (message)
+        *message = p->shutdown_message;
+    return p->shut_by_cli;
+}
+
+void peer_clear(struct peer *p)
+{
+    peer_reset(p, BGP_CEASE_ADMIN_RESET);
+}
+
+void peer_addresses_changed(struct peer *p)
+{
+    if (p->waiting) {
+        if (peer_is_reachable(p))
+            peer_start(p, false);
+    } else if (timer_running(p->connect_retry)) {
+        on_connect_retry(p);
+    }
+}
+
+/* A newer one replaces one that has not sent its OPEN: the peer has restarted, or gave that one up. NULL: no
+ * room. */
+static struct peer_link *link_for_incoming(struct peer *p)
+{
+    struct peer_link *found = NULL;
+    for (struct peer_link *l = p->links; l < p->links + 2; l++) {
+        if (l->state == PEER_IDLE)
+            return l;
+        if (l->incoming && l->state == PEER_OPEN_SENT)
+            found = l;
+    }
+    return found;
+}
+
+/* In Idle after an error that we complained about, the peer has to wait as we do. After one of its own, or
+ * silence, its connection says that it is ready again: waiting longer would only lengthen the outage. */
+static bool may_come_in(struct peer *p)
+{
+    if (p->started && p->state == PEER_IDLE && !p->waiting && !p->complained) {
+        timer_stop(p->idle_hold);
+        p->links[0].incoming = false;
+        peer_link_event(&p->links[0], FSM_EV_AUTO_START_DAMPED_PASSIVE, NULL);
+    }
+    return p->started && p->state != PEER_IDLE;
+}
+
+/* A connection that came in, from this peer's address: an FSM of its own tracks it. Idle refuses (RFC
+ * 4271 8.2.2): by closing without a word, which leaves the other side listening, so that our own attempt
+ * after Idle finds it; two that refuse each other with a NOTIFICATION could be Idle in turns for ever. What
+ * an operator closed says so (RFC 4486). */
+void peer_accept(struct peer *p, int fd)
+{
+    const struct peer_config *c = p->config;
+    const struct transport_options o = {.ttl = c->multihop ? c->multihop
+                                               : p->ibgp   ? 0
+                                                           : 1,
+                                        .gtsm_hops = c->ttl_security};
+    struct peer_link *l = NULL;
+
+    if (peer_admin_down(p)) {
+        peer_set_reject(p->set, fd, BGP_CEASE_REJECTED);
+        return;
+    }
+    if (may_come_in(p))
+        l = link_for_incoming(p);
+    if (!l || transport_accepted(fd, &o)) {
+        log_debug("connection refused", F_STR("peer", p->name), F_STR("state", peer_state_name(p->state)));
+        close(fd);
+        return;
+    }
+    if (l->state == PEER_OPEN_SENT) {
+        const struct bgp_error e = bgp_error_make(BGP_ERR_CEASE, BGP_CEASE_COLLISION, NULL, 0);
+        abandon(l, &e);
+    }
+    l->incoming = true;
+    peer_link_event(l, FSM_EV_AUTO_START_DAMPED_PASSIVE, NULL);
+    l->conn = conn_new(p->set->speaker->loop, fd, false, p->set->scratch, &p->h.count, &peer_conn_ops, l);
+    peer_link_event(l, l->conn ? FSM_EV_TCP_CONFIRMED : FSM_EV_TCP_FAILS, NULL);
+}
+
+/* Creation */
+
+static int make_links(struct peer *p, struct loop *loop)
+{
+    for (int i = 0; i < 2; i++) {
+        struct peer_link *l = &p->links[i];
+        l->peer = p;
+        l->hold = timer_new(loop, on_hold, l);
+        l->keepalive = timer_new(loop, on_keepalive, l);
+        if (!l->hold || !l->keepalive)
+            return -ENOMEM;
+    }
+    return 0;
+}
+
+struct peer *peer_new(struct peer_set *ps, const struct peer_config *c)
+{
+    struct speaker *s = ps->speaker;
+    struct peer *p = calloc(1, sizeof *p);
+    if (!p)
+        return NULL;
+    p->set = ps;
+    p->config = c;
+    p->ibgp = peer_config_is_ibgp(s->config, c);
+    p->local_as = s->config->router.asn;
+    p->local_id = s->router_id;
+    p->state_ms = loop_now_ms();
+    addr_format(&c->address, p->name);
+    p->connect_retry = timer_new(s->loop, on_connect_retry, p);
+    p->idle_hold = timer_new(s->loop, on_idle_hold, p);
+    p->settle = timer_new(s->loop, on_settle, p);
+    p->tx = task_new(s->loop, peer_tx_step, p);
+    p->rib = rib_peer_add(s->rib, p->ibgp, &c->address, p);
+    p->adjout = p->rib ? adjout_new(s->rib, p->rib, peer_tx_wake, p) : NULL;
+    if (!p->adjout || !p->connect_retry || !p->idle_hold || !p->settle || !p->tx || make_links(p, s->loop)) {
+        peer_free(p);
+        return NULL;
+    }
+    return p;
+}
+
+void peer_free(struct peer *p)
+{
+    if (!p)
+        return;
+    for (int i = 0; i < 2; i++) {
+        timer_free(p->links[i].hold);
+        timer_free(p->links[i].keepalive);
+        conn_free(p->links[i].conn);
+    }
+    timer_free(p->connect_retry);
+    timer_free(p->idle_hold);
+    timer_free(p->settle);
+    task_free(p->tx);
+    if (p->up)
+        peer_routes_down(p);
+    if (p->adjout)
+        adjout_free(p->adjout);
+    if (p->rib)
+        rib_peer_remove(p->set->speaker->rib, p->rib);
+    free(p->shutdown_message);
+    free(p);
+}

@@ -1,0 +1,153 @@
+/* Inside a peer; only for peer*.c. Values that a session consists of (negotiated, counted, unread, unsent)
+ * are plain structs, so that they can be written out for another process: struct peer_session, struct conn,
+ * struct peer_history. */
+#ifndef UNDERLAY_PEER_IMPL_H
+#define UNDERLAY_PEER_IMPL_H
+
+#include "conn.h"
+#include "log.h"
+#include "loop.h"
+#include "peer.h"
+#include "speaker.h"
+#include "wire/update.h"
+
+#define PEER_OPEN_HOLD_MS 240000 /* RFC 4271 8.2.2: "a HoldTimer value of 4 minutes is suggested" */
+#define PEER_SETTLE_MS    5000   /* Established so long: no longer worth waiting for its End-of-RIB */
+#define PEER_STABLE_MS    60000  /* Established so long: earlier errors are forgotten */
+
+/* One connection's session: what was said and agreed, and what we are to the other side. */
+struct peer_session {
+    struct ip_addr local, remote;
+    uint16_t local_port, remote_port;
+    uint32_t ifindex; /* of the local address, 0 unknown */
+    struct ip_addr nexthop[FAM_COUNT], link_local;
+    const char *family_why[FAM_COUNT]; /* why a configured family was not offered; static text */
+    struct capabilities sent, received, common;
+    bool caps_valid;
+    uint32_t remote_as, remote_id;
+    uint32_t hold_ms; /* negotiated, 0: no hold timer and no keepalives */
+    uint32_t keepalive_ms;
+    uint64_t heard_ms;    /* when the hold timer was last restarted */
+    uint32_t hold_run_ms; /* the value it runs with, 0 stopped */
+    uint64_t said_ms;     /* last KEEPALIVE or UPDATE of ours */
+    uint32_t say_in_ms;   /* keepalive_ms with this round's jitter */
+    bool eor_in[FAM_COUNT];
+};
+
+/* One FSM with its TCP connection (RFC 4271 8.2.1.2). */
+struct peer_link {
+    struct peer *peer;
+    enum peer_state state;
+    bool incoming;
+    uint8_t rx_type; /* of the message being processed, 0 none: data of an FSM error, RFC 6608 */
+    struct conn *conn;
+    struct timer *hold, *keepalive;
+    struct peer_session s;
+};
+
+/* What outlives a session. */
+struct peer_history {
+    struct conn_counters count;
+    uint64_t treat_as_withdraw, attr_discard;
+    uint32_t established, dropped;
+    uint64_t up_ms, up_wall; /* when the present session came up */
+    struct bgp_error last_error;
+    bool last_error_received;
+    char last_reset[160];
+    uint64_t last_reset_ms;
+    char last_message[BGP_ERROR_DATA + 1];
+};
+
+struct peer {
+    struct peer_set *set;
+    const struct peer_config *config; /* of the configuration in force */
+    char name[ADDR_STRLEN];
+    uint32_t local_as, local_id;
+    bool ibgp;
+    const struct peer_config *next; /* during peer_set_apply: what the new configuration has for it */
+
+    struct peer_link links[2];
+    struct peer_link *up;  /* the Established one or NULL */
+    bool started;          /* wants to be up: not shut down, not stopping */
+    bool complained;       /* the last session ended by a NOTIFICATION of ours, other than for silence */
+    bool waiting;          /* for a subnet of ours that has the peer */
+    enum peer_state state; /* the higher of the two, as last logged */
+    uint64_t state_ms;
+    unsigned errors; /* ConnectRetryCounter */
+    struct timer *connect_retry, *idle_hold, *settle;
+    bool settled;
+
+    bool shut_by_cli;
+    char *shutdown_message;
+
+    struct task *tx;
+    struct rib_peer *rib;
+    struct adjout *adjout;
+    struct update_ctx ctx;
+    struct log_limit log_limit;
+    struct peer_history h;
+};
+
+struct peer_set {
+    struct speaker *speaker;
+    struct peer **peers; /* in the order of the configuration */
+    struct peer **by_addr;
+    unsigned n;
+    bool stopping;
+    struct peer_listener {
+        struct peer_listener *next;
+        struct peer_set *set;
+        int fd;
+        struct io *io;
+    } * listeners;
+    struct timer *accept_again; /* out of descriptors: the listeners pause */
+    struct log_limit log_limit;
+    struct conn_scratch *scratch;
+    struct conn_lingering lingering;
+    struct conn_counters rejected;
+    void (*done)(void *arg);
+    void *done_arg;
+    struct timer *done_timer;
+};
+
+/* peer.c */
+struct peer *peer_new(struct peer_set *ps, const struct peer_config *c); /* NULL: out of memory */
+void peer_free(struct peer *p); /* without a word to the other side */
+void peer_start(struct peer *p, bool by_operator);
+void peer_stop(struct peer *p, const struct bgp_error *why); /* NOTIFICATION, and stays down */
+void peer_reset(struct peer *p, uint8_t cease);              /* the same, then starts again */
+void peer_addresses_changed(struct peer *p);
+bool peer_admin_down(const struct peer *p);
+void peer_link_event(struct peer_link *l, enum fsm_event e, const struct bgp_error *err);
+void peer_out_of_memory(struct peer_link *l);
+void peer_accept(struct peer *p, int fd); /* owns fd */
+void peer_note_reset(struct peer *p, const char *why);
+void peer_note_connect_failure(struct peer *p, int error); /* -errno */
+static inline struct peer_link *peer_other(struct peer_link *l)
+{
+    return l == &l->peer->links[0] ? &l->peer->links[1] : &l->peer->links[0];
+}
+
+/* peer_open.c: from TCP up to the end of the OPEN exchange */
+extern const struct conn_ops peer_conn_ops; /* arg: struct peer_link */
+void peer_send_open(struct peer_link *l);
+void peer_send_keepalive(struct peer_link *l);
+void peer_send_notification(struct peer_link *l, const struct bgp_error *e);
+void peer_notification_received(struct peer *p, const struct bgp_error *e);
+
+/* peer_nexthop.c: what we are to the peer, family by family */
+bool peer_is_reachable(const struct peer *p); /* on a subnet of ours, where it must be */
+void peer_choose_nexthops(const struct peer *p, struct peer_session *s);
+
+/* peer_update.c */
+int peer_routes_up(struct peer_link *l);
+void peer_routes_down(struct peer *p);
+void peer_receive_update(struct peer_link *l, const uint8_t *body, size_t n);
+void peer_receive_refresh(struct peer_link *l, const uint8_t *body, size_t n);
+bool peer_tx_step(void *peer);
+void peer_tx_wake(void *peer);
+
+/* peer_set.c */
+void peer_set_reject(struct peer_set *ps, int fd, uint8_t cease); /* owns fd */
+
+#endif

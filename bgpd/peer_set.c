@@ -1,0 +1,392 @@
+/* All peers: the configuration applied to them, the listening sockets, and the end of them all.
+ *
+ * Applying never touches a peer whose own settings are the same but for taking over the pointer into the new
+ * configuration. Removed peers say goodbye before the arrays are swapped, so that whoever is told of a state
+ * change meanwhile sees a consistent set; their connections linger on a list of the set, which outlives them.
+ *
+ * A connection is accepted only from a configured address; who else knocks is told so and closed, with a
+ * limited log. TCP-MD5 keys live on every listener of the peer's family: the kernel drops a peer's unsigned
+ * SYN before we hear of it.
+ */
+#include <errno.h>
+#include <netinet/in.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "peer_impl.h"
+#include "transport.h"
+
+#define ACCEPT_BURST    16
+#define LINGER_MOST     64 /* refused connections beyond it are just closed */
+#define ACCEPT_PAUSE_MS 1000
+#define STOP_MS         2000
+
+static void resume_listeners(void *arg)
+{
+    struct peer_set *ps = arg;
+    for (struct peer_listener *l = ps->listeners; l; l = l->next)
+        io_want(l->io, ps->speaker->running && !ps->stopping ? IO_READ : 0);
+}
+
+static void stop_done(void *arg)
+{
+    struct peer_set *ps = arg;
+    void (*done)(void *) = ps->done;
+
+    timer_stop(ps->done_timer);
+    ps->done = NULL;
+    if (done)
+        done(ps->done_arg);
+}
+
+struct peer_set *peer_set_new(struct speaker *s)
+{
+    struct peer_set *ps = calloc(1, sizeof *ps);
+    if (!ps)
+        return NULL;
+    ps->speaker = s;
+    ps->scratch = malloc(sizeof *ps->scratch);
+    ps->accept_again = timer_new(s->loop, resume_listeners, ps);
+    ps->done_timer = timer_new(s->loop, stop_done, ps);
+    ps->lingering = (struct conn_lingering){.empty = stop_done, .arg = ps};
+    if (!ps->scratch || !ps->accept_again || !ps->done_timer) {
+        peer_set_free(ps);
+        return NULL;
+    }
+    return ps;
+}
+
+void peer_set_free(struct peer_set *ps)
+{
+    if (!ps)
+        return;
+    for (unsigned i = 0; i < ps->n; i++)
+        peer_free(ps->peers[i]);
+    free(ps->peers);
+    free(ps->by_addr);
+    while (ps->listeners) {
+        struct peer_listener *l = ps->listeners;
+        ps->listeners = l->next;
+        io_free(l->io);
+        close(l->fd);
+        free(l);
+    }
+    ps->lingering.empty = NULL;
+    conn_lingering_abort(&ps->lingering);
+    timer_free(ps->accept_again);
+    timer_free(ps->done_timer);
+    free(ps->scratch);
+    free(ps);
+}
+
+unsigned peer_set_count(const struct peer_set *ps)
+{
+    return ps->n;
+}
+
+struct peer *peer_set_at(const struct peer_set *ps, unsigned i)
+{
+    return ps->peers[i];
+}
+
+static int by_address(const void *a, const void *b)
+{
+    const struct peer *const *pa = a, *const *pb = b;
+    return addr_cmp(&(*pa)->config->address, &(*pb)->config->address);
+}
+
+static int address_against(const void *key, const void *member)
+{
+    const struct peer *const *p = member;
+    return addr_cmp(key, &(*p)->config->address);
+}
+
+static struct peer *find_address(const struct peer_set *ps, const struct ip_addr *a)
+{
+    struct peer **p = ps->n ? bsearch(a, ps->by_addr, ps->n, sizeof *ps->by_addr, address_against) : NULL;
+    return p ? *p : NULL;
+}
+
+struct peer *peer_set_find(const struct peer_set *ps, const char *name)
+{
+    struct ip_addr a;
+    if (!addr_parse(name, &a))
+        return find_address(ps, &a);
+    for (unsigned i = 0; i < ps->n; i++)
+        if (!strcmp(ps->peers[i]->config->description, name))
+            return ps->peers[i];
+    return NULL;
+}
+
+/* Keys */
+
+static void accept_one(struct peer_set *ps, int fd);
+
+/* The kernel checks keys from now on; what it has taken before and we have not accepted yet came without one.
+ */
+static void refuse_unsigned(struct peer_set *ps, const struct peer_listener *l, const struct ip_addr *keyed)
+{
+    int fd;
+    while ((fd = accept4(l->fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC)) >= 0) {
+        struct ip_addr from = {0};
+        if (!ps->speaker->running || transport_remote(fd, &from, NULL, NULL) || addr_equal(&from, keyed))
+            close(fd);
+        else
+            accept_one(ps, fd);
+    }
+}
+
+static void set_key(struct peer_set *ps, const struct peer_config *c, const char *key)
+{
+    for (struct peer_listener *l = ps->listeners; l; l = l->next) {
+        struct ip_addr local;
+        int r = transport_local(l->fd, &local, NULL);
+        if (!r && local.af == c->address.af) {
+            r = transport_set_key(l->fd, &c->address, 0, key);
+            if (!r && key)
+                refuse_unsigned(ps, l, &c->address);
+        }
+        if (r)
+            log_error("cannot set the TCP-MD5 key; connections from this peer will not work",
+                      F_ADDR("peer", &c->address), F_ERR(r));
+    }
+}
+
+static const char *key_of(const struct peer_config *c)
+{
+    return *c->password ? c->password : NULL;
+}
+
+/* Applying a configuration */
+
+static void take_over(struct peer *p, const struct peer_config *now, bool reset)
+{
+    struct speaker *s = p->set->speaker;
+    const struct peer_config *before = p->config;
+    const char *key = "router";
+    unsigned diff = peer_config_diff(before, now, reset ? NULL : &key);
+
+    p->config = now;
+    if (strcmp(before->password, now->password)) {
+        set_key(p->set, now, NULL);
+        if (key_of(now))
+            set_key(p->set, now, key_of(now));
+    }
+    if (reset || (diff & PEER_DIFF_RESET)) {
+        log_info("configuration changed: the session starts anew", F_STR("peer", p->name), F_STR("key", key));
+        peer_reset(p, BGP_CEASE_CONFIG_CHANGE);
+    } else if ((diff & PEER_DIFF_ADMIN) && now->shutdown) {
+        const struct bgp_error e = bgp_error_make(BGP_ERR_CEASE, BGP_CEASE_ADMIN_SHUTDOWN, NULL, 0);
+        peer_stop(p, &e);
+    } else if (diff & PEER_DIFF_ADMIN) {
+        peer_start(p, true);
+    } else if (before->passive != now->passive && p->state < PEER_OPEN_SENT) {
+        peer_reset(p, BGP_CEASE_CONFIG_CHANGE); /* nothing is lost, and the FSM starts the other way */
+    }
+    if (diff & PEER_DIFF_REIMPORT)
+        rib_reimport(s->rib, p->rib);
+    for (enum family f = 0; p->up && (diff & PEER_DIFF_REEXPORT) && f < FAM_COUNT; f++)
+        if (p->up->s.common.family[f] && adjout_resend(p->adjout, f, now->export, false)) {
+            peer_out_of_memory(p->up);
+            break;
+        }
+    peer_tx_wake(p);
+}
+
+static void remove_unkept(struct peer **peers, unsigned n)
+{
+    const struct bgp_error e = bgp_error_make(BGP_ERR_CEASE, BGP_CEASE_DECONFIGURED, NULL, 0);
+    for (unsigned i = 0; i < n; i++)
+        if (!peers[i]->next) {
+            if (key_of(peers[i]->config))
+                set_key(peers[i]->set, peers[i]->config, NULL);
+            peer_stop(peers[i], &e);
+        }
+}
+
+static void free_unkept(struct peer **peers, unsigned n)
+{
+    for (unsigned i = 0; i < n; i++)
+        if (!peers[i]->next)
+            peer_free(peers[i]);
+}
+
+/* The peers of c in its order: those that are there and those that are new. Returns how many. */
+static unsigned gather(struct peer_set *ps, const struct config *c, struct peer **next, int *error)
+{
+    unsigned n = 0;
+    for (unsigned i = 0; i < ps->n; i++)
+        ps->peers[i]->next = NULL;
+    for (unsigned i = 0; i < c->n_peers; i++) {
+        struct peer *p = find_address(ps, &c->peers[i].address);
+        if (!p || p->ibgp != peer_config_is_ibgp(c, &c->peers[i]))
+            p = peer_new(ps, &c->peers[i]);
+        if (!p) {
+            *error = -ENOMEM;
+            continue;
+        }
+        p->next = &c->peers[i];
+        next[n++] = p;
+    }
+    return n;
+}
+
+int peer_set_apply(struct peer_set *ps, const struct config *c)
+{
+    struct speaker *s = ps->speaker;
+    struct peer **old = ps->peers, **next = calloc(c->n_peers + 1, sizeof *next);
+    struct peer **sorted = calloc(c->n_peers + 1, sizeof *sorted);
+    unsigned n_old = ps->n, n = 0;
+    int error = 0;
+
+    if (next && sorted)
+        n = gather(ps, c, next, &error);
+    else
+        error =
+            -ENOMEM; /* without room even for the list nobody may keep a pointer into the old configuration */
+    remove_unkept(old, n_old);
+    free(ps->by_addr);
+    ps->peers = next;
+    ps->by_addr = sorted;
+    ps->n = n;
+    free_unkept(old, n_old);
+    free(old);
+
+    if (n) {
+        memcpy(sorted, next, n * sizeof *sorted);
+        qsort(sorted, n, sizeof *sorted, by_address);
+    }
+    for (unsigned i = 0; i < n; i++) {
+        struct peer *p = next[i];
+        if (p->config != p->next)
+            take_over(p, p->next, p->local_as != c->router.asn || p->local_id != s->router_id);
+        else if (key_of(p->config))
+            set_key(ps, p->config, key_of(p->config));
+    }
+    for (unsigned i = 0; i < n; i++)
+        if (!next[i]->started)
+            peer_start(next[i], false);
+    return error;
+}
+
+void peer_set_start(struct peer_set *ps)
+{
+    resume_listeners(ps);
+    for (unsigned i = 0; i < ps->n; i++)
+        peer_start(ps->peers[i], false);
+}
+
+void peer_set_stop(struct peer_set *ps, uint8_t subcode, void (*done)(void *arg), void *arg)
+{
+    const struct bgp_error e = bgp_error_make(BGP_ERR_CEASE, subcode, NULL, 0);
+
+    ps->stopping = true;
+    resume_listeners(ps);
+    for (unsigned i = 0; i < ps->n; i++)
+        peer_stop(ps->peers[i], &e);
+    ps->done = done;
+    ps->done_arg = arg;
+    timer_set(ps->done_timer, ps->lingering.count ? STOP_MS : 0);
+}
+
+void peer_set_addresses_changed(struct peer_set *ps)
+{
+    for (unsigned i = 0; i < ps->n; i++)
+        peer_addresses_changed(ps->peers[i]);
+}
+
+void peer_own_prefixes_changed(struct peer_set *ps)
+{
+    rib_reimport(ps->speaker->rib, NULL);
+}
+
+/* Connections that come in */
+
+static const struct conn_ops nobody = {0};
+
+void peer_set_reject(struct peer_set *ps, int fd, uint8_t cease)
+{
+    const struct bgp_error e = bgp_error_make(BGP_ERR_CEASE, cease, NULL, 0);
+
+    if (ps->lingering.count >= LINGER_MOST) {
+        close(fd);
+        return;
+    }
+    struct conn *c = conn_new(ps->speaker->loop, fd, false, ps->scratch, &ps->rejected, &nobody, NULL);
+    if (!c)
+        return;
+    struct wire_writer w = conn_writer(c, BGP_MAX_LEN);
+    if (!w.err)
+        notification_encode(&w, &e);
+    conn_commit(c, &w, BGP_NOTIFICATION, 1);
+    conn_linger(c, &ps->lingering);
+}
+
+static void accept_one(struct peer_set *ps, int fd)
+{
+    struct ip_addr from;
+    uint32_t swallowed = 0;
+    struct peer *p;
+
+    if (transport_remote(fd, &from, NULL, NULL)) {
+        close(fd);
+        return;
+    }
+    p = find_address(ps, &from);
+    if (p) {
+        peer_accept(p, fd);
+        return;
+    }
+    if (log_limit_ok(&ps->log_limit, loop_now_ms(), &swallowed))
+        log_info("connection from an address that is no peer: closed", F_ADDR("from", &from),
+                 F_UINT("suppressed", swallowed));
+    peer_set_reject(ps, fd, BGP_CEASE_REJECTED);
+}
+
+static void on_accept(void *arg, int fd, unsigned events)
+{
+    struct peer_listener *l = arg;
+    struct peer_set *ps = l->set;
+    (void)events;
+
+    for (int i = 0; i < ACCEPT_BURST; i++) {
+        int c = accept4(fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+        if (c >= 0) {
+            accept_one(ps, c);
+        } else if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM) {
+            log_warn("cannot accept connections for a second", F_ERR(errno));
+            for (l = ps->listeners; l; l = l->next)
+                io_want(l->io, 0);
+            timer_set(ps->accept_again, ACCEPT_PAUSE_MS);
+            return;
+        } else if (errno != ECONNABORTED && errno != EINTR) {
+            return;
+        }
+    }
+}
+
+int peer_set_listen(struct peer_set *ps, int fd)
+{
+    struct peer_listener *l = calloc(1, sizeof *l);
+    int r = l ? transport_listener(fd) : -ENOMEM;
+
+    if (!r) {
+        l->io = io_new(ps->speaker->loop, fd, on_accept, l);
+        r = l->io ? 0 : -ENOMEM;
+    }
+    if (r) {
+        free(l);
+        close(fd);
+        return r;
+    }
+    l->set = ps;
+    l->fd = fd;
+    l->next = ps->listeners;
+    ps->listeners = l;
+    for (unsigned i = 0; i < ps->n; i++)
+        if (key_of(ps->peers[i]->config))
+            set_key(ps, ps->peers[i]->config, key_of(ps->peers[i]->config));
+    resume_listeners(ps);
+    return 0;
+}

@@ -1,0 +1,226 @@
+"""underlayctl as people and scripts meet it: help, errors, text that fits a terminal, JSON with the names everybody knows."""
+import json
+import re
+import subprocess
+
+from lab import wait_for
+from runner import cases
+from topology import FAR4, FAR6, POD4, POD6, TOR_AS, Pair
+from underlay import UNDERLAYCTL, UNDERLAYD
+
+WIDTH = 80
+PEER = "10.0.1.1"
+SHOWS = ("show bgp summary", "show ip bgp summary", "show bgp summary established", "show bgp summary failed",
+         "show bgp neighbors", f"show bgp neighbors {PEER}",
+         f"show bgp neighbors {PEER} advertised-routes", f"show bgp neighbors {PEER} received-routes", "show bgp",
+         "show bgp ipv4", "show bgp ipv6", "show bgp ipv4 unicast", "show bgp ipv6 unicast",
+         f"show bgp ipv4 unicast {FAR4}", f"show bgp ipv6 {FAR6}", f"show bgp {FAR4}", "show bgp 192.0.2.77",
+         "show ip route", "show ipv6 route", "show memory", "show version")
+
+
+def program(*argv):
+    return subprocess.run(argv, text=True, capture_output=True, timeout=20)
+
+
+def with_routes(lab):
+    pair = Pair(lab, "frr", peer={"description": "tor-a"}).up()
+    pair.learn(FAR4, FAR6)
+    wait_for(lambda: pair.tor.has(POD4, POD6))
+    return pair
+
+
+@cases((UNDERLAYD.rsplit("/", 1)[1],), (UNDERLAYCTL.rsplit("/", 1)[1],))
+def test_help_and_version_need_no_daemon(lab, name):
+    path = UNDERLAYD if name == "underlayd" else UNDERLAYCTL
+    done = program(path, "--help")
+    assert done.returncode == 0 and "usage" in done.stdout.lower() and name in done.stdout, done
+    assert all(len(line) <= WIDTH for line in done.stdout.splitlines()), done.stdout
+    done = program(path, "--version")
+    assert done.returncode == 0 and re.search(r"\d+\.\d+\.\d+", done.stdout), done
+
+
+@cases(("--bogus",), ("--config",), ("stray",))
+def test_underlayd_usage_errors(lab, words):
+    done = program(UNDERLAYD, words)
+    assert done.returncode == 2 and done.stdout == "" and done.stderr, done
+
+
+@cases(("--bogus show version",), ("--socket",), ("show bgp sumary",), ("shwo version",), ("show",), ("advertise",),
+       ("advertise 10.0.0.0/33",), ("advertise 10.0.0.1/24",), ("advertise 10.9.0.0/24 med many",), ("clear bgp",),
+       ("neighbor 10.0.1.1 shutdwn",), ("show bgp neighbors 10.0.1.1 routes-received",), ("log level loud",))
+def test_usage_errors_exit_2(lab, words):
+    pair = Pair(lab, "frr")
+    pair.underlay.start()
+    done = pair.underlay.ctl(*words.split(), json_out=False, check=False) if not words.startswith("--") else \
+        program(UNDERLAYCTL, *words.split())
+    assert done.returncode == 2 and done.stdout == "" and done.stderr, done
+
+
+@cases(("show bgp sumary", "summary"), ("advertize 10.0.0.0/24", "advertise"), ("show bgp neighbours", "neighbors"))
+def test_misspelt_commands_get_a_hint(lab, words, meant):
+    pair = Pair(lab, "frr")
+    pair.underlay.start()
+    done = pair.underlay.ctl(*words.split(), json_out=False, check=False)
+    assert done.returncode == 2 and meant in done.stderr, done
+
+
+def test_refused_commands_exit_1(lab):
+    pair = Pair(lab, "frr")
+    pair.underlay.start()
+    for words in ("show bgp neighbors 10.9.9.9", "clear bgp 10.9.9.9", "neighbor 10.9.9.9 shutdown",
+                  "withdraw 203.0.113.99/32", f"withdraw {POD4}"):
+        done = pair.underlay.ctl(*words.split(), json_out=False, check=False)
+        assert done.returncode == 1 and done.stderr, (words, done)
+
+
+def test_abbreviations(lab):
+    pair = with_routes(lab)
+    run = lambda words: pair.underlay.ctl(*words.split(), json_out=False).stdout
+    assert run("sh ver") == run("show version")
+    assert "10.0.1.1" in run("sh bgp sum")
+    done = pair.underlay.ctl("sh", "bgp", "i", json_out=False, check=False)
+    assert done.returncode == 2 and "ipv4" in done.stderr and "ipv6" in done.stderr, done  # ambiguous: says between what
+
+
+@cases()
+def test_every_show_fits_80_columns_and_is_json_on_request(lab):
+    pair = with_routes(lab)
+    for command in SHOWS:
+        text = pair.underlay.ctl(*command.split(), json_out=False).stdout
+        assert text.strip(), f"{command}: nothing"
+        wide = [line for line in text.splitlines() if len(line) > WIDTH]
+        assert not wide, f"{command}: {len(wide[0])} columns: {wide[0]}"
+        assert not re.search(r"[ \t]\n", text), f"{command}: trailing blanks"
+        one = pair.underlay.ctl(command)
+        last_word = pair.underlay.ctl(*command.split(), "json", json_out=False).stdout
+        assert type(json.loads(last_word)) is type(one), command
+
+
+def test_running_config_is_a_configuration(lab):
+    pair = with_routes(lab)
+    text = pair.underlay.ctl("show", "running-config", json_out=False).stdout
+    path = lab.write("again.yaml", text)
+    done = program(UNDERLAYD, "--check", "--config", path)
+    assert done.returncode == 0, f"{done.stderr}\n{text}"
+
+
+def test_summary_has_the_names_everybody_knows(lab):
+    pair = with_routes(lab)
+    both = pair.underlay.ctl("show bgp summary")
+    for family in ("ipv4Unicast", "ipv6Unicast"):
+        table = both[family]
+        for key, kind in (("routerId", str), ("as", int), ("vrfId", int), ("vrfName", str), ("tableVersion", int),
+                          ("ribCount", int), ("ribMemory", int), ("peerCount", int), ("peerMemory", int),
+                          ("failedPeers", int), ("displayedPeers", int), ("totalPeers", int), ("dynamicPeers", int)):
+            assert type(table[key]) is kind, (family, key, table)
+        assert table["bestPath"]["multiPathRelax"] in ("true", "false")
+        row = table["peers"][PEER]
+        for key, kind in (("hostname", str), ("remoteAs", int), ("localAs", int), ("version", int), ("msgRcvd", int),
+                          ("msgSent", int), ("tableVersion", int), ("outq", int), ("inq", int), ("peerUptime", str),
+                          ("peerUptimeMsec", int), ("peerUptimeEstablishedEpoch", int), ("pfxRcd", int), ("pfxSnt", int),
+                          ("state", str), ("peerState", str), ("connectionsEstablished", int),
+                          ("connectionsDropped", int), ("desc", str), ("idType", str)):
+            if key != "hostname":  # only with the FQDN capability
+                assert type(row[key]) is kind, (family, key, row)
+        assert (row["remoteAs"], row["localAs"], row["state"], row["idType"], row["desc"]) == \
+            (TOR_AS, 65100, "Established", "ipv4", "tor-a"), row
+        assert row["pfxRcd"] == 1 and row["pfxSnt"] == 1, row
+        assert re.fullmatch(r"\d\d:\d\d:\d\d", row["peerUptime"]), row
+
+
+def test_neighbors_have_the_names_everybody_knows(lab):
+    pair = with_routes(lab)
+    peer = pair.underlay.neighbor(PEER)
+    for key in ("remoteAs", "localAs", "nbrExternalLink", "nbrDesc", "bgpVersion", "remoteRouterId", "localRouterId",
+                "bgpState", "bgpTimerUpMsec", "bgpTimerUpString", "bgpTimerUpEstablishedEpoch", "bgpTimerLastRead",
+                "bgpTimerLastWrite", "bgpTimerHoldTimeMsecs", "bgpTimerKeepAliveIntervalMsecs",
+                "bgpTimerConfiguredHoldTimeMsecs", "bgpTimerConfiguredKeepAliveIntervalMsecs", "neighborCapabilities",
+                "messageStats", "addressFamilyInfo", "connectionsEstablished", "connectionsDropped", "hostLocal",
+                "portLocal", "hostForeign", "portForeign", "nexthop"):
+        assert key in peer, f"no {key} in {sorted(peer)}"
+    for key in ("4byteAs", "routeRefresh", "multiprotocolExtensions"):
+        assert key in peer["neighborCapabilities"], peer["neighborCapabilities"]
+    assert peer["neighborCapabilities"]["4byteAs"] == "advertisedAndReceived"
+    for key in ("depthInq", "depthOutq", "opensSent", "opensRecv", "notificationsSent", "notificationsRecv",
+                "updatesSent", "updatesRecv", "keepalivesSent", "keepalivesRecv", "routeRefreshSent", "routeRefreshRecv",
+                "totalSent", "totalRecv"):
+        assert type(peer["messageStats"][key]) is int, (key, peer["messageStats"])
+    for family in ("ipv4Unicast", "ipv6Unicast"):
+        info = peer["addressFamilyInfo"][family]
+        assert info["acceptedPrefixCounter"] == 1 and info["sentPrefixCounter"] == 1, info
+    assert peer["remoteRouterId"] == "10.255.0.1" and peer["bgpTimerHoldTimeMsecs"] == 9000
+
+
+def test_routes_have_the_names_everybody_knows(lab):
+    pair = with_routes(lab)
+    table = pair.underlay.ctl("show bgp ipv4 unicast")
+    for key in ("vrfId", "vrfName", "tableVersion", "routerId", "defaultLocPrf", "localAS", "routes", "totalRoutes",
+                "totalPaths"):
+        assert key in table, sorted(table)
+    assert set(table["routes"]) == {FAR4, POD4}
+    (path,) = table["routes"][FAR4]
+    for key in ("valid", "bestpath", "pathFrom", "prefix", "prefixLen", "network", "weight", "peerId", "path", "origin",
+                "nexthops"):
+        assert key in path, sorted(path)
+    assert path["network"] == FAR4 and path["prefixLen"] == 24 and path["prefix"] == "192.0.2.0"
+    assert path["peerId"] == PEER and path["pathFrom"] == "external" and path["origin"] == "IGP"
+    (hop,) = path["nexthops"]
+    assert hop["ip"] == PEER and hop["afi"] == "ipv4" and hop["used"] is True, hop
+    detail = pair.underlay.ctl(f"show bgp ipv4 unicast {FAR4}")
+    (path,) = detail["paths"]
+    assert path["aspath"]["string"] == str(TOR_AS) and "lastUpdate" in path, path
+    sent = pair.underlay.ctl(f"show bgp neighbors {PEER} advertised-routes")
+    assert POD4 in json.dumps(sent) and POD6 in json.dumps(sent) and FAR4 not in json.dumps(sent)
+    got = pair.underlay.ctl(f"show bgp neighbors {PEER} received-routes")
+    assert FAR4 in json.dumps(got) and FAR6 in json.dumps(got) and POD4 not in json.dumps(got)
+
+
+@cases(("show ip route", FAR4, POD4), ("show ipv6 route", FAR6, POD6))
+def test_kernel_routes_are_named_as_ip_names_them(lab, command, far, pod):
+    pair = with_routes(lab)
+    rows = {r["dst"]: r for r in wait_for(lambda: pair.underlay.ctl(command))}
+    assert set(rows) == {far, pod}, sorted(rows)
+    assert rows[far]["state"] == "installed" and rows[far]["metric"] == 20, rows[far]
+    kernel = pair.underlay.kernel("ipv6" if ":" in far else "ipv4")[far]
+    assert rows[far]["gateway"] == kernel["gateway"] and rows[far]["dev"] == kernel["dev"], (rows[far], kernel)
+    assert rows[pod]["type"] == "unreachable", rows[pod]
+
+
+def test_many_commands_from_standard_input(lab):
+    pair = Pair(lab, "frr").up()
+    done = pair.underlay.ctl("-", json_out=False, input="# comment\n\nshow version\nadvertise 198.51.100.1/32\nshow bgp\n")
+    assert "198.51.100.1" in done.stdout, done
+    done = pair.underlay.ctl("-", json_out=False, check=False,
+                             input="advertise 198.51.100.2/32\nshow bogus\nadvertise 198.51.100.3/32\n")
+    assert done.returncode == 2 and "bogus" in done.stderr, done
+    wait_for(lambda: pair.tor.has("198.51.100.1/32", "198.51.100.2/32"), what="what came before the bad line is done")
+
+
+def test_secrets_are_never_shown(lab):
+    pair = Pair(lab, "frr", peer={"password": "hush-hush"}, neighbor={"password": "hush-hush"}).up()
+    for command in (*SHOWS, "show running-config"):
+        if FAR4 in command or FAR6 in command or "77" in command:
+            continue
+        done = pair.underlay.ctl(*command.split(), json_out=False)
+        assert "hush" not in done.stdout, command
+    assert "hush" not in pair.underlay.process.output()
+
+
+def test_advertised_communities_and_med(lab):
+    pair = Pair(lab, "frr").up()
+    pair.underlay.command("advertise 198.51.100.5/32 community 65000:1 community 65000:1:2 med 42")
+    wait_for(lambda: pair.tor.has("198.51.100.5/32"))
+    path = pair.tor.route("198.51.100.5/32")["paths"][0]
+    assert path["metric"] == 42 and path["community"]["string"] == "65000:1", path
+    assert path["largeCommunity"]["string"] == "65000:1:2", path
+
+
+def test_log_level_at_run_time(lab):
+    pair = Pair(lab, "frr")
+    pair.underlay.config["log"] = {"level": "error"}
+    pair.underlay.start()
+    quiet = len(pair.underlay.process.output())
+    pair.underlay.command("log level debug")
+    pair.tor.start()
+    pair.wait_up()
+    wait_for(lambda: len(pair.underlay.process.output()) > quiet, what="debug lines")

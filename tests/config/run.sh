@@ -1,0 +1,57 @@
+#!/bin/sh
+# Configuration files through `underlayd --check`: every good/*.yaml (and the one we ship) must pass in silence, every
+# bad/X.yaml must exit 1 and say exactly what bad/X.expected says, each line after "FILE:".
+#
+# usage: tests/config/run.sh      UNDERLAYD=build/underlayd
+cd "$(dirname "$0")/../.." || exit 3
+daemon=${UNDERLAYD:-build/underlayd}
+passed=0 failed=0 skipped=0
+
+ok() { passed=$((passed + 1)); echo "ok    $1"; }
+fail() { failed=$((failed + 1)); echo "FAIL  $1"; printf '%s\n' "$2" | sed 's/^/      /'; }
+totals() { echo "$passed passed, $failed failed, $skipped skipped"; }
+
+if ! [ -x "$daemon" ]; then
+    skipped=1
+    echo "SKIP  config files: no $daemon"
+    totals
+    exit 0
+fi
+
+for file in tests/config/good/*.yaml etc/underlay.yaml; do
+    said=$("$daemon" --check --config "$file" 2>&1)
+    status=$?
+    if [ $status = 0 ] && [ -z "$said" ]; then
+        ok "$file"
+    else
+        fail "$file" "exit status $status
+$said"
+    fi
+done
+
+for file in tests/config/bad/*.yaml; do
+    expected=${file%.yaml}.expected
+    said=$("$daemon" --check --config "$file" 2>&1)
+    status=$?
+    difference=$(printf '%s\n' "$said" | sed "s|^$file:||" | diff "$expected" - 2>&1)
+    if [ $status = 1 ] && [ -z "$difference" ]; then
+        ok "$file"
+    else
+        fail "$file" "exit status $status, 1 expected
+$difference"
+    fi
+done
+
+# What is not a file that can be read is a configuration error too.
+for file in tests/config/nonexistent.yaml tests/config; do
+    said=$("$daemon" --check --config "$file" 2>&1)
+    status=$?
+    case $status:$said in
+    "1:$file"*) ok "$file is refused with the reason" ;;
+    *) fail "$file is refused with the reason" "exit status $status
+$said" ;;
+    esac
+done
+
+totals
+[ $failed = 0 ]

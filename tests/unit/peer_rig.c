@@ -1,0 +1,344 @@
+/* See peer_rig.h. The fakes answer for modules that a session only asks: which addresses there are, and whom
+ * to tell. */
+#include "peer_rig.h"
+
+#include <arpa/inet.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+/* Fakes */
+
+unsigned fibclient_addresses(const struct fibclient *c, const struct fib_address **out)
+{
+    *out = c->addresses;
+    return c->n;
+}
+
+const struct fib_address *fibclient_subnet_of(const struct fibclient *c, const struct ip_addr *a,
+                                              uint32_t scope)
+{
+    (void)scope;
+    return c->no_subnet || a->af != AF_INET ? NULL : &c->addresses[0];
+}
+
+void speaker_peer_state_changed(struct speaker *s)
+{
+    struct node *n = (struct node *)s;
+    n->state_changes++;
+}
+
+unsigned peer_config_diff(const struct peer_config *before, const struct peer_config *after, const char **key)
+{
+    bool reset = before->hold_time_ms != after->hold_time_ms || strcmp(before->password, after->password);
+    if (key)
+        *key = "hold-time";
+    return (reset ? PEER_DIFF_RESET : 0u) | (before->shutdown != after->shutdown ? PEER_DIFF_ADMIN : 0u) |
+           (before->export != after->export ? PEER_DIFF_REEXPORT : 0u);
+}
+
+/* Nodes */
+
+static enum import_reason import_all(void *arg, enum family f, const struct prefix *p, const struct attr *a,
+                                     const struct rib_peer *peer)
+{
+    (void)arg, (void)f, (void)p, (void)a, (void)peer;
+    return IMPORT_OK;
+}
+
+static void want_work(void *arg)
+{
+    struct speaker *s = arg;
+    task_wake(s->rib_task);
+}
+
+static bool rib_step(void *arg)
+{
+    struct speaker *s = arg;
+    return rib_work(s->rib);
+}
+
+static void on_deadline(void *arg)
+{
+    struct rig *r = arg;
+    loop_stop(r->loop, 0);
+}
+
+static int bound(uint32_t host, uint16_t port)
+{
+    struct sockaddr_in sa = {.sin_family = AF_INET, .sin_port = htons(port), .sin_addr.s_addr = htonl(host)};
+    int one = 1, fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof one);
+    if (bind(fd, (struct sockaddr *)&sa, sizeof sa)) {
+        close(fd);
+        return -1;
+    }
+    return fd;
+}
+
+static struct peer_config default_peer(uint32_t address, uint32_t local, uint32_t asn, uint16_t port)
+{
+    static char nothing[1];
+    return (struct peer_config){
+        .address = addr_v4(address),
+        .local_address = addr_v4(local),
+        .asn = asn,
+        .description = nothing,
+        .port = port,
+        .hold_time_ms = 90000,
+        .keepalive_time_ms = 30000,
+        .connect_retry_time_ms = 5000,
+        .idle_hold_time_ms = 200,
+        .idle_hold_max_ms = 1600,
+        .families = {true, true},
+        .export = EXPORT_ORIGINATED,
+    };
+}
+
+static void node_set_up(struct rig *r, struct node *n, unsigned number)
+{
+    const struct rib_config rc = {.multipath = 1, .default_local_pref = 100};
+    const struct rib_hooks hooks = {.import = import_all, .want_work = want_work};
+    const struct nexthop_ops ops = {0};
+    uint32_t me = 0x7f000000 | number, other = 0x7f000000 | (3 - number);
+
+    n->config.router.asn = 65000 + number;
+    n->config.peers = n->peers;
+    n->config.n_peers = 1;
+    n->peers[0] = default_peer(other, me, 65000 + (3 - number), r->port);
+    n->fib.addresses[0] = (struct fib_address){.ifindex = 1, .addr = addr_v4(me), .len = 8};
+    n->fib.n = 1;
+    n->s.loop = r->loop;
+    n->s.config = &n->config;
+    n->s.fib = &n->fib;
+    n->s.router_id = 0x0a000000 | number;
+    n->s.nexthops = nexthop_table_new(&ops, NULL);
+    n->s.attrs = attr_table_new(n->s.nexthops);
+    n->s.rib_task = task_new(r->loop, rib_step, &n->s);
+    n->s.rib = rib_new(&rc, &hooks, &n->s, n->s.attrs, n->s.nexthops);
+    n->s.peers = peer_set_new(&n->s);
+    CU_ASSERT_PTR_NOT_NULL_FATAL(n->s.peers);
+}
+
+static void node_tear_down(struct node *n)
+{
+    peer_set_free(n->s.peers);
+    while (rib_work(n->s.rib))
+        ;
+    rib_free(n->s.rib);
+    attr_table_free(n->s.attrs);
+    nexthop_table_free(n->s.nexthops);
+    task_free(n->s.rib_task);
+}
+
+static int listening(uint32_t host, uint16_t port)
+{
+    int fd = bound(host, port);
+    if (fd >= 0)
+        listen(fd, 16);
+    return fd;
+}
+
+void rig_set_up(struct rig *r)
+{
+    struct sockaddr_in sa;
+    socklen_t len = sizeof sa;
+
+    memset(r, 0, sizeof *r);
+    r->loop = loop_new();
+    r->deadline = timer_new(r->loop, on_deadline, r);
+    int fd = listening(0x7f000001, 0);
+    getsockname(fd, (struct sockaddr *)&sa, &len);
+    r->port = ntohs(sa.sin_port);
+    node_set_up(r, &r->a, 1);
+    node_set_up(r, &r->b, 2);
+    CU_ASSERT_EQUAL_FATAL(peer_set_listen(r->a.s.peers, fd), 0);
+}
+
+void rig_tear_down(struct rig *r)
+{
+    node_tear_down(&r->a);
+    node_tear_down(&r->b);
+    timer_free(r->deadline);
+    loop_free(r->loop);
+}
+
+void rig_start(struct node *n)
+{
+    if ((n->s.router_id & 0xff) == 2 && !n->s.peers->listeners)
+        peer_set_listen(n->s.peers, listening(0x7f000002, n->peers[0].port));
+    CU_ASSERT_EQUAL(peer_set_apply(n->s.peers, &n->config), 0);
+    n->s.running = true;
+    peer_set_start(n->s.peers);
+}
+
+void rig_run(struct rig *r, unsigned ms)
+{
+    timer_set(r->deadline, ms);
+    loop_run(r->loop);
+}
+
+bool rig_wait(struct rig *r, struct node *n, enum peer_state state, unsigned ms)
+{
+    struct peer_info i;
+    uint64_t end = loop_now_ms() + ms;
+    do {
+        peer_info(rig_peer(n), &i);
+        if (i.state == state)
+            return true;
+        rig_run(r, 2);
+    } while (loop_now_ms() < end);
+    return false;
+}
+
+int rig_originate(struct node *n, const char *text)
+{
+    struct prefix p;
+    const struct attr_build b = {.origin = ORIGIN_IGP};
+    const struct attr *a = attr_intern(n->s.attrs, &b);
+    CU_ASSERT_EQUAL_FATAL(prefix_parse(text, true, &p), 0);
+    int rc = rib_originate(n->s.rib, addr_family(&p.addr), &p, ORIGIN_KIND_STATIC, a);
+    attr_unref(n->s.attrs, a);
+    return rc;
+}
+
+bool rig_has(struct node *n, const char *text)
+{
+    struct prefix p;
+    CU_ASSERT_EQUAL_FATAL(prefix_parse(text, true, &p), 0);
+    enum family f = addr_family(&p.addr);
+    uint32_t at = rib_find(n->s.rib, f, &p);
+    return at && rib_entry(n->s.rib, f, at)->paths;
+}
+
+/* The played peer */
+
+void raw_listen(struct rig *r, struct raw *x)
+{
+    *x = (struct raw){.fd = -1, .listener = listening(0x7f000002, r->port)};
+    CU_ASSERT_TRUE_FATAL(x->listener >= 0);
+}
+
+bool raw_accept(struct rig *r, struct raw *x)
+{
+    for (int i = 0; i < 200; i++) {
+        x->fd = accept4(x->listener, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+        if (x->fd >= 0)
+            return true;
+        rig_run(r, 5);
+    }
+    return false;
+}
+
+bool raw_connect(struct rig *r, struct raw *x, const char *from)
+{
+    struct sockaddr_in sa = {
+        .sin_family = AF_INET, .sin_port = htons(r->port), .sin_addr.s_addr = htonl(0x7f000001)};
+    *x = (struct raw){.listener = -1, .fd = bound(ntohl(inet_addr(from)), 0)};
+    return x->fd >= 0 && !connect(x->fd, (struct sockaddr *)&sa, sizeof sa);
+}
+
+void raw_close(struct raw *x)
+{
+    if (x->fd >= 0)
+        close(x->fd);
+    if (x->listener >= 0)
+        close(x->listener);
+    x->fd = x->listener = -1;
+}
+
+void raw_send(struct raw *x, const struct wire_writer *w)
+{
+    CU_ASSERT_EQUAL(send(x->fd, w->start, wire_len(w), MSG_NOSIGNAL), (ssize_t)wire_len(w));
+}
+
+void raw_send_open(struct raw *x, uint32_t asn, uint32_t id, uint16_t hold)
+{
+    uint8_t buf[256];
+    struct wire_writer w = wire_writer(buf, sizeof buf);
+    const struct open_msg m = {.asn = asn,
+                               .my_as = (uint16_t)asn,
+                               .hold_time = hold,
+                               .id = id,
+                               .caps = {.has_multiprotocol = true,
+                                        .family = {true, false},
+                                        .as4 = true,
+                                        .asn = asn,
+                                        .route_refresh = true}};
+    open_encode(&w, &m);
+    raw_send(x, &w);
+}
+
+void raw_send_keepalive(struct raw *x)
+{
+    uint8_t buf[BGP_HEADER_LEN];
+    struct wire_writer w = wire_writer(buf, sizeof buf);
+    keepalive_encode(&w);
+    raw_send(x, &w);
+}
+
+static bool fill(struct rig *r, struct raw *x, size_t need, uint64_t end)
+{
+    while (x->len < need) {
+        ssize_t n = recv(x->fd, x->buf + x->len, sizeof x->buf - x->len, MSG_DONTWAIT);
+        if (n == 0 || loop_now_ms() > end)
+            return false;
+        if (n > 0)
+            x->len += (size_t)n;
+        else
+            rig_run(r, 2);
+    }
+    return true;
+}
+
+uint8_t raw_next(struct rig *r, struct raw *x, uint8_t skip, unsigned ms, uint8_t *body, size_t *n)
+{
+    uint64_t end = loop_now_ms() + ms;
+    uint8_t type;
+    do {
+        if (!fill(r, x, BGP_HEADER_LEN, end))
+            return 0;
+        size_t len = (size_t)(x->buf[16] << 8 | x->buf[17]);
+        if (!fill(r, x, len, end))
+            return 0;
+        type = x->buf[18];
+        *n = len - BGP_HEADER_LEN;
+        memcpy(body, x->buf + BGP_HEADER_LEN, *n);
+        x->len -= len;
+        memmove(x->buf, x->buf + len, x->len);
+    } while (type == skip);
+    return type;
+}
+
+bool raw_expect(struct rig *r, struct raw *x, uint8_t type)
+{
+    uint8_t body[BGP_MAX_LEN];
+    size_t n;
+    uint8_t got = raw_next(r, x, 0, 1000, body, &n);
+    if (got != type)
+        printf("      message of type %u, not %u\n", got, type);
+    return got == type;
+}
+
+bool raw_expect_notification(struct rig *r, struct raw *x, uint8_t code, uint8_t subcode, unsigned ms)
+{
+    uint8_t body[BGP_MAX_LEN], type;
+    uint64_t end = loop_now_ms() + ms;
+    size_t n;
+    do
+        type = raw_next(r, x, 0, ms, body, &n);
+    while (type && type != BGP_NOTIFICATION && loop_now_ms() < end);
+    if (type != BGP_NOTIFICATION || body[0] != code || body[1] != subcode)
+        printf("      type %u %u/%u, not a NOTIFICATION %u/%u\n", type, body[0], body[1], code, subcode);
+    return type == BGP_NOTIFICATION && body[0] == code && body[1] == subcode;
+}
+
+bool raw_establish(struct rig *r, struct raw *x)
+{
+    raw_send_open(x, 65002, 0x0a000002, 90);
+    raw_send_keepalive(x);
+    return raw_expect(r, x, BGP_OPEN) && raw_expect(r, x, BGP_KEEPALIVE) &&
+           rig_wait(r, &r->a, PEER_ESTABLISHED, 1000);
+}
