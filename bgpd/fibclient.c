@@ -198,6 +198,8 @@ static void on_results(struct fibclient *c, const struct fm_result *r, uint32_t 
         c->counts.results++;
         if (c->counts.pending)
             c->counts.pending--;
+        if (r[i].error == -ECANCELED)
+            continue; /* overridden by a later word, which has its own answer */
         if (r[i].error)
             c->counts.failures++;
         rib_fib_result(c->s->rib, family_of_af(r[i].af), r[i].cookie, r[i].op, r[i].error);

@@ -255,8 +255,7 @@ static const char *on_bind(struct dispatch *d, const void *records)
         !all_zero(m->reserved, sizeof m->reserved))
         return "bind is not valid";
     struct ip_addr a = fm_addr(m->af, m->addr);
-    struct prefix p = prefix_host(&a);
-    if (prefix_is_martian(&p))
+    if (addr_is_unspecified(&a) || addr_is_multicast(&a) || addr_is_loopback(&a))
         return "bind of an address that is nobody's";
     binds_apply(d->f->binds, m);
     return NULL;

@@ -189,17 +189,27 @@ static int start_kernel_side(struct fib *f)
     return 0;
 }
 
+/* A later speaker may have read a configuration that was changed since: what only matters from now on is
+ * taken over. */
+static void reconfigure(struct fib *f, const struct fm_settings *s)
+{
+    struct fm_settings now = *s, *old = &f->settings;
+
+    old->stale_time_ms = s->stale_time_ms;
+    old->flags = (old->flags & ~(uint32_t)FM_SET_PRESERVE) | (s->flags & FM_SET_PRESERVE);
+    old->log_level = s->log_level;
+    old->log_format = s->log_format;
+    old->log_target = s->log_target;
+    now.control_gid = old->control_gid;
+    if (memcmp(&now, old, sizeof now))
+        log_warn("changed fib settings and a changed port take effect after a full restart only");
+}
+
 int fib_configure(struct fib *f, const struct fm_settings *s)
 {
-    struct fm_settings log_aside = *s;
-
     log_init("fib", s->log_level, s->log_format, s->log_target);
     if (f->configured) {
-        log_aside.log_level = f->settings.log_level;
-        log_aside.log_format = f->settings.log_format;
-        log_aside.log_target = f->settings.log_target;
-        if (memcmp(&log_aside, &f->settings, sizeof *s))
-            log_warn("fib settings and the port take effect after a full restart only");
+        reconfigure(f, s);
         return 0;
     }
     f->settings = *s;
@@ -309,7 +319,7 @@ static void on_signal(void *arg, int signum)
     }
 }
 
-static void free_modules(struct fib *f)
+void fib_free_modules(struct fib *f)
 {
     supervise_free(f->supervisor);
     if (f->roles)
@@ -327,7 +337,7 @@ static void free_modules(struct fib *f)
     timer_free(f->stale);
 }
 
-static bool make_modules(struct fib *f, const struct fib_options *o)
+bool fib_make_modules(struct fib *f, const struct fib_options *o)
 {
     f->resolve_backoff_ms = RETRY_FIRST_MS;
     return (f->links = links_new(f)) && (f->nexthops = nexthops_new(f)) && (f->groups = groups_new(f)) &&
@@ -384,11 +394,11 @@ int fib_main(const struct fib_options *o)
         return status;
     }
     f.loop = loop_new();
-    if (f.loop && watch_signals(&f, &s) && make_modules(&f, o))
+    if (f.loop && watch_signals(&f, &s) && fib_make_modules(&f, o))
         status = run(&f);
     else
         log_error("out of memory");
-    free_modules(&f);
+    fib_free_modules(&f);
     sig_free(s.term);
     sig_free(s.intr);
     sig_free(s.hup);

@@ -2,8 +2,9 @@
 #ifndef UNDERLAY_FIB_H
 #define UNDERLAY_FIB_H
 
-#define FIB_SPEAKER_FD_ENV "UNDERLAY_SPEAKER_FD" /* in the speaker's environment: its end of the socketpair  \
-                                                  */
+#define FIB_SPEAKER_FD_ENV                                                                                   \
+    "UNDERLAY_SPEAKER_FD" /* in the speaker's environment: its end of the socketpair                         \
+                           */
 
 struct fib_options {
     char *const *argv; /* with which the speaker is executed: this process's own */

@@ -42,6 +42,9 @@ struct fib {
     bool speaker_knows; /* FM_LINK and FM_ADDRESS of the present state were sent */
 };
 
+/* On a struct fib with loop and kernel set. False: out of memory; what was made is freed by the other. */
+bool fib_make_modules(struct fib *f, const struct fib_options *o);
+void fib_free_modules(struct fib *f);
 /* To the speaker, when there is one; a message that cannot be queued ends the speaker. */
 void fib_tell(struct fib *f, enum fm_type type, const void *records, uint32_t n);
 /* Settings arrived or were confirmed: checks the kernel, starts the kernel side. 0 or -errno, then already

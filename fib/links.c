@@ -251,15 +251,27 @@ int links_refresh(struct links *l)
     return 0;
 }
 
+#define SEND_BATCH 512
+
 void links_send_all(struct links *l)
 {
+    struct fm_link links[SEND_BATCH];
+    struct fm_address addrs[SEND_BATCH];
+    uint32_t n = 0;
+
     for (unsigned i = 0; i < l->n_links; i++) {
-        struct fm_link r = link_record(&l->links[i].k, false);
-        fib_tell(l->f, FM_LINK, &r, 1);
+        links[n++] = link_record(&l->links[i].k, false);
+        if (n == SEND_BATCH || i + 1 == l->n_links) {
+            fib_tell(l->f, FM_LINK, links, n);
+            n = 0;
+        }
     }
     for (unsigned i = 0; i < l->n_addrs; i++) {
-        struct fm_address r = addr_record(l, &l->addrs[i].k, false);
-        fib_tell(l->f, FM_ADDRESS, &r, 1);
+        addrs[n++] = addr_record(l, &l->addrs[i].k, false);
+        if (n == SEND_BATCH || i + 1 == l->n_addrs) {
+            fib_tell(l->f, FM_ADDRESS, addrs, n);
+            n = 0;
+        }
     }
 }
 

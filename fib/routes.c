@@ -310,13 +310,14 @@ static void complain(struct routes *r, const struct prefix *p, const char *what,
 static void finish(struct routes *r, enum family f, uint32_t i, enum kernel_op op, uint32_t target, int rc)
 {
     struct route *e = route_at(&r->tables[f], i);
-    enum route_error why;
+    enum route_error why = RE_NONE;
 
     if (op == KERNEL_DELETE && rc == -ESRCH)
         rc = 0;
     if (!rc) {
         routes_set_have(r, e, target);
-        routes_target(r, f, e, &why);
+        if (!target)
+            routes_target(r, f, e, &why);
         settle(r, f, i, why, code_of(why));
     } else if (op == KERNEL_ADD && rc == -EEXIST) {
         /* Somebody else's, as far as we know; if it is ours after all, the check finds it. */

@@ -20,7 +20,7 @@ enum route_flag {
 };
 enum route_error { RE_NONE, RE_CONNECTED, RE_CONFLICT, RE_NEXTHOP, RE_FAILED };
 
-/* 16 bytes an IPv4 route, 28 an IPv6 one; plus 4 to 9 in the index. */
+/* 16 bytes an IPv4 route, 28 an IPv6 one; plus 5 to 7 in the index. */
 struct route {
     uint32_t cookie;
     uint32_t want : 20, flags : 12;

@@ -26,9 +26,23 @@ void route_table_reset(struct route_table *t)
     route_table_init(t, t->family);
 }
 
+/* A hash of 32 bits scaled to a size that need not be a power of two: the index grows by half, so that at no
+ * size it is much larger than it must be. */
 static uint32_t slot_of(const struct route_table *t, const uint8_t *addr, uint8_t len, bool unreachable)
 {
-    return hash_bytes(addr, family_bytes(t->family), len | (unreachable ? 0x100u : 0)) & (t->index_size - 1);
+    uint32_t hash = hash_bytes(addr, family_bytes(t->family), len | (unreachable ? 0x100u : 0));
+    return (uint32_t)((uint64_t)hash * t->index_size >> 32);
+}
+
+static uint32_t next_slot(const struct route_table *t, uint32_t s)
+{
+    return s + 1 == t->index_size ? 0 : s + 1;
+}
+
+/* Steps from one slot on to another, round the end. */
+static uint32_t distance(const struct route_table *t, uint32_t from, uint32_t to)
+{
+    return to >= from ? to - from : to + t->index_size - from;
 }
 
 static bool matches(const struct route_table *t, const struct route *e, const uint8_t *addr, uint8_t len,
@@ -42,7 +56,7 @@ uint32_t route_table_find(const struct route_table *t, const uint8_t *addr, uint
 {
     if (!t->used)
         return 0;
-    for (uint32_t s = slot_of(t, addr, len, unreachable); t->index[s]; s = (s + 1) & (t->index_size - 1))
+    for (uint32_t s = slot_of(t, addr, len, unreachable); t->index[s]; s = next_slot(t, s))
         if (matches(t, route_at(t, t->index[s]), addr, len, unreachable))
             return t->index[s];
     return 0;
@@ -59,13 +73,13 @@ static void link_index(struct route_table *t, uint32_t i)
     uint32_t s = home_of(t, i);
 
     while (t->index[s])
-        s = (s + 1) & (t->index_size - 1);
+        s = next_slot(t, s);
     t->index[s] = i;
 }
 
 static bool grow_index(struct route_table *t)
 {
-    uint32_t size = t->index_size ? t->index_size * 2 : FIRST_CAPACITY;
+    uint32_t size = t->index_size ? t->index_size + t->index_size / 2 : FIRST_CAPACITY;
     uint32_t *fresh = calloc(size, sizeof *fresh);
 
     if (!fresh)
@@ -81,7 +95,7 @@ static bool grow_index(struct route_table *t)
 
 static bool grow_records(struct route_table *t)
 {
-    uint32_t capacity = t->capacity ? t->capacity + t->capacity / 2 : FIRST_CAPACITY;
+    uint32_t capacity = t->capacity ? t->capacity + t->capacity / 4 : FIRST_CAPACITY;
     uint8_t *grown = capacity > MAX_ROUTES ? NULL : realloc(t->records, (size_t)capacity * t->record);
 
     if (!grown)
@@ -119,13 +133,13 @@ uint32_t route_table_get(struct route_table *t, const uint8_t *addr, uint8_t len
 /* Backward shift: what follows in the run moves up when its home allows, so no tombstones are needed. */
 static void unlink_index(struct route_table *t, uint32_t i)
 {
-    uint32_t mask = t->index_size - 1, hole = home_of(t, i);
+    uint32_t hole = home_of(t, i);
 
     while (t->index[hole] != i)
-        hole = (hole + 1) & mask;
-    for (uint32_t s = (hole + 1) & mask; t->index[s]; s = (s + 1) & mask) {
+        hole = next_slot(t, hole);
+    for (uint32_t s = next_slot(t, hole); t->index[s]; s = next_slot(t, s)) {
         uint32_t home = home_of(t, t->index[s]);
-        if (((s - home) & mask) >= ((s - hole) & mask)) {
+        if (distance(t, home, s) >= distance(t, hole, s)) {
             t->index[hole] = t->index[s];
             hole = s;
         }

@@ -12,8 +12,8 @@
  *   speaker: gives up its privileges
  *   parent:  FM_LINK*, FM_ADDRESS* (the present state), FM_SYNC_DONE; later FM_LINK/FM_ADDRESS as they change
  *   speaker: FM_READY, then FM_NEXTHOP_*, FM_GROUP_*, FM_ROUTES …, FM_HEARTBEAT every few seconds
- * A later speaker of the same parent must send the same FM_SETTINGS: what differs is logged and ignored (fib.* needs a full
- * restart). Its paths and listeners may differ, for it sends them while it is still root.
+ * Of a later speaker of the same parent, stale time, on-stop and log settings are taken over; what else differs in its
+ * FM_SETTINGS is logged and ignored (fib.* and the port need a full restart). Its paths and listeners may differ, for it sends them while it is still root.
  * When a speaker cannot start it exits with the exit status of underlayd (1 configuration, 2 usage, 3 system); the parent
  * passes on the status of a first speaker that never said FM_READY, and starts any later one again with back-off.
  */

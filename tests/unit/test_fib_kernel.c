@@ -374,6 +374,124 @@ static void the_status_of_a_first_speaker_is_passed_on(void)
     fibtest_end(&t);
 }
 
+static void a_link_local_next_hop_carries_both_families(void)
+{
+    struct fibtest t;
+
+    if (!fibtest_start(&t))
+        return;
+    struct fm_group g = {.id = 1, .n_members = 1};
+    g.members[0] = (struct fm_member){fibtest_nexthop("fe80::99", if_nametoindex("up0")), 1};
+    fibtest_send(&t, FM_GROUP_SET, &g, 1);
+    CU_ASSERT_EQUAL(fibtest_do(&t, FM_ROUTE_SET, "10.50.0.0/16", 1), 0);
+    CU_ASSERT_EQUAL(fibtest_do(&t, FM_ROUTE_SET, "fd50::/48", 1), 0);
+    CU_ASSERT_TRUE(shows(ROUTES4, "via inet6 fe80::99 dev up0"));
+    CU_ASSERT_TRUE(shows(ROUTES6, "via fe80::99 dev up0"));
+    CU_ASSERT_TRUE(run("ip link set up0 down"));
+    CU_ASSERT_TRUE(shows_soon(ROUTES6, "fd50", false));
+    CU_ASSERT_TRUE(run("ip link set up0 up"));
+    CU_ASSERT_TRUE(shows_soon(ROUTES6, "via fe80::99 dev up0", true));
+    CU_ASSERT_TRUE(shows_soon(ROUTES4, "via inet6 fe80::99 dev up0", true));
+    fibtest_end(&t);
+}
+
+static void weights_reach_the_kernel(void)
+{
+    struct fibtest t;
+
+    if (!fibtest_start(&t))
+        return;
+    struct fm_group g = {.id = 1, .n_members = 2};
+    g.members[0] = (struct fm_member){fibtest_nexthop("10.9.0.2", 0), 3};
+    g.members[1] = (struct fm_member){fibtest_nexthop("10.9.1.2", 0), 255};
+    fibtest_send(&t, FM_GROUP_SET, &g, 1);
+    CU_ASSERT_EQUAL(fibtest_do(&t, FM_ROUTE_SET, "10.50.0.0/16", 1), 0);
+    CU_ASSERT_TRUE(shows(ROUTES4, "via 10.9.0.2 dev up0 weight 3"));
+    CU_ASSERT_TRUE(shows(ROUTES4, "via 10.9.1.2 dev up1 weight 255"));
+    fibtest_end(&t);
+}
+
+static void a_bound_address_is_known_again_or_swept(void)
+{
+    struct fibtest t;
+    struct fm_bind one = {.op = FM_BIND_ADD, .af = AF_INET, .addr = {192, 0, 2, 10}};
+    struct fm_bind two = {.op = FM_BIND_ADD, .af = AF_INET, .addr = {192, 0, 2, 11}};
+    const struct fm_address *a;
+    uint32_t n;
+    bool ours = false;
+
+    if (!fibtest_start(&t))
+        return;
+    CU_ASSERT_TRUE(run("ip addr add 192.0.2.12/32 dev lo"));
+    fibtest_send(&t, FM_BIND, &one, 1);
+    fibtest_send(&t, FM_BIND, &two, 1);
+    while (!ours && (a = fibtest_wait(&t, FM_ADDRESS, &n, WAIT_MS)))
+        ours = a->addr[3] == 10 && a->flags == FM_ADDR_OURS;
+    CU_ASSERT_TRUE(ours);
+    CU_ASSERT_TRUE(shows_soon("ip addr show dev lo", "192.0.2.11/32", true));
+    kill(t.fib, SIGKILL);
+    waitpid(t.fib, NULL, 0);
+    kill(t.speaker, SIGKILL);
+    struct fm_settings s = fibtest_settings();
+    fibtest_launch(&t);
+    fibtest_greet(&t, &s);
+    fibtest_send(&t, FM_BIND, &one, 1);
+    fibtest_send(&t, FM_SYNCED, NULL, 0);
+    CU_ASSERT_TRUE(shows_soon("ip addr show dev lo", "192.0.2.11/32", false));
+    CU_ASSERT_TRUE(shows("ip addr show dev lo", "192.0.2.10/32"));
+    one.op = FM_BIND_DEL;
+    fibtest_send(&t, FM_BIND, &one, 1);
+    CU_ASSERT_TRUE(shows_soon("ip addr show dev lo", "192.0.2.10/32", false));
+    CU_ASSERT_TRUE(shows("ip addr show dev lo", "192.0.2.12/32"));
+    fibtest_end(&t);
+}
+
+static void preserve_leaves_routes_behind(void)
+{
+    struct fibtest t;
+    struct fm_settings s = fibtest_settings();
+
+    if (!fibtest_namespace(&t))
+        return;
+    s.flags |= FM_SET_PRESERVE;
+    fibtest_launch(&t);
+    fibtest_greet(&t, &s);
+    fibtest_group(&t, 1, "10.9.0.2", NULL);
+    CU_ASSERT_EQUAL(fibtest_do(&t, FM_ROUTE_SET, "10.50.0.0/16", 1), 0);
+    kill(t.fib, SIGTERM);
+    CU_ASSERT_PTR_NOT_NULL(fibtest_wait(&t, FM_STOP, NULL, WAIT_MS));
+    kill(t.fib, SIGTERM); /* the second one does not wait */
+    CU_ASSERT_EQUAL(fibtest_exit_status(&t, WAIT_MS), 0);
+    CU_ASSERT_TRUE(shows(ROUTES4, "10.50.0.0/16"));
+    fibtest_end(&t);
+}
+
+/* The parent sleeps while the kernel tells more than its socket holds. */
+static void lost_events_are_made_good_by_a_new_look(void)
+{
+    struct fibtest t;
+
+    if (!fibtest_start(&t))
+        return;
+    fibtest_group(&t, 1, "10.9.0.2", NULL);
+    fibtest_group(&t, 2, "10.9.1.2", NULL);
+    CU_ASSERT_EQUAL(fibtest_do(&t, FM_ROUTE_SET, "10.50.0.0/16", 1), 0);
+    CU_ASSERT_EQUAL(fibtest_do(&t, FM_ROUTE_SET, "10.51.0.0/16", 2), 0);
+    kill(t.fib, SIGSTOP);
+    CU_ASSERT_TRUE(run("for i in $(seq 100 199); do for j in $(seq 0 255); do "
+                       "echo route add 30.$i.$j.0/24 via 10.9.1.9 proto static; done; done > %s/batch && "
+                       "ip -batch %s/batch",
+                       t.dir, t.dir));
+    CU_ASSERT_TRUE(run("ip route del 10.51.0.0/16 proto 201 && ip link set up0 down && ip link set up0 up && "
+                       "ip addr add 10.70.0.1/24 dev up1"));
+    CU_ASSERT_FALSE(shows(ROUTES4, "10.5"));
+    kill(t.fib, SIGCONT);
+    CU_ASSERT_TRUE(shows_soon(ROUTES4, "10.50.0.0/16", true));
+    CU_ASSERT_TRUE(shows_soon(ROUTES4, "10.51.0.0/16", true));
+    CU_ASSERT_EQUAL(fibtest_do(&t, FM_ROUTE_SET, "10.70.0.0/24", 1), FM_E_CONNECTED);
+    fibtest_end(&t);
+}
+
 /* 100,000 routes: not a timed test, the figures are for the reader. */
 static void a_hundred_thousand_routes_in_and_out(void)
 {
@@ -434,6 +552,11 @@ static const struct unit_case cases[] = {
     UNIT(an_ipv6_route_refuses_an_ipv4_group),
     UNIT(an_invalid_message_costs_the_speaker_its_life),
     UNIT(the_status_of_a_first_speaker_is_passed_on),
+    UNIT(a_link_local_next_hop_carries_both_families),
+    UNIT(weights_reach_the_kernel),
+    UNIT(a_bound_address_is_known_again_or_swept),
+    UNIT(preserve_leaves_routes_behind),
+    UNIT(lost_events_are_made_good_by_a_new_look),
     UNIT(a_hundred_thousand_routes_in_and_out),
 };
 FIBTEST_MAIN("fib_kernel", cases)

@@ -1,0 +1,215 @@
+/* A kernel for tests of fib/: implements fib/kernel.h in memory, so the real one is not linked. It keeps what
+ * was written, refuses on demand, and knows which routes are somebody else's. */
+#ifndef UNDERLAY_FAKEKERNEL_H
+#define UNDERLAY_FAKEKERNEL_H
+
+#include <errno.h>
+#include <linux/rtnetlink.h>
+#include <net/if.h>
+#include <string.h>
+
+#include "fib/kernel.h"
+
+#ifndef IFF_LOWER_UP
+#define IFF_LOWER_UP 0x10000
+#endif
+
+#define FAKE_MAX 4096
+
+struct fake_route {
+    struct prefix prefix;
+    uint32_t nexthop_id;
+    bool unreachable;
+    bool foreign;
+};
+
+struct kernel {
+    struct kernel_config cfg;
+    struct fake_route routes[FAKE_MAX];
+    unsigned n_routes;
+    uint32_t nexthops[FAKE_MAX]; /* ids */
+    unsigned n_nexthops;
+    struct {
+        enum kernel_op op;
+        struct fake_route r;
+    } batch[KERNEL_BATCH_MAX];
+    unsigned n_batch;
+    unsigned ops[3]; /* carried out, by kernel_op */
+    unsigned commits;
+    int refuse; /* every route change fails with this */
+    int probe;  /* what kernel_probe returns */
+    bool routes_monitored;
+};
+
+static inline struct fake_route *fake_find(struct kernel *k, const struct prefix *p, bool unreachable)
+{
+    for (unsigned i = 0; i < k->n_routes; i++)
+        if (k->routes[i].unreachable == unreachable && prefix_equal(&k->routes[i].prefix, p))
+            return &k->routes[i];
+    return NULL;
+}
+
+static inline bool fake_has_nexthop(const struct kernel *k, uint32_t id)
+{
+    for (unsigned i = 0; i < k->n_nexthops; i++)
+        if (k->nexthops[i] == id)
+            return true;
+    return false;
+}
+
+int kernel_open(struct kernel **out)
+{
+    (void)out;
+    return -EPERM;
+}
+
+void kernel_close(struct kernel *k)
+{
+    (void)k;
+}
+
+void kernel_configure(struct kernel *k, const struct kernel_config *cfg)
+{
+    k->cfg = *cfg;
+}
+
+int kernel_probe(struct kernel *k)
+{
+    return k->probe;
+}
+
+int kernel_route(struct kernel *k, enum kernel_op op, const struct kernel_route *r)
+{
+    struct ip_addr a = addr_from_bytes(r->af, r->addr);
+
+    if (k->n_batch == KERNEL_BATCH_MAX)
+        return -ENOBUFS;
+    k->batch[k->n_batch].op = op;
+    k->batch[k->n_batch].r =
+        (struct fake_route){prefix_make(&a, r->len), r->nexthop_id, r->unreachable, false};
+    return (int)k->n_batch++;
+}
+
+static inline int fake_apply(struct kernel *k, enum kernel_op op, const struct fake_route *r)
+{
+    struct fake_route *there = fake_find(k, &r->prefix, r->unreachable);
+
+    if (k->refuse)
+        return k->refuse;
+    if (op != KERNEL_DELETE && !r->unreachable && !fake_has_nexthop(k, r->nexthop_id))
+        return -EINVAL;
+    if (op == KERNEL_DELETE) {
+        if (!there || there->foreign)
+            return -ESRCH;
+        *there = k->routes[--k->n_routes];
+    } else if (op == KERNEL_ADD) {
+        if (there)
+            return -EEXIST;
+        k->routes[k->n_routes++] = *r;
+    } else {
+        if (!there)
+            return -ENOENT;
+        *there = *r;
+    }
+    k->ops[op]++;
+    return 0;
+}
+
+int kernel_commit(struct kernel *k, int *errors)
+{
+    for (unsigned i = 0; i < k->n_batch; i++)
+        errors[i] = fake_apply(k, k->batch[i].op, &k->batch[i].r);
+    k->commits += k->n_batch != 0;
+    k->n_batch = 0;
+    return 0;
+}
+
+int kernel_nexthop_add(struct kernel *k, uint32_t id, const struct ip_addr *gateway, uint32_t ifindex)
+{
+    (void)gateway, (void)ifindex;
+    if (fake_has_nexthop(k, id))
+        return -EEXIST;
+    k->nexthops[k->n_nexthops++] = id;
+    return 0;
+}
+
+int kernel_group_set(struct kernel *k, uint32_t id, const struct kmember *m, unsigned n, bool replace)
+{
+    for (unsigned i = 0; i < n; i++)
+        if (!fake_has_nexthop(k, m[i].id))
+            return -EINVAL;
+    if (replace)
+        return fake_has_nexthop(k, id) ? 0 : -ENOENT;
+    return kernel_nexthop_add(k, id, NULL, 0);
+}
+
+/* Routes over it go with it. */
+int kernel_nexthop_delete(struct kernel *k, uint32_t id)
+{
+    for (unsigned i = k->n_routes; i-- > 0;)
+        if (k->routes[i].nexthop_id == id && !k->routes[i].unreachable && !k->routes[i].foreign)
+            k->routes[i] = k->routes[--k->n_routes];
+    for (unsigned i = 0; i < k->n_nexthops; i++)
+        if (k->nexthops[i] == id) {
+            k->nexthops[i] = k->nexthops[--k->n_nexthops];
+            return 0;
+        }
+    return -ENOENT;
+}
+
+int kernel_address_set(struct kernel *k, const struct ip_addr *a, bool add)
+{
+    (void)k, (void)a, (void)add;
+    return 0;
+}
+
+int kernel_route_delete(struct kernel *k, const struct kroute *r)
+{
+    struct fake_route x = {.prefix = r->prefix};
+    return fake_apply(k, KERNEL_DELETE, &x);
+}
+
+int kernel_lookup(struct kernel *k, const struct ip_addr *a, struct kroute *out)
+{
+    (void)k, (void)a, (void)out;
+    return -ENETUNREACH;
+}
+
+int kernel_dump_start(struct kernel *k, enum kevent_type what, uint8_t af)
+{
+    (void)k, (void)what, (void)af;
+    return 0;
+}
+
+/* Dumps are empty unless the test says more by calling the consumers itself. */
+int kernel_dump_step(struct kernel *k, kevent_fn *fn, void *arg)
+{
+    (void)k, (void)fn, (void)arg;
+    return 0;
+}
+
+int kernel_dump(struct kernel *k, enum kevent_type what, uint8_t af, kevent_fn *fn, void *arg)
+{
+    (void)k, (void)what, (void)af, (void)fn, (void)arg;
+    return 0;
+}
+
+int kernel_monitor_fd(const struct kernel *k)
+{
+    (void)k;
+    return -1;
+}
+
+int kernel_monitor_step(struct kernel *k, kevent_fn *fn, void *arg)
+{
+    (void)k, (void)fn, (void)arg;
+    return 0;
+}
+
+int kernel_monitor_routes(struct kernel *k, bool on)
+{
+    k->routes_monitored = on;
+    return 0;
+}
+
+#endif

@@ -1,0 +1,249 @@
+/* The control socket and its lock; files by role. */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include "fib/roles.h"
+#include "unit.h"
+
+struct fixture {
+    char dir[64];
+    char path[128];
+    struct fib f;
+    int far;
+};
+static struct fixture x;
+
+static int ignore_message(void *arg, const struct fm_header *h, const void *records, int fd)
+{
+    (void)arg, (void)h, (void)records, (void)fd;
+    return 0;
+}
+
+static void ignore_close(void *arg, const char *why)
+{
+    (void)arg, (void)why;
+}
+
+static void set_up(void)
+{
+    static const struct fibchan_ops ops = {.message = ignore_message, .closed = ignore_close};
+    int pair[2];
+
+    x = (struct fixture){.dir = "/tmp/fibroles.XXXXXX"};
+    CU_ASSERT_PTR_NOT_NULL_FATAL(mkdtemp(x.dir));
+    snprintf(x.path, sizeof x.path, "%s/run/deep/control.sock", x.dir);
+    CU_ASSERT_FATAL(socketpair(AF_UNIX, SOCK_SEQPACKET, 0, pair) == 0);
+    x.f.loop = loop_new();
+    x.f.chan = fibchan_new(x.f.loop, pair[0], &ops, NULL);
+    x.f.roles = roles_new(&x.f);
+    x.f.settings.control_gid = (uint32_t)-1;
+    x.far = pair[1];
+    log_init("fib", LOG_LVL_ERROR, LOG_FMT_TEXT, LOG_TO_STDERR);
+}
+
+static void tear_down(void)
+{
+    char cmd[128];
+
+    roles_free(x.f.roles);
+    fibchan_free(x.f.chan);
+    loop_free(x.f.loop);
+    close(x.far);
+    snprintf(cmd, sizeof cmd, "rm -rf %s", x.dir);
+    CU_ASSERT_EQUAL(system(cmd), 0);
+}
+
+/* The FM_FD that was sent; the descriptor or its error. */
+static int received(void)
+{
+    struct {
+        struct fm_header h;
+        struct fm_fd m;
+    } got;
+    union {
+        struct cmsghdr align;
+        char buf[CMSG_SPACE(sizeof(int))];
+    } control = {0};
+    struct iovec iov = {&got, sizeof got};
+    struct msghdr msg = {
+        .msg_iov = &iov, .msg_iovlen = 1, .msg_control = control.buf, .msg_controllen = sizeof control.buf};
+    int fd;
+
+    CU_ASSERT_FATAL(recvmsg(x.far, &msg, MSG_DONTWAIT) == sizeof got && got.h.type == FM_FD);
+    if (got.m.error || !CMSG_FIRSTHDR(&msg))
+        return got.m.error;
+    memcpy(&fd, CMSG_DATA(CMSG_FIRSTHDR(&msg)), sizeof fd);
+    return fd;
+}
+
+static void add_path(uint32_t role, const char *path)
+{
+    struct fm_path p = {.role = role};
+
+    snprintf(p.path, sizeof p.path, "%s", path);
+    CU_ASSERT_EQUAL(roles_add_path(x.f.roles, &p), 0);
+}
+
+static void a_control_socket_is_private_to_owner_and_group(void)
+{
+    struct stat st;
+    int fd, lock;
+
+    set_up();
+    CU_ASSERT_EQUAL(roles_bind_control(x.path, (uint32_t)-1, &fd, &lock), 0);
+    CU_ASSERT_TRUE(stat(x.path, &st) == 0 && S_ISSOCK(st.st_mode));
+    CU_ASSERT_EQUAL(st.st_mode & 0777, 0660);
+    close(fd);
+    close(lock);
+    tear_down();
+}
+
+static void a_second_daemon_is_refused_and_a_leftover_replaced(void)
+{
+    int fd, lock, fd2, lock2;
+
+    set_up();
+    CU_ASSERT_EQUAL(roles_bind_control(x.path, (uint32_t)-1, &fd, &lock), 0);
+    CU_ASSERT_EQUAL(roles_bind_control(x.path, (uint32_t)-1, &fd2, &lock2), -EADDRINUSE);
+    /* Without the lock but served by somebody. */
+    close(lock);
+    CU_ASSERT_EQUAL(roles_bind_control(x.path, (uint32_t)-1, &fd2, &lock2), -EADDRINUSE);
+    /* The socket file of a process that died. */
+    close(fd);
+    CU_ASSERT_EQUAL(roles_bind_control(x.path, (uint32_t)-1, &fd2, &lock2), 0);
+    close(fd2);
+    close(lock2);
+    tear_down();
+}
+
+static void what_is_no_socket_is_left_alone(void)
+{
+    int fd, lock;
+    char cmd[256];
+    struct stat st;
+
+    set_up();
+    snprintf(cmd, sizeof cmd, "mkdir -p %s/run/deep && echo precious > %s", x.dir, x.path);
+    CU_ASSERT_EQUAL(system(cmd), 0);
+    CU_ASSERT_EQUAL(roles_bind_control(x.path, (uint32_t)-1, &fd, &lock), -EADDRINUSE);
+    CU_ASSERT_TRUE(stat(x.path, &st) == 0 && S_ISREG(st.st_mode) && st.st_size == 9);
+    tear_down();
+}
+
+static void a_path_too_long_for_a_socket_is_said_so(void)
+{
+    char path[FM_PATH_MAX];
+    int fd, lock;
+
+    set_up();
+    memset(path, 'x', sizeof path);
+    path[0] = '/';
+    path[sizeof path - 1] = 0;
+    CU_ASSERT_EQUAL(roles_bind_control(path, (uint32_t)-1, &fd, &lock), -ENAMETOOLONG);
+    tear_down();
+}
+
+static void state_is_replaced_only_by_a_commit(void)
+{
+    char path[128], buf[16] = {0};
+    struct fm_role rd = {FM_ROLE_STATE, 0}, wr = {FM_ROLE_STATE, 1};
+
+    set_up();
+    snprintf(path, sizeof path, "%s/lib/state.json", x.dir);
+    add_path(FM_ROLE_STATE, path);
+    roles_open(x.f.roles, &rd);
+    CU_ASSERT_EQUAL(received(), -ENOENT);
+    roles_commit(x.f.roles, &wr);
+    CU_ASSERT_EQUAL(received(), -EBADF);
+    roles_open(x.f.roles, &wr);
+    int fd = received();
+    CU_ASSERT_TRUE(fd > 0 && write(fd, "one", 3) == 3);
+    roles_open(x.f.roles, &rd);
+    CU_ASSERT_EQUAL(received(), -ENOENT);
+    roles_commit(x.f.roles, &wr);
+    CU_ASSERT_EQUAL(received(), 0);
+    close(fd);
+    roles_open(x.f.roles, &rd);
+    fd = received();
+    CU_ASSERT_TRUE(fd > 0 && read(fd, buf, sizeof buf) == 3);
+    CU_ASSERT_STRING_EQUAL(buf, "one");
+    CU_ASSERT_TRUE(write(fd, "x", 1) < 0);
+    close(fd);
+    tear_down();
+}
+
+static void only_regular_files_are_opened(void)
+{
+    struct fm_role role = {FM_ROLE_CONFIG, 0};
+    char path[128];
+
+    set_up();
+    snprintf(path, sizeof path, "%s/fifo", x.dir);
+    CU_ASSERT_EQUAL(mkfifo(path, 0600), 0);
+    add_path(FM_ROLE_CONFIG, path);
+    roles_open(x.f.roles, &role);
+    CU_ASSERT_EQUAL(received(), -EINVAL);
+    tear_down();
+}
+
+static void a_new_speaker_gets_the_same_listener(void)
+{
+    struct fm_listen l = {.index = 0, .af = AF_INET, .addr = {127, 0, 0, 1}};
+    struct stat a, b;
+
+    set_up();
+    x.f.settings.port = 0;
+    CU_ASSERT_EQUAL(roles_add_listen(x.f.roles, &l), 0);
+    CU_ASSERT_NOT_EQUAL(roles_add_listen(x.f.roles, &l), 0);
+    roles_start(x.f.roles);
+    int first = received();
+    CU_ASSERT_TRUE_FATAL(first > 0);
+    roles_forget(x.f.roles);
+    l.index = 3;
+    CU_ASSERT_EQUAL(roles_add_listen(x.f.roles, &l), 0);
+    roles_start(x.f.roles);
+    int second = received();
+    CU_ASSERT_TRUE(fstat(first, &a) == 0 && fstat(second, &b) == 0 && a.st_ino == b.st_ino);
+    close(first);
+    close(second);
+    tear_down();
+}
+
+static void a_taken_port_is_an_error(void)
+{
+    struct fm_listen l = {.index = 0, .af = AF_INET, .addr = {127, 0, 0, 1}};
+    struct sockaddr_storage ss;
+    struct ip_addr any = addr_v4(0x7f000001);
+    socklen_t len = addr_to_sockaddr(&any, 0, 0, &ss);
+    uint16_t port = 0;
+
+    set_up();
+    int s = socket(AF_INET, SOCK_STREAM, 0);
+    CU_ASSERT_FATAL(bind(s, (void *)&ss, len) == 0 && listen(s, 1) == 0);
+    CU_ASSERT_FATAL(getsockname(s, (void *)&ss, &len) == 0);
+    addr_from_sockaddr((void *)&ss, &any, &port, NULL);
+    x.f.settings.port = port;
+    CU_ASSERT_EQUAL(roles_add_listen(x.f.roles, &l), 0);
+    roles_start(x.f.roles);
+    CU_ASSERT_EQUAL(received(), -EADDRINUSE);
+    close(s);
+    tear_down();
+}
+
+static const struct unit_case cases[] = {
+    UNIT(a_control_socket_is_private_to_owner_and_group),
+    UNIT(a_second_daemon_is_refused_and_a_leftover_replaced),
+    UNIT(what_is_no_socket_is_left_alone),
+    UNIT(a_path_too_long_for_a_socket_is_said_so),
+    UNIT(state_is_replaced_only_by_a_commit),
+    UNIT(only_regular_files_are_opened),
+    UNIT(a_new_speaker_gets_the_same_listener),
+    UNIT(a_taken_port_is_an_error),
+};
+UNIT_MAIN("fib_roles", cases)
