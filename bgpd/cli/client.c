@@ -155,7 +155,7 @@ static void put_error(const struct client *c, unsigned long line, const char *te
 
 static void queue_request(struct client *c, const char *command)
 {
-    if (c->first + c->n == c->room) {
+    if (c->first && c->first + c->n == c->room) {
         memmove(c->waiting, c->waiting + c->first, c->n * sizeof *c->waiting);
         c->first = 0;
     }

@@ -110,7 +110,8 @@ def test_allow_own_as(lab, allowed):
 
 
 def test_shutdown_message_is_seen_by_the_peer(lab):
-    pair = Pair(lab, "frr").up()
+    # Passive: FRR would try again at once, and then shows the refusal of that instead.
+    pair = Pair(lab, "frr", neighbor={"passive": True}).up()
     node, frr = pair.underlay, pair.tor
     node.command(f"neighbor {pair.theirs} shutdown message rack 7 moves tonight")
     wait_for(lambda: frr.neighbor().get("lastShutdownDescription") == "rack 7 moves tonight", what="FRR shows the message")

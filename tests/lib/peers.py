@@ -388,7 +388,13 @@ class ExaBgp(Peer):
             self.fifo = None
 
     def command(self, text):
-        os.write(self.fifo, (text + "\n").encode())
+        def written():  # a line is shorter than PIPE_BUF, so it goes in whole or not at all
+            try:
+                return os.write(self.fifo, (text + "\n").encode())
+            except BlockingIOError:
+                return 0
+
+        wait_for(written, what=f"{self.name} reads its commands", every=0.01)
 
     def events(self):
         with open(self.file("events.json")) as f:

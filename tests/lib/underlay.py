@@ -67,7 +67,10 @@ class Underlay:
     def _answers(self):
         if not self.process.alive:
             raise SystemError(f"underlayd ended with {self.process.popen.returncode}:\n{self.process.output()[-2000:]}")
-        return self.ctl("show", "version", json_out=False, check=False).returncode == 0
+        done = self.ctl("show", "version", json_out=False, check=False)
+        if done.returncode not in (0, 3):  # 3: not there yet
+            raise SystemError(f"underlayctl ended with {done.returncode}: {done.stderr}")
+        return done.returncode == 0
 
     def stop(self, number=signal.SIGTERM):
         return self.process.stop(number)
