@@ -138,14 +138,20 @@ static void serve_index(struct fibclient *c, enum family f, uint32_t index)
     uint32_t group = 0;
     int op = rib_fib_desired(rib, f, index, &group);
 
-    if (!op && has) {
-        add_route(c, &p, remove, 0, index);
-        rib_fib_sent(rib, f, index, 0, 0);
+    if (op < 0) {
+        /* No memory for the group: what the kernel has stays, and the next change of the prefix tries again. */
+        log_error("a route is not installed", F_PREFIX("prefix", &p), F_ERR(op));
+    } else if (op && rib_fib_is_current(rib, f, index, op, group)) {
+        if (group)
+            nhgroup_put(c->s->nexthops, group);
     } else if (op) {
         if (has && unreachable != (op == FM_ROUTE_UNREACHABLE))
             add_route(c, &p, remove, 0, 0);
         add_route(c, &p, (uint8_t)op, group, index);
         rib_fib_sent(rib, f, index, op, group);
+    } else if (has) {
+        add_route(c, &p, remove, 0, index);
+        rib_fib_sent(rib, f, index, 0, 0);
     } else {
         rib_release(rib, f, index);
     }

@@ -1,9 +1,10 @@
 /* Talking to the daemon.
  *
- * One poll loop over three things: lines to read, requests to write, answers to read. Answers are always read, so that
- * neither side can wait for the other; lines are read only while few requests are unsent, so that a generator of millions
- * of lines costs little memory here. Answers come in the order of the requests, so a queue of line numbers is all the
- * bookkeeping. Output goes to standard output as it arrives: the size of a table never sits here either.
+ * One poll loop over three things: lines to read, requests to write, answers to read. Answers are always
+ * read, so that neither side can wait for the other; lines are read only while few requests are unsent, so
+ * that a generator of millions of lines costs little memory here. Answers come in the order of the requests,
+ * so a queue of line numbers is all the bookkeeping. Output goes to standard output as it arrives: the size
+ * of a table never sits here either.
  *
  * SIGPIPE is left alone: `underlayctl show bgp | head` ends quietly; writes to the socket do not raise it. */
 #include "cli/client.h"
@@ -97,7 +98,8 @@ static void unreachable(const char *path, int error)
         fprintf(stderr, "no such socket; is it running? (systemctl status underlayd, or --socket PATH)\n");
         break;
     case ECONNREFUSED:
-        fprintf(stderr, "nobody listens there; is it running? (systemctl status underlayd, or --socket PATH)\n");
+        fprintf(stderr,
+                "nobody listens there; is it running? (systemctl status underlayd, or --socket PATH)\n");
         break;
     case EACCES:
     case EPERM:
@@ -126,7 +128,8 @@ int client_connect(const char *path, int *fd)
     *fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
     if (*fd >= 0)
         setsockopt(*fd, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof patience);
-    if (*fd < 0 || connect(*fd, (struct sockaddr *)&sa, sizeof sa) < 0 || fcntl(*fd, F_SETFL, O_NONBLOCK) < 0) {
+    if (*fd < 0 || connect(*fd, (struct sockaddr *)&sa, sizeof sa) < 0 ||
+        fcntl(*fd, F_SETFL, O_NONBLOCK) < 0) {
         unreachable(path, errno);
         if (*fd >= 0)
             close(*fd);

@@ -1,5 +1,5 @@
-/* The CLI's end of the control socket: requests go out without waiting for the answers to those before them; answers are
- * printed as they come. */
+/* The CLI's end of the control socket: requests go out without waiting for the answers to those before them;
+ * answers are printed as they come. */
 #ifndef UNDERLAY_CLIENT_H
 #define UNDERLAY_CLIENT_H
 
@@ -13,8 +13,8 @@ struct grammar;
 int client_connect(const char *path, int *fd);
 /* One command. Prints output on standard output, an error on standard error; returns the exit status. */
 int client_run_one(int fd, bool json, const char *command);
-/* Commands from a descriptor, one a line; blank lines and those that start with # are skipped. Errors name their line.
- * Returns the worst status of all. */
+/* Commands from a descriptor, one a line; blank lines and those that start with # are skipped. Errors name
+ * their line. Returns the worst status of all. */
 int client_run_lines(int fd, bool json, int input, const struct grammar *g);
 
 #endif

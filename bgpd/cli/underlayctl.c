@@ -1,7 +1,7 @@
 /* underlayctl: one command, or commands from standard input, over the control socket of a running underlayd.
  *
- * The command table is linked in, so that a typo is answered, and help given, without a daemon. What commands do, and all
- * that they print, is the daemon's. */
+ * The command table is linked in, so that a typo is answered, and help given, without a daemon. What commands
+ * do, and all that they print, is the daemon's. */
 #include <getopt.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -75,7 +75,8 @@ static int run_command(const struct grammar *g, const char *socket, bool json, c
     struct command cmd;
     char *line = join(words, n);
     if (!line || strlen(line) > CONTROL_REQUEST_MAX - 16) {
-        fprintf(stderr, "underlayctl: the command %s\n", line ? "is longer than 1 MiB" : "holds a line break");
+        fprintf(stderr, "underlayctl: the command %s\n",
+                line ? "is longer than 1 MiB" : "holds a line break");
         free(line);
         return CLI_USAGE;
     }
@@ -117,8 +118,10 @@ static int parse_options(int argc, char **argv, struct options *o, const struct 
 {
     enum { OPT_SOCKET = 1, OPT_JSON, OPT_VERSION, OPT_HELP, OPT_MDOC };
     static const struct option table[] = {
-        {"socket", required_argument, NULL, OPT_SOCKET}, {"json", no_argument, NULL, OPT_JSON},
-        {"version", no_argument, NULL, OPT_VERSION},     {"help", no_argument, NULL, OPT_HELP},
+        {"socket", required_argument, NULL, OPT_SOCKET},
+        {"json", no_argument, NULL, OPT_JSON},
+        {"version", no_argument, NULL, OPT_VERSION},
+        {"help", no_argument, NULL, OPT_HELP},
         {"commands-mdoc", no_argument, NULL, OPT_MDOC}, /* for the man page's list */
         {NULL, 0, NULL, 0},
     };

@@ -1,8 +1,8 @@
 /* The commands that change something: sessions, advertisements, log level, reload.
  *
- * A request that names many prefixes is checked as a whole before the first one is applied: a typo in number 9,999 leaves
- * everything as it was. Both passes are cut into steps. When the client goes away between two steps of the second, the
- * rest is applied all the same, so that nobody has to find out how far it came. */
+ * A request that names many prefixes is checked as a whole before the first one is applied: a typo in number
+ * 9,999 leaves everything as it was. Both passes are cut into steps. When the client goes away between two
+ * steps of the second, the rest is applied all the same, so that nobody has to find out how far it came. */
 #include <errno.h>
 #include <limits.h>
 #include <stdio.h>
@@ -27,9 +27,10 @@ struct bulk {
 static const struct {
     const char *name;
     uint32_t value;
-} community_names[] = { /* IANA, BGP Well-known Communities */
-    {"graceful-shutdown", 0xffff0000}, {"accept-own", 0xffff0001},   {"llgr-stale", 0xffff0006},
-    {"no-llgr", 0xffff0007},           {"blackhole", 0xffff029a},    {"no-export", 0xffffff01},
+} community_names[] = {
+    /* IANA, BGP Well-known Communities */
+    {"graceful-shutdown", 0xffff0000}, {"accept-own", 0xffff0001},          {"llgr-stale", 0xffff0006},
+    {"no-llgr", 0xffff0007},           {"blackhole", 0xffff029a},           {"no-export", 0xffffff01},
     {"no-advertise", 0xffffff02},      {"no-export-subconfed", 0xffffff03}, {"no-peer", 0xffffff04},
 };
 
@@ -80,7 +81,8 @@ static bool check_prefix(struct exec *e, const char *text, struct prefix *out)
     char masked[PREFIX_STRLEN];
     int rc = prefix_parse(text, true, out);
     if (rc == -EADDRNOTAVAIL)
-        exec_fail(e, STATUS_USAGE, "%s has host bits set; did you mean %s?", text, prefix_format(out, masked));
+        exec_fail(e, STATUS_USAGE, "%s has host bits set; did you mean %s?", text,
+                  prefix_format(out, masked));
     else if (rc)
         exec_fail(e, STATUS_USAGE, "`%.60s` is not a prefix; expected ADDRESS/LENGTH%s", text,
                   rc == -ERANGE ? " with a LENGTH of at most 32 (IPv4) or 128 (IPv6)" : "");
@@ -100,7 +102,9 @@ static bool check_word(struct exec *e, struct bulk *b, const struct command_word
         return check_prefix(e, w->value, &b->prefixes[b->n++]);
     if (!strcmp(w->name, "N")) {
         if (parse_numbers(w->value, v) != 1 || v[0] > UINT32_MAX)
-            return exec_fail(e, STATUS_USAGE, "med %.20s is out of range; expected 0 to 4294967295", w->value), false;
+            return exec_fail(e, STATUS_USAGE, "med %.20s is out of range; expected 0 to 4294967295",
+                             w->value),
+                   false;
         b->options.has_med = true;
         b->options.med = (uint32_t)v[0];
         return true;
@@ -109,7 +113,8 @@ static bool check_word(struct exec *e, struct bulk *b, const struct command_word
     if (rc == -E2BIG)
         exec_fail(e, STATUS_USAGE, "too many communities; at most 32 of a kind");
     else if (rc)
-        exec_fail(e, STATUS_USAGE, "`%.60s` is not a community; expected N:N, N:N:N or a name like no-export", w->value);
+        exec_fail(e, STATUS_USAGE, "`%.60s` is not a community; expected N:N, N:N:N or a name like no-export",
+                  w->value);
     return !rc;
 }
 
@@ -143,7 +148,8 @@ static int bulk_apply_one(struct exec *e, const struct prefix *p)
     return sources_withdraw(e->s->sources, p);
 }
 
-/* Withdrawing is checked as it goes: what is not there needs no taking back, and is said once, for the first. */
+/* Withdrawing is checked as it goes: what is not there needs no taking back, and is said once, for the first.
+ */
 static bool bulk_apply(struct exec *e, unsigned max)
 {
     struct bulk *b = e->state;
@@ -155,7 +161,8 @@ static bool bulk_apply(struct exec *e, unsigned max)
             continue;
         prefix_format(p, text);
         if (rc == -EBUSY)
-            exec_fail(e, STATUS_REFUSED, "%s is advertised by the configuration; remove it there and reload", text);
+            exec_fail(e, STATUS_REFUSED, "%s is advertised by the configuration; remove it there and reload",
+                      text);
         else if (rc == -ENOENT)
             exec_fail(e, STATUS_REFUSED, "%s is not advertised by a command", text);
         else
@@ -209,7 +216,8 @@ static enum exec_result clear_one(struct exec *e, struct peer *p, bool all)
     if (in || !out)
         rc = peer_soft_in(p);
     if (rc == -EOPNOTSUPP) {
-        writer_text(e->w, "%s cannot refresh its routes; those it had sent were judged again\n", peer_name(p));
+        writer_text(e->w, "%s cannot refresh its routes; those it had sent were judged again\n",
+                    peer_name(p));
         rc = 0;
     }
     if (!rc && (out || !in))
@@ -244,7 +252,7 @@ enum exec_result change_shutdown(struct exec *e)
         const struct command_word *w = &e->cmd->words[i];
         if (w->keyword || strcmp(w->name, "TEXT"))
             continue;
-        if (n + 1 + strlen(w->value) >= sizeof message) /* RFC 9003 section 2: 255 octets */
+        if (n + (n > 0) + strlen(w->value) >= sizeof message) /* RFC 9003 section 2: 255 octets */
             return exec_fail(e, STATUS_USAGE, "the message is too long; at most 255 bytes");
         n += (size_t)snprintf(message + n, sizeof message - n, "%s%s", n ? " " : "", w->value);
     }

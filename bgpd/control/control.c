@@ -1,13 +1,14 @@
 /* Clients of the control socket: accepting, framing, pausing.
  *
- * A client is a pipeline: bytes in, a request line, an exec that writes into `body`, frames out. It moves only while less
- * than 64 KiB of answers wait to be read, so a client that asks for a full table and goes for lunch costs that much
- * memory and no time; and only a few milliseconds a loop turn, so ten clients that ask for everything do not delay a
- * keepalive. Requests of one client run one after the other, those of several side by side.
+ * A client is a pipeline: bytes in, a request line, an exec that writes into `body`, frames out. It moves
+ * only while less than 64 KiB of answers wait to be read, so a client that asks for a full table and goes for
+ * lunch costs that much memory and no time; and only a few milliseconds a loop turn, so ten clients that ask
+ * for everything do not delay a keepalive. Requests of one client run one after the other, those of several
+ * side by side.
  *
- * When all places are taken, the client that has done nothing for longest gives way if that is a minute or more, so that
- * forgotten shells cannot lock an operator out. Not here: what commands do (exec.c), who may connect (the mode and group
- * of the socket, the parent's business). */
+ * When all places are taken, the client that has done nothing for longest gives way if that is a minute or
+ * more, so that forgotten shells cannot lock an operator out. Not here: what commands do (exec.c), who may
+ * connect (the mode and group of the socket, the parent's business). */
 #include "control/control.h"
 
 #include <errno.h>
@@ -16,6 +17,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/uio.h>
 #include <unistd.h>
 
 #include "control/exec.h"
@@ -55,6 +57,8 @@ struct control {
     struct client *clients;
     unsigned n_clients;
 };
+
+_Static_assert(sizeof(struct evbuffer_iovec) == sizeof(struct iovec), "libevent's is the system's");
 
 static void client_end_request(struct client *cl)
 {
@@ -140,7 +144,8 @@ static void start_request(struct client *cl, const char *line)
                              .wake_arg = cl};
 }
 
-/* Whether the bytes of a line can be a command: a zero would hide the rest of it, control characters would reach logs. */
+/* Whether the bytes of a line can be a command: a zero would hide the rest of it, control characters would
+ * reach logs. */
 static bool line_is_clean(const char *line, size_t n)
 {
     for (size_t i = 0; i < n; i++)
@@ -203,12 +208,25 @@ static void client_arm(struct client *cl)
         timer_set(cl->unfinished, CLIENT_WAIT_MS);
 }
 
+/* evbuffer_write, but a client that is gone is an error and not a signal. Returns bytes written or -errno. */
+static ssize_t send_some(struct client *cl)
+{
+    struct evbuffer_iovec parts[8];
+    int n = evbuffer_peek(cl->out, OUT_MAX, NULL, parts, 8);
+    struct msghdr m = {.msg_iov = (struct iovec *)parts, .msg_iovlen = n < 8 ? (size_t)n : 8};
+    ssize_t sent = sendmsg(cl->fd, &m, MSG_NOSIGNAL);
+    if (sent < 0)
+        return -errno;
+    evbuffer_drain(cl->out, (size_t)sent);
+    return sent;
+}
+
 /* False when the client is gone. */
 static bool client_flush(struct client *cl)
 {
     while (evbuffer_get_length(cl->out)) {
-        int n = evbuffer_write(cl->out, cl->fd);
-        if (n < 0 && (errno == EAGAIN || errno == EINTR))
+        ssize_t n = send_some(cl);
+        if (n == -EAGAIN || n == -EINTR)
             break;
         if (n <= 0) {
             client_free(cl);

@@ -1,8 +1,9 @@
 /* The control socket: one command a request line, an answer of frames, simple enough for socat.
- * Request: "json " or "text ", the command, newline; up to 1 MiB. Answer: frames "LENGTH\n" and so many bytes of output;
- * the last one is "LENGTH STATUS\n" and so many bytes of error text: "0 0\n" when all is well (STATUS as the exit status
- * of underlayctl: 0 done, 1 refused, 2 usage). Several requests may follow each other; answers come in their order. A
- * client that does not read is paused, never waited for; at most 32 clients, and 60 s for an unfinished request. */
+ * Request: "json " or "text ", the command, newline; up to 1 MiB. Answer: frames "LENGTH\n" and so many bytes
+ * of output; the last one is "LENGTH STATUS\n" and so many bytes of error text: "0 0\n" when all is well
+ * (STATUS as the exit status of underlayctl: 0 done, 1 refused, 2 usage). Several requests may follow each
+ * other; answers come in their order. A client that does not read is paused, never waited for; at most 32
+ * clients, and 60 s for an unfinished request. */
 #ifndef UNDERLAY_CONTROL_H
 #define UNDERLAY_CONTROL_H
 

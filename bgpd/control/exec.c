@@ -1,5 +1,6 @@
-/* Which handler carries out which command, and the few things all of them need: failing with a text, a state between
- * steps. The order of the rows is that of grammar_table.c; a command without a handler is a bug that a test finds. */
+/* Which handler carries out which command, and the few things all of them need: failing with a text, a state
+ * between steps. The order of the rows is that of grammar_table.c; a command without a handler is a bug that
+ * a test finds. */
 #include "control/exec.h"
 
 #include <stdarg.h>

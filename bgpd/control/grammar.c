@@ -1,11 +1,11 @@
-/* Matching command lines against the table, by Glushkov's construction: every word of a row's syntax is a position, and
- * three bit masks a row (which positions may come first, which may end it, which may follow which) are all there is to
- * optional parts, choices and repetition. All rows are matched side by side, word by word, so that a cut-short keyword is
- * judged against everything that could stand there.
+/* Matching command lines against the table, by Glushkov's construction: every word of a row's syntax is a
+ * position, and three bit masks a row (which positions may come first, which may end it, which may follow
+ * which) are all there is to optional parts, choices and repetition. All rows are matched side by side, word
+ * by word, so that a cut-short keyword is judged against everything that could stand there.
  *
- * A word is, in this order: a keyword spelt out, an argument, the unambiguous beginning of a keyword. What an argument
- * accepts here is only its look, so that hints point at the right thing; whether a prefix has host bits is for the
- * command to say. Not here: what commands do (exec.c), and help (grammar_help.c). */
+ * A word is, in this order: a keyword spelt out, an argument, the unambiguous beginning of a keyword. What an
+ * argument accepts here is only its look, so that hints point at the right thing; whether a prefix has host
+ * bits is for the command to say. Not here: what commands do (exec.c), and help (grammar_help.c). */
 #include "control/grammar.h"
 
 #include <ctype.h>
@@ -47,8 +47,13 @@ static const struct {
     const char *name;
     bool (*accept)(const char *word);
 } arguments[] = {
-    {"PEER", accept_any},       {"TEXT", accept_any}, {"COMMAND", accept_any},           {"PREFIX", accept_address},
-    {"ADDRESS", accept_address}, {"N", accept_number}, {"COMMUNITY", accept_community},
+    {"PEER", accept_any},
+    {"TEXT", accept_any},
+    {"COMMAND", accept_any},
+    {"PREFIX", accept_address},
+    {"ADDRESS", accept_address},
+    {"N", accept_number},
+    {"COMMUNITY", accept_community},
 };
 
 static bool token_accepts(const struct token *t, const char *word)
@@ -100,7 +105,7 @@ static struct part add_token(struct pattern *o, const char *text, size_t len)
     return (struct part){.first = 1u << i, .last = 1u << i};
 }
 
-/* sequence := ( '[' sequence ']' | word ( '|' word )* )* */
+/* sequence := ( '[' sequence ']' '...'? | word ( '|' word )* )* */
 static struct part compile_sequence(struct compiler *c)
 {
     struct part all = {.nullable = true};
@@ -115,6 +120,10 @@ static struct part compile_sequence(struct compiler *c)
             item = compile_sequence(c);
             item.nullable = true;
             c->p++;
+            if (!strncmp(c->p, "...", 3)) {
+                follow_all(c->out, item.last, item.first);
+                c->p += 3;
+            }
         } else {
             for (;;) {
                 size_t len = strcspn(c->p, " []|");
@@ -174,7 +183,8 @@ static bool token_is(const struct token *t, const struct reading *as, const char
 }
 
 /* What a word means where these tokens are expected. */
-enum reading_result match_read(const struct grammar *g, const struct match *m, const char *word, struct reading *out)
+enum reading_result match_read(const struct grammar *g, const struct match *m, const char *word,
+                               struct reading *out)
 {
     size_t len = strlen(word);
     const char *begins = NULL;

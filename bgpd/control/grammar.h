@@ -1,8 +1,8 @@
-/* The command language, shared by daemon and CLI: one table of rows (grammar_table.c) from which parsing, help, error
- * hints, completion and the man page's list are drawn. No sockets, no daemon state.
+/* The command language, shared by daemon and CLI: one table of rows (grammar_table.c) from which parsing,
+ * help, error hints, completion and the man page's list are drawn. No sockets, no daemon state.
  *
- * A row's syntax: lower case is a keyword, upper case an argument, "X..." one or more, "[ ]" optional, "|" either. Every
- * keyword may be cut short while it stays unambiguous. */
+ * A row's syntax: lower case is a keyword, upper case an argument, "X..." one or more, "[ ]" optional, "[
+ * ]..." any number, "|" either. Every keyword may be cut short while it stays unambiguous. */
 #ifndef UNDERLAY_GRAMMAR_H
 #define UNDERLAY_GRAMMAR_H
 
@@ -60,23 +60,26 @@ struct command {
         const char *name;  /* the whole keyword, or the argument's name: "PEER" */
         const char *value; /* as typed */
         bool keyword;
-    } *words;
+    } * words;
     char *buf;
 };
 
-/* 0; -EINVAL with a text of one line in error (never NULL); -ENOMEM. Release with command_free on success only. */
+/* 0; -EINVAL with a text of one line in error (never NULL); -ENOMEM. Release with command_free on success
+ * only. */
 int grammar_parse(const struct grammar *g, const char *line, struct command *out, char *error, size_t size);
 void command_free(struct command *c);
 bool command_has(const struct command *c, const char *keyword);
 /* The first value of an argument, NULL without one. */
 const char *command_arg(const struct command *c, const char *name);
 
-/* What could follow the words of a line: cb gets keywords and argument names ("" when the command may end here). The last
- * word counts as unfinished unless a blank follows it. */
-void grammar_complete(const struct grammar *g, const char *line, void (*cb)(void *arg, const char *candidate), void *arg);
+/* What could follow the words of a line: cb gets keywords and argument names ("" when the command may end
+ * here). The last word counts as unfinished unless a blank follows it. */
+void grammar_complete(const struct grammar *g, const char *line, void (*cb)(void *arg, const char *candidate),
+                      void *arg);
 
 /* Help for the commands that start as the words do, all for "". False: there are none. */
-bool grammar_help(const struct grammar *g, const char *words, void (*cb)(void *arg, const char *line), void *arg);
+bool grammar_help(const struct grammar *g, const char *words, void (*cb)(void *arg, const char *line),
+                  void *arg);
 /* The list of commands for the man page, in mdoc. */
 void grammar_mdoc(void (*cb)(void *arg, const char *line), void *arg);
 

@@ -1,5 +1,6 @@
-/* What the grammar says to people: hints for what could not be parsed, candidates for completion, help, and the list in
- * the man page. All of it is read off the same table that parses, so it cannot disagree with it. */
+/* What the grammar says to people: hints for what could not be parsed, candidates for completion, help, and
+ * the list in the man page. All of it is read off the same table that parses, so it cannot disagree with it.
+ */
 #include <ctype.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -11,7 +12,8 @@
 #define EXPECTED_MAX 40
 
 /* The distinct tokens that may come next, without the "json" that nearly everything may end in. */
-static unsigned expected_tokens(const struct grammar *g, const struct match *m, const char *begin, const char **out)
+static unsigned expected_tokens(const struct grammar *g, const struct match *m, const char *begin,
+                                const char **out)
 {
     unsigned n = 0;
     for (unsigned r = 0; r < g->n; r++)
@@ -91,7 +93,8 @@ void hint_word(const struct grammar *g, const struct match *m, const struct comm
     }
 }
 
-void hint_incomplete(const struct grammar *g, const struct match *m, const struct command *c, char *out, size_t size)
+void hint_incomplete(const struct grammar *g, const struct match *m, const struct command *c, char *out,
+                     size_t size)
 {
     const char *list[EXPECTED_MAX];
     struct text t = {.out = out, .size = size};
@@ -106,7 +109,8 @@ void hint_incomplete(const struct grammar *g, const struct match *m, const struc
     append_list(&t, list, expected_tokens(g, m, "", list));
 }
 
-void grammar_complete(const struct grammar *g, const char *line, void (*cb)(void *arg, const char *candidate), void *arg)
+void grammar_complete(const struct grammar *g, const char *line, void (*cb)(void *arg, const char *candidate),
+                      void *arg)
 {
     const char *list[EXPECTED_MAX];
     struct match m;
@@ -137,7 +141,8 @@ void grammar_complete(const struct grammar *g, const char *line, void (*cb)(void
     free(buf);
 }
 
-bool grammar_help(const struct grammar *g, const char *words, void (*cb)(void *arg, const char *line), void *arg)
+bool grammar_help(const struct grammar *g, const char *words, void (*cb)(void *arg, const char *line),
+                  void *arg)
 {
     struct match m;
     struct reading as;

@@ -35,12 +35,14 @@ struct reading {
 enum reading_result { READ_OK, READ_AMBIGUOUS, READ_NONE };
 
 void match_start(const struct grammar *g, struct match *m);
-enum reading_result match_read(const struct grammar *g, const struct match *m, const char *word, struct reading *out);
+enum reading_result match_read(const struct grammar *g, const struct match *m, const char *word,
+                               struct reading *out);
 void match_advance(const struct grammar *g, struct match *m, const char *word, const struct reading *as);
 
 /* One line about what is wrong and what would be right. */
 void hint_word(const struct grammar *g, const struct match *m, const struct command *c, unsigned at,
                enum reading_result why, char *out, size_t size);
-void hint_incomplete(const struct grammar *g, const struct match *m, const struct command *c, char *out, size_t size);
+void hint_incomplete(const struct grammar *g, const struct match *m, const struct command *c, char *out,
+                     size_t size);
 
 #endif

@@ -1,9 +1,10 @@
-/* Two netlink dumps after each other on one socket: all nexthop objects first (routes only name them by number, and with
- * net.ipv4.nexthop_compat_mode=0 nothing else), then the routes, filtered by the kernel by table and protocol thanks to
- * strict checking. The nexthop objects are kept for the length of the dump; routes are handed out one at a time from the
- * receive buffer, so a million of them never sit here.
+/* Two netlink dumps after each other on one socket: all nexthop objects first (routes only name them by
+ * number, and with net.ipv4.nexthop_compat_mode=0 nothing else), then the routes, filtered by the kernel by
+ * table and protocol thanks to strict checking. The nexthop objects are kept for the length of the dump;
+ * routes are handed out one at a time from the receive buffer, so a million of them never sit here.
  *
- * The view is the kernel's: whatever the FIB process believes, this is what forwards packets. Not here: a monitor. */
+ * The view is the kernel's: whatever the FIB process believes, this is what forwards packets. Not here: a
+ * monitor. */
 #include "control/kernel_routes.h"
 
 #include <errno.h>
@@ -99,8 +100,8 @@ static int open_socket(struct kernel_dump *d)
     return 0;
 }
 
-int kernel_dump_new(struct loop *l, enum family f, uint32_t table, uint8_t protocol, void (*wake)(void *arg), void *arg,
-                    struct kernel_dump **out)
+int kernel_dump_new(struct loop *l, enum family f, uint32_t table, uint8_t protocol, void (*wake)(void *arg),
+                    void *arg, struct kernel_dump **out)
 {
     struct kernel_dump *d = calloc(1, sizeof *d);
     if (!d)
@@ -228,7 +229,8 @@ static void add_multipath(struct kernel_route *r, struct nlattr *a)
     while (left >= (int)sizeof *nh && nh->rtnh_len >= sizeof *nh && nh->rtnh_len <= left) {
         struct kernel_hop hop = {.ifindex = (uint32_t)nh->rtnh_ifindex, .flags = nh->rtnh_flags};
         struct nlattr *tb[RTA_MAX + 1];
-        if (nla_parse(tb, RTA_MAX, (struct nlattr *)RTNH_DATA(nh), nh->rtnh_len - (int)sizeof *nh, NULL) >= 0) {
+        if (nla_parse(tb, RTA_MAX, (struct nlattr *)RTNH_DATA(nh), nh->rtnh_len - (int)sizeof *nh, NULL) >=
+            0) {
             if (tb[RTA_GATEWAY])
                 hop.gateway = get_address(tb[RTA_GATEWAY]);
             else if (tb[RTA_VIA])
@@ -251,7 +253,8 @@ static bool parse_route(const struct kernel_dump *d, struct nlmsghdr *h, struct 
     if (table != d->table || m->rtm_protocol != d->protocol || (m->rtm_flags & RTM_F_CLONED))
         return false;
     struct ip_addr any = {.af = m->rtm_family}, dst = tb[RTA_DST] ? get_address(tb[RTA_DST]) : any;
-    *r = (struct kernel_route){.dst = prefix_make(&dst, m->rtm_dst_len), .type = m->rtm_type, .flags = m->rtm_flags};
+    *r = (struct kernel_route){
+        .dst = prefix_make(&dst, m->rtm_dst_len), .type = m->rtm_type, .flags = m->rtm_flags};
     if (tb[RTA_PRIORITY])
         r->metric = nla_get_u32(tb[RTA_PRIORITY]);
     if (tb[RTA_PREFSRC])
@@ -265,14 +268,16 @@ static bool parse_route(const struct kernel_dump *d, struct nlmsghdr *h, struct 
     } else if (tb[RTA_OIF] || tb[RTA_GATEWAY] || tb[RTA_VIA]) {
         struct kernel_hop hop = {.flags = (uint8_t)m->rtm_flags};
         hop.ifindex = tb[RTA_OIF] ? nla_get_u32(tb[RTA_OIF]) : 0;
-        hop.gateway = tb[RTA_GATEWAY] ? get_address(tb[RTA_GATEWAY]) : tb[RTA_VIA] ? get_via(tb[RTA_VIA]) : hop.gateway;
+        hop.gateway = tb[RTA_GATEWAY] ? get_address(tb[RTA_GATEWAY])
+                      : tb[RTA_VIA]   ? get_via(tb[RTA_VIA])
+                                      : hop.gateway;
         add_hop(r, &hop, 1);
     }
     return true;
 }
 
-/* The end of one of the two dumps. A table that does not exist has no routes; a kernel without nexthop objects has none
- * of them. */
+/* The end of one of the two dumps. A table that does not exist has no routes; a kernel without nexthop
+ * objects has none of them. */
 static int end_of_dump(struct kernel_dump *d, struct nlmsghdr *h)
 {
     int error = 0;

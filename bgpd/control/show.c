@@ -1,5 +1,5 @@
-/* What the show commands share. Text is for a terminal of 80 columns and looks like FRR's, whose users read it; the JSON
- * beside it never depends on how the text is laid out. */
+/* What the show commands share. Text is for a terminal of 80 columns and looks like FRR's, whose users read
+ * it; the JSON beside it never depends on how the text is laid out. */
 #include "control/show.h"
 
 #include <inttypes.h>
@@ -179,7 +179,8 @@ bool table_add(struct table *t, const char *const *cells)
     return true;
 }
 
-/* The first column is left-aligned; a cell of it that is longer than 15 gets a line of its own, as FRR does. */
+/* The first column is left-aligned; a cell of it that is longer than 15 gets a line of its own, as FRR does.
+ */
 void table_print(struct table *t, struct writer *w)
 {
     unsigned width[TABLE_COLUMNS] = {0};

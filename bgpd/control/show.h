@@ -1,5 +1,5 @@
-/* What the commands share: looking peers up, families, times, columns; and the handlers themselves, one a command, called
- * by exec_step until they return EXEC_DONE. */
+/* What the commands share: looking peers up, families, times, columns; and the handlers themselves, one a
+ * command, called by exec_step until they return EXEC_DONE. */
 #ifndef UNDERLAY_SHOW_H
 #define UNDERLAY_SHOW_H
 
@@ -20,7 +20,8 @@ void show_families(const struct exec *e, bool family[FAM_COUNT]);
 const char *show_uptime(uint64_t ms, char buf[UPTIME_STRLEN]);
 /* "10.0.0.11" from host order. */
 const char *show_router_id(uint32_t id, char buf[ADDR_STRLEN]);
-/* Words of text from column `at` on, going on in the next line at the indent where it would pass 80; ends the line. */
+/* Words of text from column `at` on, going on in the next line at the indent where it would pass 80; ends the
+ * line. */
 void show_wrap(struct writer *w, unsigned at, unsigned indent, const char *text);
 /* The state as FRR's summary has it: "Idle (Admin)", "Active", "Established". */
 const char *show_peer_state(const struct peer_info *i);
@@ -36,19 +37,21 @@ const char *show_fib_error(int32_t error);
 struct path_view {
     const struct rib_path *path;
     const struct attr *attr;
-    const struct rib_peer *from; /* NULL: originated here */
+    const struct rib_peer *from;   /* NULL: originated here */
     const struct nexthop *nexthop; /* NULL: originated here */
     bool valid;
 };
 struct path_view show_path(const struct rib *r, const struct rib_path *p);
 /* The next hop in use; all zero for originated routes, as FRR. */
 struct ip_addr show_nexthop(const struct path_view *v, enum family f);
-const char *show_path_peer(const struct path_view *v, char buf[ADDR_STRLEN]); /* "(unspec)" for originated ones */
+const char *show_path_peer(const struct path_view *v,
+                           char buf[ADDR_STRLEN]); /* "(unspec)" for originated ones */
 /* The array "nexthops". next: what is shown instead of the path's own (advertised routes), NULL none. */
 void json_nexthops(struct exec *e, const struct path_view *v, enum family f, const struct ip_addr *next);
 #define AS_PATH_STRLEN 4096
 
-/* A small table whose columns are as wide as what is in them. The last column is left-aligned and may wrap. */
+/* A small table whose columns are as wide as what is in them. The last column is left-aligned and may wrap.
+ */
 #define TABLE_COLUMNS 10
 #define TABLE_CELL    160
 struct table {

@@ -1,6 +1,6 @@
-/* show ip route, show ipv6 route: first what the kernel has of ours, in its own order and streamed from its dump, then
- * what the RIB wants there and the kernel does not have, with the reason. JSON is named as `ip -json route` names it,
- * plus `state`, and `reason` where it is not "installed". */
+/* show ip route, show ipv6 route: first what the kernel has of ours, in its own order and streamed from its
+ * dump, then what the RIB wants there and the kernel does not have, with the reason. JSON is named as `ip
+ * -json route` names it, plus `state`, and `reason` where it is not "installed". */
 #include <arpa/inet.h>
 #include <errno.h>
 #include <inttypes.h>
@@ -19,7 +19,7 @@
 struct kernel_show {
     enum family family;
     bool filtered, by_address, found;
-    struct prefix want; /* an address as a host prefix */
+    struct prefix want;       /* an address as a host prefix */
     struct kernel_dump *dump; /* NULL: that part is over */
     struct walk *walk;
     uint32_t installed, missing;
@@ -67,12 +67,9 @@ static const char *device(const struct exec *e, uint32_t ifindex, char buf[IF_NA
 static const struct {
     unsigned bit;
     const char *name;
-} flag_names[] = {{RTNH_F_DEAD, "dead"},
-                  {RTNH_F_PERVASIVE, "pervasive"},
-                  {RTNH_F_ONLINK, "onlink"},
-                  {RTNH_F_OFFLOAD, "offload"},
-                  {RTNH_F_LINKDOWN, "linkdown"},
-                  {RTNH_F_UNRESOLVED, "unresolved"}};
+} flag_names[] = {{RTNH_F_DEAD, "dead"},         {RTNH_F_PERVASIVE, "pervasive"},
+                  {RTNH_F_ONLINK, "onlink"},     {RTNH_F_OFFLOAD, "offload"},
+                  {RTNH_F_LINKDOWN, "linkdown"}, {RTNH_F_UNRESOLVED, "unresolved"}};
 
 static const char *type_name(uint8_t type)
 {
@@ -250,7 +247,8 @@ static void put_missing(struct exec *e, struct kernel_show *k, uint32_t index)
     if (k->filtered && !(k->by_address ? prefix_contains(&p, &k->want) : prefix_equal(&p, &k->want)))
         return;
     bool failed = entry->fib == FIB_FAILED;
-    const char *why = failed ? show_fib_error(rib_fib_error(e->s->rib, k->family, index)) : "waiting for the kernel";
+    const char *why =
+        failed ? show_fib_error(rib_fib_error(e->s->rib, k->family, index)) : "waiting for the kernel";
     if (!k->missing++)
         writer_text(e->w, "\nNot in the kernel:\n");
     writer_text(e->w, "%s %s%s%s\n", destination(&p, dst), failed ? "failed" : "pending", failed ? ": " : "",
@@ -296,7 +294,8 @@ static bool parse_filter(struct exec *e, struct kernel_show *k)
         k->want = prefix_host(&a);
     int rc = k->by_address ? 0 : prefix_parse(text, false, &k->want);
     if (rc == -EADDRNOTAVAIL)
-        exec_fail(e, STATUS_USAGE, "%s has host bits set; did you mean %s?", text, prefix_format(&k->want, masked));
+        exec_fail(e, STATUS_USAGE, "%s has host bits set; did you mean %s?", text,
+                  prefix_format(&k->want, masked));
     else if (rc)
         exec_fail(e, STATUS_USAGE, "`%.60s` is neither a prefix nor an address", text);
     else if (addr_family(&k->want.addr) != k->family)
@@ -318,7 +317,8 @@ enum exec_result show_kernel(struct exec *e)
     k->family = e->cmd->row->id == CMD_SHOW_IPV6_ROUTE ? FAM_IPV6 : FAM_IPV4;
     if (!parse_filter(e, k))
         return EXEC_DONE;
-    int rc = kernel_dump_new(e->s->loop, k->family, c->fib.table, c->fib.protocol, e->wake, e->wake_arg, &k->dump);
+    int rc =
+        kernel_dump_new(e->s->loop, k->family, c->fib.table, c->fib.protocol, e->wake, e->wake_arg, &k->dump);
     if (rc)
         return exec_fail(e, STATUS_REFUSED, "cannot read the kernel's routes: %s", strerror(-rc));
     writer_array(e->w, NULL);

@@ -39,7 +39,8 @@ enum exec_result show_running(struct exec *e)
     if (writer_json(e->w)) {
         state_each_line(e->s, json_line, e);
     } else {
-        writer_text(e->w, "# %s as in force; secrets and defaults are not shown\n%s", e->s->config_name, text);
+        writer_text(e->w, "# %s as in force; secrets and defaults are not shown\n%s", e->s->config_name,
+                    text);
         state_each_line(e->s, comment_line, e);
         free(e->state);
         e->state = NULL;
@@ -65,7 +66,8 @@ static uint64_t process_bytes(const char *name)
     return kib * 1024;
 }
 
-static void put_memory(struct writer *w, const char *key, const char *label, uint64_t count, bool counted, uint64_t bytes)
+static void put_memory(struct writer *w, const char *key, const char *label, uint64_t count, bool counted,
+                       uint64_t bytes)
 {
     writer_object(w, key);
     if (counted) {
@@ -110,7 +112,8 @@ enum exec_result show_memory(struct exec *e)
     put_memory(w, "prefixes", "Prefixes", prefixes, true, rs.table_bytes);
     put_memory(w, "paths", "Paths", paths, true, rs.path_bytes);
     put_memory(w, "index", "Index", 0, false, rs.index_bytes);
-    put_memory(w, "attributes", "Path attributes", attr_table_count(s->attrs), true, attr_table_memory(s->attrs));
+    put_memory(w, "attributes", "Path attributes", attr_table_count(s->attrs), true,
+               attr_table_memory(s->attrs));
     put_memory(w, "nexthops", "Next hops and groups", 0, false, nexthop_table_memory(s->nexthops));
     put_memory(w, "fib", "FIB client", 0, false, fibclient_memory(s->fib));
     put_peer_memory(e);
@@ -143,10 +146,7 @@ enum exec_result show_version(struct exec *e)
     writer_str(e->w, "configFile", e->s->config_name);
     writer_str(e->w, "libevent", event_get_version());
     writer_end(e->w);
-    writer_text(e->w,
-                "underlay %s, libevent %s\nspeaker up for %s, pid %d, router ID %s, AS %" PRIu32
-                "\nconfiguration %s\n",
-                UNDERLAY_VERSION, event_get_version(), up, (int)getpid(), id, e->s->config->router.asn,
-                e->s->config_name);
+    writer_text(e->w, "underlay %s, libevent %s\nspeaker up for %s, pid %d, router ID %s, AS %" PRIu32 "\n",
+                UNDERLAY_VERSION, event_get_version(), up, (int)getpid(), id, e->s->config->router.asn);
     return EXEC_DONE;
 }

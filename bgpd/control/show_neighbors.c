@@ -1,5 +1,5 @@
-/* show bgp neighbors as text, in FRR's words, plus what FRR leaves to be guessed: why a session is not up and why a
- * family is missing. The JSON of the same snapshot is in show_neighbors_json.c. One peer a step. */
+/* show bgp neighbors as text, in FRR's words, plus what FRR leaves to be guessed: why a session is not up and
+ * why a family is missing. The JSON of the same snapshot is in show_neighbors_json.c. One peer a step. */
 #include "control/show_neighbors.h"
 
 #include <inttypes.h>
@@ -62,7 +62,8 @@ const struct capability_row capability_rows[] = {
     {NULL, NULL, NULL, false},
 };
 
-const char *capability_sides(const struct peer_info *i, const struct capability_row *row, enum family f, bool json)
+const char *capability_sides(const struct peer_info *i, const struct capability_row *row, enum family f,
+                             bool json)
 {
     bool sent = row->has(&i->sent, f), received = i->caps_valid && row->has(&i->received, f);
     if (sent && received)
@@ -102,9 +103,10 @@ static void text_head(struct exec *e, const struct peer *p, const struct peer_in
         writer_text(w, "  Last read %s, ", show_uptime(i->last_read_ms, up));
         writer_text(w, "Last write %s\n", show_uptime(i->last_write_ms, up));
     }
-    writer_text(w, "  Hold time is %" PRIu32 " seconds, keepalive interval is %" PRIu32 " seconds\n", i->hold_ms / 1000,
-                i->keepalive_ms / 1000);
-    writer_text(w, "  Configured hold time is %" PRIu32 " seconds, keepalive interval is %" PRIu32 " seconds\n",
+    writer_text(w, "  Hold time is %" PRIu32 " seconds, keepalive interval is %" PRIu32 " seconds\n",
+                i->hold_ms / 1000, i->keepalive_ms / 1000);
+    writer_text(w,
+                "  Configured hold time is %" PRIu32 " seconds, keepalive interval is %" PRIu32 " seconds\n",
                 peer_config(p)->hold_time_ms / 1000, peer_config(p)->keepalive_time_ms / 1000);
 }
 
@@ -137,8 +139,8 @@ static void text_statistics(struct exec *e, const struct peer_info *i)
         {"Route Refresh:", s->refreshes_out, s->refreshes_in},
     };
     uint64_t out = 0, in = 0;
-    writer_text(e->w, "  Message statistics:\n    Inq depth is %zu bytes\n    Outq depth is %zu messages\n", i->inq,
-                i->outq);
+    writer_text(e->w, "  Message statistics:\n    Inq depth is %zu bytes\n    Outq depth is %zu messages\n",
+                i->inq, i->outq);
     writer_text(e->w, "                         Sent       Rcvd\n");
     for (unsigned k = 0; k < sizeof rows / sizeof *rows; k++) {
         writer_text(e->w, "    %-15s%10" PRIu64 " %10" PRIu64 "\n", rows[k].name, rows[k].out, rows[k].in);
@@ -166,7 +168,7 @@ static void text_family(struct exec *e, const struct peer *p, const struct peer_
     if (!i->family[f]) {
         writer_text(w, "  Not in use: ");
         show_wrap(w, 14, 14,
-                  i->family_why[f]                ? i->family_why[f]
+                  i->family_why[f]               ? i->family_why[f]
                   : i->state != PEER_ESTABLISHED ? "the session is not established"
                                                  : "the peer does not offer it");
         return;
@@ -175,11 +177,13 @@ static void text_family(struct exec *e, const struct peer *p, const struct peer_
         writer_text(w, "  Next hop that we advertise: %s\n", addr_format(&i->nexthop[f], text));
     writer_text(w, "  Import %s, export %s\n", peer_config(p)->import == IMPORT_ALL ? "all" : "none",
                 exports[peer_config(p)->export]);
-    writer_text(w, "  End-of-RIB %s, %s\n", yes_no(i->eor_out[f]), i->eor_in[f] ? "received" : "not received");
-    writer_text(w, "  %" PRIu32 " prefixes received, %" PRIu32 " accepted, %" PRIu32 " refused by the import\n",
+    writer_text(w, "  End-of-RIB %s, %s\n", yes_no(i->eor_out[f]),
+                i->eor_in[f] ? "received" : "not received");
+    writer_text(w,
+                "  %" PRIu32 " prefixes received, %" PRIu32 " accepted, %" PRIu32 " refused by the import\n",
                 rp->paths[f], rp->accepted[f], rp->paths[f] - rp->accepted[f]);
-    writer_text(w, "  %" PRIu32 " prefixes sent, %" PRIu32 " waiting to be sent\n", adjout_count(peer_adjout(p), f),
-                adjout_queued(peer_adjout(p), f));
+    writer_text(w, "  %" PRIu32 " prefixes sent, %" PRIu32 " waiting to be sent\n",
+                adjout_count(peer_adjout(p), f), adjout_queued(peer_adjout(p), f));
 }
 
 static void text_transport(struct exec *e, const struct peer *p, const struct peer_info *i)
@@ -204,7 +208,8 @@ static void text_transport(struct exec *e, const struct peer *p, const struct pe
     if (i->gtsm)
         writer_text(w, "  GTSM: at most %u hops away (ttl-security)\n", (unsigned)c->ttl_security);
     if (i->local.af) {
-        writer_text(w, "  Local host: %s, Local port: %u\n", addr_format(&i->local, text), (unsigned)i->local_port);
+        writer_text(w, "  Local host: %s, Local port: %u\n", addr_format(&i->local, text),
+                    (unsigned)i->local_port);
         writer_text(w, "  Foreign host: %s, Foreign port: %u\n", addr_format(&i->remote, text),
                     (unsigned)i->remote_port);
         writer_text(w, "  Estimated round trip time: %" PRIu32 " ms\n", i->rtt_ms);

@@ -12,8 +12,10 @@ struct capability_row {
 };
 extern const struct capability_row capability_rows[]; /* ends with json NULL */
 /* "advertisedAndReceived", "advertised", "received" (text: with blanks), or NULL: neither. */
-const char *capability_sides(const struct peer_info *i, const struct capability_row *row, enum family f, bool json);
+const char *capability_sides(const struct peer_info *i, const struct capability_row *row, enum family f,
+                             bool json);
 
-void json_neighbor(struct exec *e, const struct peer *p, const struct peer_info *i); /* a member, keyed by the peer */
+void json_neighbor(struct exec *e, const struct peer *p,
+                   const struct peer_info *i); /* a member, keyed by the peer */
 
 #endif

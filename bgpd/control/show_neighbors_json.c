@@ -1,5 +1,5 @@
-/* show bgp neighbors as JSON: FRR's names, types and units. Times are ms where the name says so; what FRR gives as a
- * string stays one. */
+/* show bgp neighbors as JSON: FRR's names, types and units. Times are ms where the name says so; what FRR
+ * gives as a string stays one. */
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
@@ -110,7 +110,7 @@ static void json_families(struct writer *w, const struct peer *p, const struct p
             writer_uint(w, "sentPrefixCounter", adjout_count(peer_adjout(p), (enum family)f));
         } else {
             writer_str(w, "notInUse",
-                       i->family_why[f]                ? i->family_why[f]
+                       i->family_why[f]               ? i->family_why[f]
                        : i->state != PEER_ESTABLISHED ? "the session is not established"
                                                       : "the peer does not offer it");
         }

@@ -1,5 +1,5 @@
-/* show bgp PREFIX|ADDRESS: everything about one prefix, refused paths included, who has it from us and what the kernel
- * made of it. An address shows its longest match, as a router would forward it. */
+/* show bgp PREFIX|ADDRESS: everything about one prefix, refused paths included, who has it from us and what
+ * the kernel made of it. An address shows its longest match, as a router would forward it. */
 #include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
@@ -23,7 +23,8 @@ static uint32_t find_entry(struct exec *e, enum family *f)
     int rc = is_address ? 0 : prefix_parse(text, false, &p);
     if (rc) {
         if (rc == -EADDRNOTAVAIL)
-            exec_fail(e, STATUS_USAGE, "%s has host bits set; did you mean %s?", text, prefix_format(&p, masked));
+            exec_fail(e, STATUS_USAGE, "%s has host bits set; did you mean %s?", text,
+                      prefix_format(&p, masked));
         else
             exec_fail(e, STATUS_USAGE, "`%.60s` is neither a prefix nor an address", text);
         return 0;
@@ -75,7 +76,8 @@ static void text_path(struct exec *e, enum family f, const struct rib_entry *ent
     attr_format_as_path(a, text, sizeof text);
     writer_text(w, "  ");
     show_wrap(w, 2, 4, *text ? text : "Local");
-    writer_text(w, "    %s from %s (%s)\n", addr_format(&next, hop), v->from ? show_path_peer(v, peer) : "this node",
+    writer_text(w, "    %s from %s (%s)\n", addr_format(&next, hop),
+                v->from ? show_path_peer(v, peer) : "this node",
                 show_router_id(v->from ? v->from->router_id : e->s->router_id, id));
     size_t n = (size_t)snprintf(text, sizeof text, "Origin %s", origin_name(a->origin));
     if (a->flags & ATTR_HAS_MED)
@@ -83,7 +85,9 @@ static void text_path(struct exec *e, enum family f, const struct rib_entry *ent
     if (a->flags & ATTR_HAS_LOCAL_PREF)
         n += (size_t)snprintf(text + n, sizeof text - n, ", localpref %" PRIu32, a->local_pref);
     n += (size_t)snprintf(text + n, sizeof text - n, "%s, %s", v->valid ? ", valid" : "",
-                          !v->from ? "sourced, local" : v->from->ibgp ? "internal" : "external");
+                          !v->from        ? "sourced, local"
+                          : v->from->ibgp ? "internal"
+                                          : "external");
     if (v->path->flags & PATH_MULTIPATH)
         n += (size_t)snprintf(text + n, sizeof text - n, ", multipath");
     if (v->path->flags & PATH_BEST)

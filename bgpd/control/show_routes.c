@@ -1,6 +1,7 @@
-/* Listings of the table: show bgp, and what one peer sent us or has from us. All of them are the same sorted, bounded walk
- * (walk.h) with another idea of which paths of an entry belong in it. Nothing of the table is copied: an entry is
- * rendered when the walk reaches it, and peers are looked up again each step, since a reload may remove them. */
+/* Listings of the table: show bgp, and what one peer sent us or has from us. All of them are the same sorted,
+ * bounded walk (walk.h) with another idea of which paths of an entry belong in it. Nothing of the table is
+ * copied: an entry is rendered when the walk reaches it, and peers are looked up again each step, since a
+ * reload may remove them. */
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -37,7 +38,7 @@ static void json_begin(struct exec *e)
     writer_str(e->w, is_table(e) ? "routerId" : "bgpLocalRouterId", show_router_id(e->s->router_id, id));
     writer_uint(e->w, "defaultLocPrf", 100);
     writer_uint(e->w, "localAS", e->s->config->router.asn);
-    writer_object(e->w, is_table(e)                                  ? "routes"
+    writer_object(e->w, is_table(e)                              ? "routes"
                         : e->cmd->row->id == CMD_SHOW_ADVERTISED ? "advertisedRoutes"
                         : e->cmd->row->id == CMD_SHOW_RECEIVED   ? "receivedRoutes"
                                                                  : "filteredRoutes");
@@ -64,8 +65,8 @@ static void text_heading(struct exec *e)
                 show_router_id(e->s->router_id, id));
     writer_text(e->w,
                 "Default local pref 100, local AS %" PRIu32 "\n"
-                "Status codes: * valid, > best, = multipath, i internal, S stale,\n"
-                "              r not in the kernel, F refused by the import, U next hop unreachable\n"
+                "Status codes: * valid, > best, = multipath, i internal, S stale, F refused by\n"
+                "              the import, U next hop unreachable, r not in the kernel\n"
                 "Origin codes: i - IGP, e - EGP, ? - incomplete\n\n"
                 "    Network           Next Hop         Metric LocPrf Path\n",
                 e->s->config->router.asn);
@@ -79,11 +80,11 @@ static char origin_letter(const struct attr *a)
 static char status_letter(const struct path_view *v, const struct rib_entry *entry)
 {
     uint8_t flags = v->path->flags;
-    return flags & PATH_FILTERED                                    ? 'F'
-           : flags & PATH_UNREACHABLE                               ? 'U'
-           : flags & PATH_STALE                                     ? 'S'
+    return flags & PATH_FILTERED                                        ? 'F'
+           : flags & PATH_UNREACHABLE                                   ? 'U'
+           : flags & PATH_STALE                                         ? 'S'
            : (flags & PATH_BEST) && v->from && entry->fib == FIB_FAILED ? 'r'
-                                                                    : ' ';
+                                                                        : ' ';
 }
 
 /* What is wider than its column gets the line to itself, as with FRR; the next column starts at `next`. */
@@ -107,7 +108,10 @@ static void text_path(struct exec *e, enum family f, const struct rib_entry *ent
     if (v->attr->flags & ATTR_HAS_LOCAL_PREF)
         snprintf(pref, sizeof pref, "%" PRIu32, v->attr->local_pref);
     writer_text(e->w, "%c%c%c%c", status_letter(v, entry), v->valid ? '*' : ' ',
-                flags & PATH_BEST ? '>' : flags & PATH_MULTIPATH ? '=' : ' ', v->from && v->from->ibgp ? 'i' : ' ');
+                flags & PATH_BEST        ? '>'
+                : flags & PATH_MULTIPATH ? '='
+                                         : ' ',
+                v->from && v->from->ibgp ? 'i' : ' ');
     put_column(e->w, network, 17, 22);
     put_column(e->w, hop, 15, 38);
     unsigned at = 38 + (unsigned)snprintf(line, sizeof line, "%7s %6s ", metric, pref);
@@ -286,7 +290,8 @@ static void text_total(struct exec *e, const struct listing *l)
     if (!l->prefixes)
         writer_text(e->w, "No BGP prefixes displayed\n");
     else if (is_table(e))
-        writer_text(e->w, "\nDisplayed %" PRIu32 " routes and %" PRIu32 " total paths\n", l->prefixes, l->paths);
+        writer_text(e->w, "\nDisplayed %" PRIu32 " routes and %" PRIu32 " total paths\n", l->prefixes,
+                    l->paths);
     else
         writer_text(e->w, "\nTotal number of prefixes %" PRIu32 "%s\n", l->prefixes,
                     l->filtered && e->cmd->row->id == CMD_SHOW_RECEIVED ? " (F: refused by the import)" : "");
@@ -341,6 +346,7 @@ enum exec_result show_peer_routes(struct exec *e)
     if (!peer)
         return EXEC_DONE;
     if (!e->state && !peer_established(peer) && e->cmd->row->id == CMD_SHOW_ADVERTISED)
-        return exec_fail(e, STATUS_REFUSED, "%s has nothing from us: the session is not established", peer_name(peer));
+        return exec_fail(e, STATUS_REFUSED, "%s has nothing from us: the session is not established",
+                         peer_name(peer));
     return list_step(e, peer);
 }

@@ -1,5 +1,5 @@
-/* show bgp summary: a line a peer and family, after FRR's but within 80 columns (without FRR's constant columns V and
- * TblVer); `failed` says instead why each peer that is not up is not. */
+/* show bgp summary: a line a peer and family, after FRR's but within 80 columns (without FRR's constant
+ * columns V and TblVer); `failed` says instead why each peer that is not up is not. */
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -59,7 +59,7 @@ static void json_peer(struct exec *e, const struct peer *p, enum family f, const
     writer_uint(w, "peerUptimeMsec", up ? i->up_ms : 0);
     if (up)
         writer_uint(w, "peerUptimeEstablishedEpoch", i->up_since_wall);
-    writer_uint(w, "pfxRcd", up ? peer_rib(p)->paths[f] : 0);
+    writer_uint(w, "pfxRcd", up ? peer_rib(p)->accepted[f] : 0);
     writer_uint(w, "pfxSnt", up ? adjout_count(peer_adjout(p), f) : 0);
     writer_str(w, "state", show_peer_state(i));
     writer_str(w, "peerState", peer_state_word(p, i));
@@ -117,13 +117,14 @@ static void json_family(struct exec *e, enum family f)
 }
 
 /* What stands in the column State/PfxRcd. */
-static const char *state_or_prefixes(const struct peer *p, enum family f, const struct peer_info *i, char buf[32])
+static const char *state_or_prefixes(const struct peer *p, enum family f, const struct peer_info *i,
+                                     char buf[32])
 {
     if (i->state != PEER_ESTABLISHED)
         return show_peer_state(i);
     if (!i->family[f])
         return "NoNeg";
-    snprintf(buf, 32, "%" PRIu32, peer_rib(p)->paths[f]);
+    snprintf(buf, 32, "%" PRIu32, peer_rib(p)->accepted[f]);
     return buf;
 }
 
@@ -137,11 +138,12 @@ static bool text_row(struct table *t, const struct peer *p, enum family f, const
     snprintf(queue, sizeof queue, "%zu", i->outq);
     if (established)
         snprintf(sent, sizeof sent, "%" PRIu32, adjout_count(peer_adjout(p), f));
-    return table_add(t, (const char *[]){peer_name(p), i->remote_as ? as : "-", in, out, queue,
-                                         established          ? show_uptime(i->up_ms, up)
-                                         : i->established_count ? show_uptime(i->last_reset_ms, up)
-                                                                : "never",
-                                         state_or_prefixes(p, f, i, state), sent, peer_config(p)->description});
+    return table_add(t,
+                     (const char *[]){peer_name(p), i->remote_as ? as : "-", in, out, queue,
+                                      established            ? show_uptime(i->up_ms, up)
+                                      : i->established_count ? show_uptime(i->last_reset_ms, up)
+                                                             : "never",
+                                      state_or_prefixes(p, f, i, state), sent, peer_config(p)->description});
 }
 
 static bool failed_row(struct table *t, const struct peer *p, const struct peer_info *i)
@@ -156,7 +158,7 @@ static bool failed_row(struct table *t, const struct peer *p, const struct peer_
 
 static void text_family(struct exec *e, enum family f)
 {
-    static const char *const heading[] = {"Neighbor", "AS",    "MsgRcvd", "MsgSent", "OutQ",
+    static const char *const heading[] = {"Neighbor", "AS",           "MsgRcvd", "MsgSent", "OutQ",
                                           "Up/Down",  "State/PfxRcd", "PfxSnt",  "Desc"};
     static const char *const failed_heading[] = {"Neighbor", "EstdCnt", "DropCnt", "ResetTime", "Reason"};
     bool failed = command_has(e->cmd, "failed");
@@ -167,10 +169,10 @@ static void text_family(struct exec *e, enum family f)
     unsigned total = 0;
     rib_stats(e->s->rib, &rs);
     writer_text(e->w, "%s Unicast Summary:\n", f == FAM_IPV6 ? "IPv6" : "IPv4");
-    writer_text(e->w, "BGP router identifier %s, local AS number %" PRIu32 "\n", show_router_id(e->s->router_id, id),
-                e->s->config->router.asn);
-    writer_text(e->w, "BGP table version %" PRIu64 ", %" PRIu32 " prefixes, %" PRIu32 " paths\n\n", rs.version,
-                rs.prefixes[f], rs.paths[f]);
+    writer_text(e->w, "BGP router identifier %s, local AS number %" PRIu32 "\n",
+                show_router_id(e->s->router_id, id), e->s->config->router.asn);
+    writer_text(e->w, "BGP table version %" PRIu64 ", %" PRIu32 " prefixes, %" PRIu32 " paths\n\n",
+                rs.version, rs.prefixes[f], rs.paths[f]);
     bool ok = table_add(&t, failed ? failed_heading : heading);
     for (unsigned k = 0; ok && k < peer_set_count(e->s->peers); k++) {
         const struct peer *p = peer_set_at(e->s->peers, k);

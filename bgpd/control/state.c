@@ -1,11 +1,13 @@
 /* The state file: what commands changed, kept over restarts as the commands that would change it again.
  *
- * Reading runs the lines through the same grammar and the same handlers as a client's, a few hundred a loop turn. Writing
- * is debounced, always the whole file, into a temporary one that the parent opens and then renames over the real one, so
- * that a crash leaves either the old or the new. fsync can take as long as the disk likes; it happens in a thread of its
- * own, which touches nothing but its buffer and descriptor, so that no keepalive waits for a disk.
+ * Reading runs the lines through the same grammar and the same handlers as a client's, a few hundred a loop
+ * turn. Writing is debounced, always the whole file, into a temporary one that the parent opens and then
+ * renames over the real one, so that a crash leaves either the old or the new. fsync can take as long as the
+ * disk likes; it happens in a thread of its own, which touches nothing but its buffer and descriptor, so that
+ * no keepalive waits for a disk.
  *
- * A line that cannot be carried out any more (its peer has left the configuration) is logged and forgotten. */
+ * A line that cannot be carried out any more (its peer has left the configuration) is logged and forgotten.
+ */
 #include "control/state.h"
 
 #include <errno.h>
@@ -28,9 +30,9 @@
 #include "source/source.h"
 #include "speaker.h"
 
-#define STATE_MAX_BYTES  (64u << 20)
-#define STATE_DELAY_MS   200
-#define LINES_PER_TURN   250
+#define STATE_MAX_BYTES (64u << 20)
+#define STATE_DELAY_MS  200
+#define LINES_PER_TURN  250
 
 static const char heading[] = "# What commands changed in underlayd; read at its start, written by it.\n";
 
@@ -226,7 +228,8 @@ void state_each_line(struct speaker *s, void (*cb)(void *arg, const char *line),
         if (!peer_is_shutdown(p, &message))
             continue;
         bool has = message && *message;
-        snprintf(line, sizeof line, "neighbor %s shutdown%s%s", peer_name(p), has ? " message " : "", has ? message : "");
+        snprintf(line, sizeof line, "neighbor %s shutdown%s%s", peer_name(p), has ? " message " : "",
+                 has ? message : "");
         cb(arg, line);
     }
 }

@@ -1,5 +1,5 @@
-/* What commands changed and restarts must keep: CLI advertisements and CLI shutdowns, as lines of commands in the state
- * file, which the parent opens and renames for us. */
+/* What commands changed and restarts must keep: CLI advertisements and CLI shutdowns, as lines of commands in
+ * the state file, which the parent opens and renames for us. */
 #ifndef UNDERLAY_STATE_H
 #define UNDERLAY_STATE_H
 
@@ -8,7 +8,8 @@ struct grammar;
 struct state;
 
 struct state *state_new(struct speaker *s, const struct grammar *g); /* borrows both; NULL: out of memory */
-void state_free(struct state *st);    /* writes what is still due, when it can be done without waiting for the parent */
+void state_free(
+    struct state *st); /* writes what is still due, when it can be done without waiting for the parent */
 void state_load(struct state *st);    /* ends in speaker_state_loaded, whatever the file holds */
 void state_changed(struct state *st); /* written 200 ms later, with everything that changed until then */
 /* The lines as they stand now. */

@@ -1,10 +1,10 @@
-/* The table is a hash; people want it sorted. Sorting a million prefixes in one turn would make keepalives late, so the
- * walk first collects indices in sorted runs of 2000, a run a turn, and then merges the runs with a heap while it goes,
- * each step costing the logarithm of a few hundred runs. It holds four bytes an entry, and the prefix only of each run's
- * front.
+/* The table is a hash; people want it sorted. Sorting a million prefixes in one turn would make keepalives
+ * late, so the walk first collects indices in sorted runs of 2000, a run a turn, and then merges the runs
+ * with a heap while it goes, each step costing the logarithm of a few hundred runs. It holds four bytes an
+ * entry, and the prefix only of each run's front.
  *
- * Entries may come, go and change their prefix meanwhile (an index is used again): what is gone is skipped, what is new is
- * missed, and a reused index may show out of order. It is a listing, not a snapshot. */
+ * Entries may come, go and change their prefix meanwhile (an index is used again): what is gone is skipped,
+ * what is new is missed, and a reused index may show out of order. It is a listing, not a snapshot. */
 #include "control/walk.h"
 
 #include <stdlib.h>

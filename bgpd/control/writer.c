@@ -1,9 +1,10 @@
 /* Text or JSON from the same calls.
  *
- * JSON is written as it is asked for, with only a small stack of open objects and arrays in memory, so that a table of a
- * million routes costs no more than one of ten. Layout is that of people and of `jq .`: two spaces, one member a line.
- * Strings of plain ASCII need no escaping and go out as they are (most of what a BGP speaker says is such); everything
- * else is encoded by jansson, after bytes that are not UTF-8 were replaced, since a peer's text may hold anything.
+ * JSON is written as it is asked for, with only a small stack of open objects and arrays in memory, so that a
+ * table of a million routes costs no more than one of ten. Layout is that of people and of `jq .`: two
+ * spaces, one member a line. Strings of plain ASCII need no escaping and go out as they are (most of what a
+ * BGP speaker says is such); everything else is encoded by jansson, after bytes that are not UTF-8 were
+ * replaced, since a peer's text may hold anything.
  *
  * Not a document model: keys are not checked for duplicates, and who opens an object has to end it. */
 #include "control/writer.h"

@@ -1,6 +1,7 @@
-/* One writer for every show: text or JSON from the same calls. JSON goes out as it is written (scalars by jansson), so the
- * size of a table never sits in memory; text is for the handler to lay out with writer_text. Output goes to a sink that
- * may ask for a pause: a handler that walks a table checks writer_full between items and goes on later. */
+/* One writer for every show: text or JSON from the same calls. JSON goes out as it is written (scalars by
+ * jansson), so the size of a table never sits in memory; text is for the handler to lay out with writer_text.
+ * Output goes to a sink that may ask for a pause: a handler that walks a table checks writer_full between
+ * items and goes on later. */
 #ifndef UNDERLAY_WRITER_H
 #define UNDERLAY_WRITER_H
 

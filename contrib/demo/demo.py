@@ -106,7 +106,7 @@ class DataCentre:
             advertise["vips"] = [{"prefix": f"{VIP}/32", "bind": "lo"}]
         daemon = Underlay(self.nodes[name], [tor(link.b4, description=t) for t, link in ours], asn=65100 + number,
                           id=f"10.255.1.{number}", name=name, advertise=advertise)
-        daemon.config["log"] = {"level": "info"}
+        del daemon.config["log"]
         return daemon
 
     def ctl(self, name, command, keep=None):
@@ -123,12 +123,15 @@ def sessions(dc):
     for peer in dc.frr.values():
         for n in peer.neighbors:
             peer.wait_established(n.address)
+    for name in dc.frr:  # so that the tables below count routes
+        wait_for(lambda: len(dc.frr[name].routes("ipv6")) == 2 and dc.daemons["node1"].installed("fd00:10:244:2::/64"),
+                 what="routes have come around")
     show("node1", "cat underlay.yaml", open(dc.daemons["node1"].config_path).read())
     say()
     dc.ctl("node1", "show bgp summary")
     say()
     table = dc.frr["tor-a"].vtysh("show bgp ipv4 unicast summary")
-    rows = [line.split() for line in table.splitlines() if re.match(r"Neighbor|\S+\(10\.", line)]
+    rows = [line.split() for line in table.splitlines() if re.match(r"Neighbor|(\S+\()?10\.", line)]
     show("tor-a", "vtysh -c 'show bgp ipv4 summary' | awk '{print $1,$3,$9,$10,$11}'",
          "\n".join(f"{r[0]:<18} {r[2]:>6} {r[8]:>9} {r[9]:>13} {r[10]:>7}" for r in rows))
     proves("Four sessions between underlayd and FRR are Established, seen from both sides, each with IPv4 and IPv6.")

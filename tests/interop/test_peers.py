@@ -2,7 +2,7 @@
 from lab import never_during, wait_for
 from peers import PEERS
 from runner import cases
-from topology import FAR4, FAR6, NODE_AS, POD4, POD6, TOR_AS, Pair, gateway_is
+from topology import FAR4, FAR6, NODE_AS, POD4, POD6, TOR_AS, Pair, leads_over
 
 EVERY = [(k, t) for k in PEERS for t in ("ipv4", "ipv6")]
 VIP4, VIP6 = "198.51.100.7/32", "2001:db8:7::7/128"
@@ -22,7 +22,7 @@ def test_routes_both_ways_and_back_out(lab, kind, transport):
     pair.learn(FAR4, FAR6)
     for family, prefix in (("ipv4", FAR4), ("ipv6", FAR6)):
         route = node.kernel(family)[prefix]
-        assert route["metric"] == 20 and "nhid" in route and gateway_is(route, pair.link), route
+        assert route["metric"] == 20 and "nhid" in route and leads_over(route, pair.link), route
         path = node.rib(family)[prefix][0]
         assert path["path"] == str(TOR_AS) and path["bestpath"] and path["valid"], path
 

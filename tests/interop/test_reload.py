@@ -32,8 +32,7 @@ def test_adding_and_removing_a_peer_leaves_the_other_alone(lab):
     dual.underlay.command("reload")
     wait_for(lambda: dual.links[1].b4 not in dual.underlay.ctl("show bgp neighbors"), what="the peer is gone")
     wait_for(lambda: dual.underlay.next_hops(FAR4) == [first], what="and so are its paths")
-    wait_for(lambda: dual.tors[1].neighbor().get("lastNotificationReason") == "Cease/Peer Unconfigured",
-             what="it is told why")
+    wait_for(lambda: "6/3 (Cease/Peer Unconfigured)" in dual.tors[1].notifications(), what="it is told why")
     assert dual.underlay.neighbor(first)["connectionsDropped"] == dropped
     assert uptimes(dual.underlay)[first] == since
 

@@ -1,5 +1,5 @@
 """The few networks that most tests need: a node with one ToR, and a node with two."""
-from lab import LabError, wait_for
+from lab import wait_for
 from peers import PEERS, Neighbor
 from underlay import Underlay, tor
 
@@ -72,12 +72,16 @@ class Dual:
         wait_for(lambda: all(len(self.underlay.next_hops(p)) == 2 for p in prefixes), what="two next hops in the kernel")
 
 
-def gateway_is(route, link):
-    """True when a kernel route leads to the ToR's end of the link; IPv6 also over its link-local address."""
-    gateway = route.get("gateway") or route.get("via", {}).get("host")
-    if gateway is None or route.get("dev") != link.dev_a:
-        raise LabError(f"no gateway on {link.dev_a}: {route}")
-    return gateway in (link.b4, link.b6) or gateway.startswith("fe80::")
+def gateways(route):
+    """The (device, gateway) pairs of a kernel route as iproute2 prints it, with one next hop or a group."""
+    hops = route.get("nexthops") or [route]
+    return [(h.get("dev"), h.get("gateway") or h.get("via", {}).get("host")) for h in hops]
+
+
+def leads_over(route, link):
+    """True when a kernel route has one next hop: the ToR's end of the link. IPv6 also by its link-local address."""
+    ((device, gateway),) = gateways(route)
+    return device == link.dev_a and (gateway in (link.b4, link.b6) or (gateway or "").startswith("fe80::"))
 
 
 def prefixes(count, family="ipv4"):

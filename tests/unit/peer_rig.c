@@ -3,6 +3,7 @@
 #include "peer_rig.h"
 
 #include <arpa/inet.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -28,15 +29,6 @@ void speaker_peer_state_changed(struct speaker *s)
 {
     struct node *n = (struct node *)s;
     n->state_changes++;
-}
-
-unsigned peer_config_diff(const struct peer_config *before, const struct peer_config *after, const char **key)
-{
-    bool reset = before->hold_time_ms != after->hold_time_ms || strcmp(before->password, after->password);
-    if (key)
-        *key = "hold-time";
-    return (reset ? PEER_DIFF_RESET : 0u) | (before->shutdown != after->shutdown ? PEER_DIFF_ADMIN : 0u) |
-           (before->export != after->export ? PEER_DIFF_REEXPORT : 0u);
 }
 
 /* Nodes */
@@ -219,6 +211,7 @@ void raw_listen(struct rig *r, struct raw *x)
 {
     *x = (struct raw){.fd = -1, .listener = listening(0x7f000002, r->port)};
     CU_ASSERT_TRUE_FATAL(x->listener >= 0);
+    fcntl(x->listener, F_SETFL, O_NONBLOCK);
 }
 
 bool raw_accept(struct rig *r, struct raw *x)

@@ -1,4 +1,5 @@
-/* The command table: every row parses, abbreviations, ambiguity, hints, completion, and the man page's list. */
+/* The command table: every row parses, abbreviations, ambiguity, hints, completion, and the man page's list.
+ */
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -44,7 +45,9 @@ static void commands_parse_to_their_row(void)
         {"clear bgp 10.0.0.1 soft in", CMD_CLEAR_BGP, false},
         {"clear bgp tor-a soft out", CMD_CLEAR_BGP, false},
         {"advertise 10.0.0.0/24", CMD_ADVERTISE, false},
-        {"advertise 10.0.0.1 2001:db8::/32 community 65000:1 65000:1:2 no-export med 5", CMD_ADVERTISE, false},
+        {"advertise 10.0.0.1 2001:db8::/32 community 65000:1 65000:1:2 no-export med 5", CMD_ADVERTISE,
+         false},
+        {"advertise 10.0.0.0/24 community 65000:1 community 65000:1:2 65000:2 med 5", CMD_ADVERTISE, false},
         {"adv 10.0.0.0/24 m 5", CMD_ADVERTISE, false},
         {"withdraw 10.0.0.0/24 10.0.1.0/24", CMD_WITHDRAW, false},
         {"neighbor tor-a shutdown", CMD_SHUTDOWN, false},
@@ -127,7 +130,8 @@ static void words_are_named_after_the_syntax(void)
     struct grammar *g = grammar_new();
     struct command c;
     char error[512];
-    CU_ASSERT_EQUAL_FATAL(grammar_parse(g, "adv 10.0.0.0/24 ::/1 com 1:2 3:4 med 7", &c, error, sizeof error), 0);
+    CU_ASSERT_EQUAL_FATAL(grammar_parse(g, "adv 10.0.0.0/24 ::/1 com 1:2 3:4 med 7", &c, error, sizeof error),
+                          0);
     CU_ASSERT_EQUAL_FATAL(c.n, 8);
     CU_ASSERT_STRING_EQUAL(c.words[0].name, "advertise");
     CU_ASSERT_STRING_EQUAL(c.words[0].value, "adv");
@@ -140,7 +144,8 @@ static void words_are_named_after_the_syntax(void)
     CU_ASSERT_STRING_EQUAL(command_arg(&c, "N"), "7");
     CU_ASSERT_PTR_NULL(command_arg(&c, "PEER"));
     command_free(&c);
-    CU_ASSERT_EQUAL_FATAL(grammar_parse(g, "neighbor shutdown shutdown message message me", &c, error, sizeof error), 0);
+    CU_ASSERT_EQUAL_FATAL(
+        grammar_parse(g, "neighbor shutdown shutdown message message me", &c, error, sizeof error), 0);
     CU_ASSERT_STRING_EQUAL(command_arg(&c, "PEER"), "shutdown"); /* a keyword's name is fine for a peer */
     CU_ASSERT_STRING_EQUAL(command_arg(&c, "TEXT"), "message");
     command_free(&c);
@@ -191,13 +196,10 @@ static void completion_offers_what_may_follow(void)
     static const struct {
         const char *line, *offers;
     } rows[] = {
-        {"show bgp s", "summary|"},
-        {"show bgp summary ", "established|failed||"},
+        {"show bgp s", "summary|"},   {"show bgp summary ", "established|failed||"},
         {"sh bgp neighbors x ", "|"}, /* complete, and: */
-        {"no ", "neighbor|"},
-        {"log level ", "error|warn|info|debug|"},
-        {"advertise ", "PREFIX|"},
-        {"nonsense ", ""},
+        {"no ", "neighbor|"},         {"log level ", "error|warn|info|debug|"},
+        {"advertise ", "PREFIX|"},    {"nonsense ", ""},
     };
     struct grammar *g = grammar_new();
     for (unsigned i = 0; i < sizeof rows / sizeof *rows; i++) {

@@ -8,7 +8,7 @@
 #include "receiver.h"
 #include "rib_fixture.h"
 
-enum { PEERS = 5, PREFIXES = 24, OPS = 40000, CHECK_EVERY = 40, FIRST_IBGP = 3, RESULTS = 256 };
+enum { PEERS = 5, PREFIXES = 24, OPS = 40000, CHECK_EVERY = 40, FIRST_IBGP = 4, RESULTS = 256 };
 
 struct said { /* of one peer about one prefix */
     bool present;
@@ -233,7 +233,8 @@ static void model_init(struct model *m)
 
 static void op_update(struct model *m, unsigned peer, unsigned prefix)
 {
-    struct said s = {true, 1 + pick(2), 65001 + pick(2), pick(3), pick(4) ? peer : pick(PEERS)};
+    struct said s = {true, 1 + !pick(6), 65001 + pick(2), pick(8) ? 0 : pick(3),
+                     pick(4) ? peer : pick(PEERS)};
     m->said[peer][prefix] = s;
     const struct attr *a = fx_attr_med(&m->x, s.nexthop + 1, s.as, s.hops, s.med);
     CU_ASSERT_EQUAL(rib_update(m->x.rib, family_at(m, prefix), &m->prefix[prefix], m->peer[peer], a), 0);
@@ -283,7 +284,7 @@ static void op_rare(struct model *m, unsigned peer, unsigned prefix)
     switch (pick(6)) {
     case 0:
         m->reachable[peer] = pick(4);
-        m->metric[peer] = pick(2);
+        m->metric[peer] = !pick(6);
         fx_nexthop(&m->x, peer + 1, m->reachable[peer], m->metric[peer]);
         break;
     case 1:
@@ -311,7 +312,7 @@ static void op_rare(struct model *m, unsigned peer, unsigned prefix)
 static void op_random(struct model *m)
 {
     unsigned peer = pick(PEERS), prefix = pick(PREFIXES), what = pick(100);
-    if (what < 40)
+    if (what < 50)
         op_update(m, peer, prefix);
     else if (what < 65)
         op_withdraw(m, peer, prefix);
