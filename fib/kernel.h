@@ -124,6 +124,7 @@ int kernel_lookup(struct kernel *k, const struct ip_addr *a, struct kroute *out)
  * kernel's. -EINTR at the end: what was dumped changed meanwhile. */
 int kernel_dump_start(struct kernel *k, enum kevent_type what, uint8_t af);
 int kernel_dump_step(struct kernel *k, kevent_fn *fn, void *arg);
+int kernel_dump_abort(struct kernel *k); /* gives up the one under way; 0 or -errno */
 int kernel_dump(struct kernel *k, enum kevent_type what, uint8_t af, kevent_fn *fn,
                 void *arg); /* all of it */
 

@@ -174,6 +174,18 @@ int kernel_dump_step(struct kernel *k, kevent_fn *fn, void *arg)
     return 1;
 }
 
+/* The kernel ends a dump when its socket goes, and starts no second one on a socket before. */
+int kernel_dump_abort(struct kernel *k)
+{
+    struct nl_sock *fresh;
+    int rc = open_socket(&fresh);
+
+    nl_socket_free(rc ? fresh : k->dumps);
+    if (!rc)
+        k->dumps = fresh;
+    return rc;
+}
+
 int kernel_dump(struct kernel *k, enum kevent_type what, uint8_t af, kevent_fn *fn, void *arg)
 {
     int rc = kernel_dump_start(k, what, af);

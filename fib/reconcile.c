@@ -5,7 +5,8 @@
  * which the monitor did not listen, it finds what went missing or was changed under our protocol.
  *
  * Nexthop objects are few: they are dumped in one go. Routes are dumped a buffer a turn; while that goes on
- * none is written, so "not in the dump" means "not in the kernel".
+ * none is written, so "not in the dump" means "not in the kernel". But routes come first: a check waits until
+ * none is pending, and gives up and comes back when one is wanted meanwhile.
  */
 #include "fib/reconcile.h"
 
@@ -18,7 +19,9 @@
 #include "fib/routes.h"
 
 #define REQUEST_MS   1000
-#define MAX_ATTEMPTS 3 /* when the table keeps changing under the dump */
+#define QUIET_MS     2000  /* without a route written, before a check may begin */
+#define PATIENCE_MS  30000 /* then it begins all the same */
+#define MAX_ATTEMPTS 3     /* when the table keeps changing under the dump */
 
 struct reconcile {
     struct fib *f;
@@ -26,6 +29,7 @@ struct reconcile {
     struct timer *timer;
     enum { RC_IDLE, RC_IPV4, RC_IPV6 } phase;
     bool complete;
+    uint64_t asked_ms; /* the oldest request not served yet, 0: none */
     unsigned attempts;
     struct knexthop *found; /* our nexthop objects in the kernel */
     unsigned n_found;
@@ -33,11 +37,18 @@ struct reconcile {
 
 static bool step(void *arg);
 
+/* Routes come first: a check puts itself off while there are any, but not for ever. The one at start does not
+ * wait. */
+static bool may_wait(const struct reconcile *r)
+{
+    return r->asked_ms && loop_now_ms() - r->asked_ms < PATIENCE_MS;
+}
+
 static void due(void *arg)
 {
     struct reconcile *r = arg;
 
-    if (routes_busy(r->f->routes))
+    if (may_wait(r) && routes_busy(r->f->routes, QUIET_MS))
         timer_set(r->timer, REQUEST_MS);
     else
         reconcile_start(r);
@@ -70,7 +81,11 @@ void reconcile_free(struct reconcile *r)
 
 void reconcile_request(struct reconcile *r)
 {
-    if (r->f->install && !timer_running(r->timer))
+    if (!r->f->install)
+        return;
+    if (!r->asked_ms)
+        r->asked_ms = loop_now_ms();
+    if (!timer_running(r->timer))
         timer_set(r->timer, REQUEST_MS);
 }
 
@@ -141,10 +156,12 @@ static void finish(struct reconcile *r, int error)
     }
     if (!error && r->complete) {
         r->attempts = 0;
+        r->asked_ms = 0;
         return;
     }
     if (error)
         log_warn("the kernel's routes could not be read", F_ERR(error));
+    r->asked_ms = 0;
     if (++r->attempts < MAX_ATTEMPTS)
         reconcile_request(r);
 }
@@ -166,6 +183,16 @@ void reconcile_start(struct reconcile *r)
         task_wake(r->task);
 }
 
+static bool give_way(struct reconcile *r)
+{
+    if (!may_wait(r) || !routes_waiting(r->f->routes) || kernel_dump_abort(r->f->kernel))
+        return false;
+    r->phase = RC_IDLE;
+    routes_check_end(r->f->routes, false);
+    reconcile_request(r);
+    return true;
+}
+
 static void on_route(void *arg, const struct kevent *ev)
 {
     struct reconcile *r = arg;
@@ -178,7 +205,7 @@ static bool step(void *arg)
 {
     struct reconcile *r = arg;
 
-    if (r->phase == RC_IDLE)
+    if (r->phase == RC_IDLE || give_way(r))
         return false;
     int rc = kernel_dump_step(r->f->kernel, on_route, r);
     if (rc > 0)

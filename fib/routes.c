@@ -396,6 +396,8 @@ static bool write_batch(void *arg)
     for (unsigned i = 0; i < b.n; i++)
         finish(r, b.index[i] & FAMILY_BIT ? FAM_IPV6 : FAM_IPV4, b.index[i] & ~FAMILY_BIT, b.op[i],
                b.target[i], b.errors[i]);
+    if (b.n)
+        r->written_ms = loop_now_ms();
     routes_flush_results(r);
     if (!r->queued)
         queue_empty(r);
@@ -440,7 +442,12 @@ bool routes_swept(const struct routes *r)
     return r->swept;
 }
 
-bool routes_busy(const struct routes *r)
+bool routes_waiting(const struct routes *r)
 {
-    return r->queued || r->checking;
+    return r->queued;
+}
+
+bool routes_busy(const struct routes *r, uint64_t quiet_ms)
+{
+    return r->queued || (r->written_ms && loop_now_ms() - r->written_ms < quiet_ms);
 }

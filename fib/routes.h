@@ -36,7 +36,9 @@ struct routes_counts {
     uint64_t memory;
 };
 void routes_count(const struct routes *r, struct routes_counts *out);
-bool routes_busy(const struct routes *r);
+bool routes_waiting(const struct routes *r); /* some are pending */
+bool routes_busy(const struct routes *r,
+                 uint64_t quiet_ms);       /* pending now, or written within the last quiet_ms */
 bool routes_swept(const struct routes *r); /* the sweep of this speaker's start is over */
 
 /* On-stop: withdraw; all of our routes that hang on no group. */

@@ -69,11 +69,12 @@ struct routes {
     uint32_t queued;
     uint32_t queue_size;
     uint64_t random;
-    uint32_t failed;    /* routes with RE_FAILED */
-    uint32_t installed; /* routes with have */
-    bool bulk;          /* the monitor does not listen */
-    bool checking;      /* between routes_check_begin and _end: nothing is written */
-    bool swept;         /* nothing is unconfirmed any more */
+    uint64_t written_ms; /* the last batch */
+    uint32_t failed;     /* routes with RE_FAILED */
+    uint32_t installed;  /* routes with have */
+    bool bulk;           /* the monitor does not listen */
+    bool checking;       /* between routes_check_begin and _end: nothing is written */
+    bool swept;          /* nothing is unconfirmed any more */
     /* The walk of routes_check.c. */
     bool walk_again;
     bool walk_failed; /* also queue what failed */

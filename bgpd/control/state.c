@@ -40,7 +40,7 @@ struct state {
     struct speaker *s;
     const struct grammar *grammar;
     struct timer *due;
-    bool loading, loaded, saving, again;
+    bool loading, loaded, running_line, saving, again;
     /* reading */
     struct task *reader;
     char *text, *next;
@@ -105,6 +105,9 @@ static void loading_done(struct state *st)
     st->text = NULL;
     st->loading = false;
     st->loaded = true;
+    if (st->again)
+        timer_set(st->due, STATE_DELAY_MS);
+    st->again = false;
     speaker_state_loaded(st->s);
 }
 
@@ -126,8 +129,10 @@ static void run_line(struct state *st, const char *line)
     }
     struct writer *w = writer_new(st->sink, false);
     struct exec e = {.s = st->s, .grammar = st->grammar, .cmd = &cmd, .w = w};
+    st->running_line = true;
     while (w && exec_step(&e) == EXEC_MORE)
         evbuffer_drain(st->sink, evbuffer_get_length(st->sink));
+    st->running_line = false;
     if (e.status)
         log_warn("a line of the state file is ignored", F_STR("why", e.error ? e.error : "unknown"));
     exec_end(&e);
@@ -210,9 +215,9 @@ void state_load(struct state *st)
 
 void state_changed(struct state *st)
 {
-    if (st->loading)
-        return;
-    if (st->saving)
+    if (st->running_line)
+        return;                    /* that is what the file says already */
+    if (!st->loaded || st->saving) /* never write what has not been read yet */
         st->again = true;
     else if (!timer_running(st->due))
         timer_set(st->due, STATE_DELAY_MS);

@@ -14,7 +14,8 @@
 #define IFF_LOWER_UP 0x10000
 #endif
 
-#define FAKE_MAX 4096
+#define FAKE_MAX      4096
+#define FAKE_NEXTHOPS 256
 
 struct fake_route {
     struct prefix prefix;
@@ -27,7 +28,7 @@ struct kernel {
     struct kernel_config cfg;
     struct fake_route routes[FAKE_MAX];
     unsigned n_routes;
-    uint32_t nexthops[FAKE_MAX]; /* ids */
+    struct knexthop nexthops[FAKE_NEXTHOPS];
     unsigned n_nexthops;
     struct {
         enum kernel_op op;
@@ -39,6 +40,8 @@ struct kernel {
     int refuse; /* every route change fails with this */
     int probe;  /* what kernel_probe returns */
     bool routes_monitored;
+    bool dump_endless;
+    unsigned dumps_aborted;
 };
 
 static inline struct fake_route *fake_find(struct kernel *k, const struct prefix *p, bool unreachable)
@@ -52,7 +55,7 @@ static inline struct fake_route *fake_find(struct kernel *k, const struct prefix
 static inline bool fake_has_nexthop(const struct kernel *k, uint32_t id)
 {
     for (unsigned i = 0; i < k->n_nexthops; i++)
-        if (k->nexthops[i] == id)
+        if (k->nexthops[i].id == id)
             return true;
     return false;
 }
@@ -126,21 +129,29 @@ int kernel_commit(struct kernel *k, int *errors)
 
 int kernel_nexthop_add(struct kernel *k, uint32_t id, const struct ip_addr *gateway, uint32_t ifindex)
 {
-    (void)gateway, (void)ifindex;
     if (fake_has_nexthop(k, id))
         return -EEXIST;
-    k->nexthops[k->n_nexthops++] = id;
+    k->nexthops[k->n_nexthops++] =
+        (struct knexthop){.id = id, .gateway = *gateway, .ifindex = ifindex, .protocol = k->cfg.protocol};
     return 0;
 }
 
 int kernel_group_set(struct kernel *k, uint32_t id, const struct kmember *m, unsigned n, bool replace)
 {
+    struct knexthop *nh = &k->nexthops[0];
+
     for (unsigned i = 0; i < n; i++)
         if (!fake_has_nexthop(k, m[i].id))
             return -EINVAL;
-    if (replace)
-        return fake_has_nexthop(k, id) ? 0 : -ENOENT;
-    return kernel_nexthop_add(k, id, NULL, 0);
+    if (fake_has_nexthop(k, id) != replace)
+        return replace ? -ENOENT : -EEXIST;
+    while (replace && nh->id != id)
+        nh++;
+    if (!replace)
+        nh = &k->nexthops[k->n_nexthops++];
+    *nh = (struct knexthop){.id = id, .protocol = k->cfg.protocol, .n_members = (uint16_t)n};
+    memcpy(nh->members, m, n * sizeof *m);
+    return 0;
 }
 
 /* Routes over it go with it. */
@@ -150,7 +161,7 @@ int kernel_nexthop_delete(struct kernel *k, uint32_t id)
         if (k->routes[i].nexthop_id == id && !k->routes[i].unreachable && !k->routes[i].foreign)
             k->routes[i] = k->routes[--k->n_routes];
     for (unsigned i = 0; i < k->n_nexthops; i++)
-        if (k->nexthops[i] == id) {
+        if (k->nexthops[i].id == id) {
             k->nexthops[i] = k->nexthops[--k->n_nexthops];
             return 0;
         }
@@ -181,16 +192,28 @@ int kernel_dump_start(struct kernel *k, enum kevent_type what, uint8_t af)
     return 0;
 }
 
-/* Dumps are empty unless the test says more by calling the consumers itself. */
+/* Of routes nothing is dumped; nexthop objects are, below. */
 int kernel_dump_step(struct kernel *k, kevent_fn *fn, void *arg)
 {
-    (void)k, (void)fn, (void)arg;
+    (void)fn, (void)arg;
+    return k->dump_endless;
+}
+
+int kernel_dump_abort(struct kernel *k)
+{
+    k->dumps_aborted++;
     return 0;
 }
 
 int kernel_dump(struct kernel *k, enum kevent_type what, uint8_t af, kevent_fn *fn, void *arg)
 {
-    (void)k, (void)what, (void)af, (void)fn, (void)arg;
+    struct kevent ev = {.type = KEVENT_NEXTHOP};
+
+    (void)af;
+    for (unsigned i = 0; what == KEVENT_NEXTHOP && i < k->n_nexthops; i++) {
+        ev.u.nexthop = k->nexthops[i];
+        fn(arg, &ev);
+    }
     return 0;
 }
 

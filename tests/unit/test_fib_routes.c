@@ -10,6 +10,7 @@
 #include "fib/internal.h"
 #include "fib/links.h"
 #include "fib/nexthops.h"
+#include "fib/reconcile.h"
 #include "fib/routes_internal.h"
 #include "unit.h"
 
@@ -387,6 +388,28 @@ static void results_wait_for_a_speaker_that_does_not_read(void)
     tear_down();
 }
 
+static void a_check_gives_way_to_a_route(void)
+{
+    set_up();
+    set_group(1, "10.9.0.2", NULL);
+    apply(FM_ROUTE_SET, "10.50.0.0/16", 1, 1);
+    run_for(20);
+    x.k.dump_endless = true;
+    reconcile_request(x.f.reconcile);
+    run_for(2000);
+    CU_ASSERT_FALSE(x.f.routes->checking); /* not so soon after a write */
+    run_for(1200);
+    CU_ASSERT_TRUE(x.f.routes->checking);
+    apply(FM_ROUTE_SET, "10.51.0.0/16", 1, 2);
+    run_for(20);
+    CU_ASSERT_EQUAL(result_of(2), 0);
+    CU_ASSERT_EQUAL(x.k.dumps_aborted, 1);
+    /* Nothing was taken for lost on the word of half a dump. */
+    CU_ASSERT_EQUAL(x.f.routes->installed, 2);
+    CU_ASSERT_EQUAL(x.k.ops[KERNEL_ADD], 2);
+    tear_down();
+}
+
 static void a_kernel_without_nexthop_objects_is_refused(void)
 {
     struct fm_settings s = {.flags = FM_SET_INSTALL, .table = 254, .metric = 20, .protocol = 87};
@@ -442,6 +465,7 @@ static const struct unit_case cases[] = {
     UNIT(objects_go_with_their_last_use),
     UNIT(a_new_speaker_confirms_and_the_rest_is_swept),
     UNIT(results_wait_for_a_speaker_that_does_not_read),
+    UNIT(a_check_gives_way_to_a_route),
     UNIT(a_kernel_without_nexthop_objects_is_refused),
     UNIT(a_table_of_routes_is_compact_and_finds_what_is_left),
 };

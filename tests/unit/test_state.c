@@ -103,6 +103,8 @@ static void turn(unsigned ms)
     timer_set(stop, ms);
     loop_run(speaker.loop);
 }
+static bool change_before_load;
+
 static void begin(const char *file)
 {
     executed = loaded = opened = committed = 0;
@@ -114,6 +116,11 @@ static void begin(const char *file)
     grammar = grammar_new();
     state = state_new(&speaker, grammar);
     CU_ASSERT_PTR_NOT_NULL_FATAL(state);
+    if (change_before_load) {
+        state_changed(state);
+        turn(300);
+        CU_ASSERT_EQUAL(opened, 0);
+    }
     state_load(state);
     turn(20);
 }
@@ -144,6 +151,18 @@ static void lines_are_run_and_not_written_back(void)
     CU_ASSERT_STRING_EQUAL(last, "192.0.2.9/32");
     turn(300);
     CU_ASSERT_EQUAL(opened, 0);
+    end();
+}
+
+static void a_change_before_the_file_was_read_does_not_overwrite_it(void)
+{
+    change_before_load = true;
+    begin("advertise 192.0.2.9/32\n");
+    change_before_load = false;
+    CU_ASSERT_EQUAL(executed, 1);
+    CU_ASSERT_EQUAL(opened, 0);
+    turn(300);
+    CU_ASSERT_EQUAL(opened, 1); /* both are in now */
     end();
 }
 
@@ -200,6 +219,7 @@ static void a_failed_write_is_tried_again_at_the_next_change(void)
 static const struct unit_case cases[] = {
     UNIT(no_file_is_no_state),
     UNIT(lines_are_run_and_not_written_back),
+    UNIT(a_change_before_the_file_was_read_does_not_overwrite_it),
     UNIT(wrong_lines_are_skipped),
     UNIT(many_changes_are_one_file),
     UNIT(a_failed_write_is_tried_again_at_the_next_change),
