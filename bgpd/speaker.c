@@ -358,13 +358,19 @@ static void sessions_closed(void *arg)
     loop_stop(s->loop, 0);
 }
 
+static void state_written(void *arg)
+{
+    struct speaker *s = arg;
+    peer_set_stop(s->peers, BGP_CEASE_ADMIN_SHUTDOWN, sessions_closed, s);
+}
+
 void speaker_stop(struct speaker *s)
 {
     if (s->stopping)
         return;
     s->stopping = true;
     log_info("stopping");
-    peer_set_stop(s->peers, BGP_CEASE_ADMIN_SHUTDOWN, sessions_closed, s);
+    control_state_flush(s->control, state_written, s);
 }
 
 void speaker_fib_closed(struct speaker *s, const char *why)

@@ -177,6 +177,9 @@ static _Noreturn void become_speaker(struct supervisor *s, int fd)
     int mine = dup(fd); /* without close-on-exec */
     snprintf(number, sizeof number, "%d", mine);
     setenv(FIB_SPEAKER_FD_ENV, number, 1);
+    unsetenv("NOTIFY_SOCKET"); /* the parent alone speaks to systemd */
+    unsetenv("WATCHDOG_USEC");
+    unsetenv("WATCHDOG_PID");
     execv(s->exe, s->argv);
     fprintf(stderr, "underlayd: cannot execute %s: %s\n", s->exe, strerror(errno));
     _exit(EXIT_SYSTEM);

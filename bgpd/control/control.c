@@ -398,6 +398,11 @@ void control_state_load(struct control *c)
     state_load(c->state);
 }
 
+void control_state_flush(struct control *c, void (*done)(void *arg), void *arg)
+{
+    state_flush(c->state, done, arg);
+}
+
 void control_state_changed(struct control *c)
 {
     state_changed(c->state);

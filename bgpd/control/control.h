@@ -18,5 +18,7 @@ int control_listen(struct control *c, int fd); /* owns fd, a listening unix sock
 /* State that must survive (CLI advertisements, CLI shutdowns): lines of commands in the state file. */
 void control_state_load(struct control *c);    /* at start: reads it through the parent and runs the lines */
 void control_state_changed(struct control *c); /* debounced write, fsync and rename through the parent */
+/* Before an end: what is still due is written now; done when it is, or when there was nothing. */
+void control_state_flush(struct control *c, void (*done)(void *arg), void *arg);
 
 #endif

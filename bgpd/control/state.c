@@ -41,6 +41,8 @@ struct state {
     const struct grammar *grammar;
     struct timer *due;
     bool loading, loaded, running_line, saving, again;
+    void (*flushed)(void *arg); /* NULL: nobody waits */
+    void *flushed_arg;
     /* reading */
     struct task *reader;
     char *text, *next;
@@ -239,14 +241,40 @@ void state_each_line(struct speaker *s, void (*cb)(void *arg, const char *line),
     }
 }
 
+static void tell_flushed(struct state *st)
+{
+    void (*done)(void *arg) = st->flushed;
+    st->flushed = NULL;
+    if (done)
+        done(st->flushed_arg);
+}
+
+void state_flush(struct state *st, void (*done)(void *arg), void *arg)
+{
+    st->flushed = done;
+    st->flushed_arg = arg;
+    if (st->saving)
+        return; /* saving_done goes on */
+    if (timer_running(st->due)) {
+        timer_stop(st->due);
+        save(st);
+    } else {
+        tell_flushed(st);
+    }
+}
+
 static void saving_done(struct state *st, const char *what, int error)
 {
     if (error)
         log_error(what, F_ERR(error));
     st->saving = false;
-    if (st->again)
+    if (st->again && st->flushed && !error)
+        save(st);
+    else if (st->again)
         timer_set(st->due, STATE_DELAY_MS);
     st->again = false;
+    if (!st->saving)
+        tell_flushed(st);
 }
 
 static void committed(void *arg, int fd, int error)

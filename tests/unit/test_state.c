@@ -216,7 +216,29 @@ static void a_failed_write_is_tried_again_at_the_next_change(void)
     end();
 }
 
+static void count_flush(void *arg)
+{
+    ++*(unsigned *)arg;
+}
+
+static void a_flush_writes_what_is_due_before_it_answers(void)
+{
+    unsigned flushed = 0;
+    begin(NULL);
+    state_flush(state, count_flush, &flushed);
+    CU_ASSERT_EQUAL(flushed, 1); /* nothing was due */
+    state_changed(state);
+    state_flush(state, count_flush, &flushed);
+    state_changed(state); /* after the file was made up: a second one */
+    for (unsigned i = 0; i < 20 && flushed < 2; i++)
+        turn(10);
+    CU_ASSERT_EQUAL(flushed, 2);
+    CU_ASSERT_EQUAL(committed, 2);
+    end();
+}
+
 static const struct unit_case cases[] = {
+    UNIT(a_flush_writes_what_is_due_before_it_answers),
     UNIT(no_file_is_no_state),
     UNIT(lines_are_run_and_not_written_back),
     UNIT(a_change_before_the_file_was_read_does_not_overwrite_it),
