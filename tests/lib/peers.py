@@ -139,6 +139,14 @@ class Frr(Peer):
             self.spawn(f"/usr/lib/frr/{daemon}", *common, "-i", self.file(f"{daemon}.pid"), "-f",
                        self.file(f"{daemon}.conf"), tag=f"-{daemon}")
             wait_for(lambda: self.vtysh("show version", daemon=daemon), what=f"{self.name}: {daemon} answers")
+            if daemon == "zebra":
+                wait_for(self.links_known, what=f"{self.name}: zebra knows its links")
+
+    def links_known(self):
+        """A link-local next hop over a link that zebra has not looked at yet stays inactive for good (FRR 8.4)."""
+        up = [link for link in self.node.ip_json("link", "show", "up") if "LOOPBACK" not in link["flags"]]
+        known = self.vtysh("show ipv6 route connected", daemon="zebra").count("fe80::/64")
+        return known >= len(up)
 
     def vtysh(self, *commands, daemon="bgpd"):
         words = [w for c in commands for w in ("-c", c)]
