@@ -102,11 +102,12 @@ static void text_head(struct exec *e, const struct peer *p, const struct peer_in
 {
     struct writer *w = e->w;
     char id[ADDR_STRLEN], up[UPTIME_STRLEN], why[256];
-    char as[16] = "not known yet";
+    char as[16] = "not known yet", line[160];
     if (i->remote_as)
         snprintf(as, sizeof as, "%" PRIu32, i->remote_as);
-    writer_text(w, "BGP neighbor is %s, remote AS %s, local AS %" PRIu32 ", %s link\n", peer_name(p), as,
-                i->local_as, i->ibgp ? "internal" : "external");
+    snprintf(line, sizeof line, "BGP neighbor is %s, remote AS %s, local AS %" PRIu32 ", %s link",
+             peer_name(p), as, i->local_as, i->ibgp ? "internal" : "external");
+    show_wrap(w, 0, 2, line);
     if (*peer_config(p)->description) {
         writer_text(w, " Description: ");
         show_wrap(w, 14, 14, peer_config(p)->description);
