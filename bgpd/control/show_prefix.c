@@ -1,5 +1,6 @@
 /* show bgp PREFIX|ADDRESS: everything about one prefix, refused paths included, who has it from us and what
  * the kernel made of it. An address shows its longest match, as a router would forward it. */
+#include <ctype.h>
 #include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
@@ -235,6 +236,21 @@ static void json_aspath(struct writer *w, const struct attr *a)
     writer_end(w);
 }
 
+/* The list has FRR's other spelling of well-known ones: "no-export" in the string, "noExport" here. */
+static void camel_case(char *word)
+{
+    char *out = word;
+    for (bool up = false, tail = false; *word; word++) {
+        if (*word == '-') {
+            up = tail = true;
+            continue;
+        }
+        *out++ = (char)(up ? toupper((unsigned char)*word) : tail ? tolower((unsigned char)*word) : *word);
+        up = false;
+    }
+    *out = 0;
+}
+
 static void json_community(struct writer *w, const char *key, const struct attr *a,
                            int (*format)(const struct attr *a, char *buf, size_t size), bool list)
 {
@@ -246,8 +262,10 @@ static void json_community(struct writer *w, const char *key, const struct attr 
     writer_str(w, "string", text);
     if (list) {
         writer_array(w, "list");
-        for (char *word = strtok_r(text, " ", &save); word; word = strtok_r(NULL, " ", &save))
+        for (char *word = strtok_r(text, " ", &save); word; word = strtok_r(NULL, " ", &save)) {
+            camel_case(word);
             writer_str(w, NULL, word);
+        }
         writer_end(w);
     }
     writer_end(w);
@@ -293,8 +311,7 @@ static void json_path(struct exec *e, enum family f, const struct rib_entry *ent
     if (flags & PATH_BEST) {
         writer_object(w, "bestpath");
         writer_bool(w, "overall", true);
-        if (a->neighbor_as)
-            writer_uint(w, "bestpathFromAs", a->neighbor_as);
+        writer_uint(w, "bestpathFromAs", v->from ? a->neighbor_as : 0);
         writer_str(w, "selectionReason", select_reason_name(entry->selection));
         writer_end(w);
     }

@@ -156,7 +156,18 @@ static void json_path(struct exec *e, enum family f, const struct rib_entry *ent
     writer_str(w, "path", text);
     writer_str(w, "origin", origin_name(v->attr->origin));
     if (!is_table(e)) {
+        const char code[] = {origin_letter(v->attr), 0};
         struct ip_addr a = next ? *next : show_nexthop(v, f);
+        writer_addr(w, "addrPrefix", &p->addr);
+        writer_str(w, "bgpOriginCode", code);
+        writer_object(w, "appliedStatusSymbols");
+        if (v->valid)
+            writer_bool(w, "*", true);
+        if (flags & PATH_BEST)
+            writer_bool(w, ">", true);
+        else if (flags & PATH_MULTIPATH)
+            writer_bool(w, "=", true);
+        writer_end(w);
         writer_addr(w, "nextHop", &a);
     }
     json_nexthops(e, v, f, next);

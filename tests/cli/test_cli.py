@@ -196,12 +196,12 @@ def test_summary_has_the_names_everybody_knows(lab):
 def test_neighbors_have_the_names_everybody_knows(lab):
     pair = with_routes(lab)
     peer = pair.underlay.neighbor(PEER)
-    for key in ("remoteAs", "localAs", "nbrExternalLink", "nbrDesc", "bgpVersion", "remoteRouterId", "localRouterId",
+    for key in ("remoteAs", "localAs", "nbrExternalLink", "localRole", "remoteRole", "nbrDesc", "bgpVersion", "remoteRouterId", "localRouterId",
                 "bgpState", "bgpTimerUpMsec", "bgpTimerUpString", "bgpTimerUpEstablishedEpoch", "bgpTimerLastRead",
                 "bgpTimerLastWrite", "bgpTimerHoldTimeMsecs", "bgpTimerKeepAliveIntervalMsecs",
                 "bgpTimerConfiguredHoldTimeMsecs", "bgpTimerConfiguredKeepAliveIntervalMsecs", "neighborCapabilities",
                 "messageStats", "addressFamilyInfo", "connectionsEstablished", "connectionsDropped", "hostLocal",
-                "portLocal", "hostForeign", "portForeign", "nexthop"):
+                "portLocal", "hostForeign", "portForeign", "nexthop", "connectRetryTimer"):
         assert key in peer, f"no {key} in {sorted(peer)}"
     for key in ("4byteAs", "routeRefresh", "multiprotocolExtensions"):
         assert key in peer["neighborCapabilities"], peer["neighborCapabilities"]
@@ -234,7 +234,12 @@ def test_routes_have_the_names_everybody_knows(lab):
     detail = pair.underlay.ctl(f"show bgp ipv4 unicast {FAR4}")
     (path,) = detail["paths"]
     assert path["aspath"]["string"] == str(TOR_AS) and detail["fibInstalled"] is True, detail
+    assert path["bestpath"]["bestpathFromAs"] == TOR_AS, path
     sent = pair.underlay.ctl(f"show bgp neighbors {PEER} advertised-routes")
+    theirs = pair.tor.json(f"show bgp ipv4 unicast neighbors {pair.mine} advertised-routes")["advertisedRoutes"][FAR4]
+    ours = sent["advertisedRoutes"][POD4]
+    assert {k: type(v) for k, v in theirs.items() if k not in ("metric", "locPrf")}.items() <= \
+        {k: type(v) for k, v in ours.items()}.items(), (theirs, ours)
     assert POD4 in json.dumps(sent) and POD6 in json.dumps(sent) and FAR4 not in json.dumps(sent)
     got = pair.underlay.ctl(f"show bgp neighbors {PEER} received-routes")
     assert FAR4 in got["receivedRoutes"] and FAR6 in got["receivedRoutes"], got
