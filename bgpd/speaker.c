@@ -80,7 +80,7 @@ static uint32_t control_gid(const struct config *c)
 {
     const struct group *g = getgrnam(c->control.group);
     if (!g)
-        log_warn("no such group; only root may use the control socket", F_STR("control.group", c->control.group));
+        log_warn("no such group: only root may use the control socket", F_STR("control.group", c->control.group));
     return g ? g->gr_gid : (uint32_t)-1;
 }
 
@@ -343,14 +343,14 @@ static void reload_done(void *arg, const char *errors, const char *notes)
     if (errors)
         log_error("reload refused; the running configuration stays", F_STR("errors", errors));
     else
-        log_info("configuration reloaded", F_STR("notes", notes ? notes : "none"));
+        log_info("configuration reloaded", F_STR_IF("notes", notes));
 }
 
 void speaker_reload_asked(struct speaker *s)
 {
     int rc = speaker_reload(s, reload_done, s);
     if (rc)
-        log_warn("reload asked for, but not done", F_ERR(rc));
+        log_warn("reload not done: one is going on, or the daemon starts or stops", F_ERR(rc));
 }
 
 static void sessions_closed(void *arg)
@@ -371,14 +371,14 @@ void speaker_stop(struct speaker *s)
     if (s->stopping)
         return;
     s->stopping = true;
-    log_info("stopping");
+    log_info("stopping: sessions are closed");
     control_state_flush(s->control, state_written, s);
 }
 
 void speaker_fib_closed(struct speaker *s, const char *why)
 {
     if (!s->stopping)
-        log_error("the fib process is gone; the speaker ends too", F_STR("why", why));
+        log_error("the fib process is gone; the speaker ends too", F_STR("reason", why));
     loop_stop(s->loop, EXIT_SYSTEM);
 }
 

@@ -126,7 +126,7 @@ static void run_line(struct state *st, const char *line)
         rc = -EINVAL;
     }
     if (rc) {
-        log_warn("a line of the state file is ignored", F_STR("why", error));
+        log_warn("a line of the state file is ignored", F_STR("reason", error));
         return;
     }
     struct writer *w = writer_new(st->sink, false);
@@ -136,7 +136,7 @@ static void run_line(struct state *st, const char *line)
         evbuffer_drain(st->sink, evbuffer_get_length(st->sink));
     st->running_line = false;
     if (e.status)
-        log_warn("a line of the state file is ignored", F_STR("why", e.error ? e.error : "unknown"));
+        log_warn("a line of the state file is ignored", F_STR("reason", e.error ? e.error : "unknown"));
     exec_end(&e);
     writer_free(w);
     command_free(&cmd);
