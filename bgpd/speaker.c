@@ -16,6 +16,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/capability.h>
 #include <sys/prctl.h>
 #include <unistd.h>
 
@@ -49,6 +50,8 @@ static enum import_reason rib_asks_import(void *arg, enum family f, const struct
 /* The account of the speaker. 0, or an exit status after a message. */
 static int find_user(struct speaker *s, const char *name)
 {
+    if (!name && geteuid() != 0)
+        return 0; /* there is no choice */
     const struct passwd *pw = getpwnam(name ? name : "underlay");
     if (!pw && name) {
         fprintf(stderr, "underlayd: --user %s: no such account on this host; create it or name another one\n", name);
@@ -63,17 +66,25 @@ static int find_user(struct speaker *s, const char *name)
     return 0;
 }
 
+/* Every capability set but the bounding one, which no longer matters without gains by exec. The change of account empties
+ * them too, but not where the daemon was started as another user with ambient capabilities. */
+static int drop_capabilities(void)
+{
+    cap_t none = cap_init();
+    int rc = !none ? -ENOMEM : cap_set_proc(none) || prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0) ? -errno : 0;
+    cap_free(none);
+    return rc;
+}
+
 static int drop_privileges(const struct speaker *s)
 {
-    if (geteuid() != 0) {
+    if (geteuid() != 0)
         log_warn("not started as root; the speaker keeps the account it was started with");
-        return prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) ? -errno : 0;
-    }
-    /* setresuid from root empties every capability set; the bounding set no longer matters without exec gains. */
-    if (setgroups(0, NULL) || setresgid(s->gid, s->gid, s->gid) || setresuid(s->uid, s->uid, s->uid) ||
-        prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0))
+    else if (setgroups(0, NULL) || setresgid(s->gid, s->gid, s->gid) || setresuid(s->uid, s->uid, s->uid))
         return -errno;
-    return 0;
+    if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0))
+        return -errno;
+    return drop_capabilities();
 }
 
 static uint32_t control_gid(const struct config *c)
@@ -162,9 +173,20 @@ static int send_start(struct speaker *s)
     return status;
 }
 
+/* The start failed, with a message; what still arrives in this turn changes nothing. */
 static void fail(struct speaker *s, int status)
 {
+    s->stopping = s->failed = true;
     loop_stop(s->loop, status);
+}
+
+static const char *socket_hint(int error)
+{
+    return error == -EADDRINUSE ? "; another underlayd uses it: give this one a --control-socket of its own"
+           : error == -EACCES || error == -EROFS || error == -EPERM
+               ? "; make its directory writable for underlayd, or name another place with --control-socket"
+           : error == -ENAMETOOLONG ? "; a socket's path has at most 107 bytes"
+                                    : "";
 }
 
 static void got_listener(struct speaker *s, uint32_t index, int fd, int error)
@@ -190,7 +212,7 @@ static void got_listener(struct speaker *s, uint32_t index, int fd, int error)
 
 void speaker_got_fd(struct speaker *s, enum fm_file_role role, uint32_t index, int fd, int error)
 {
-    if (!s->fds_missing || (role != FM_ROLE_CONTROL && role != FM_ROLE_LISTEN)) {
+    if (s->failed || !s->fds_missing || (role != FM_ROLE_CONTROL && role != FM_ROLE_LISTEN)) {
         if (fd >= 0)
             close(fd);
         return;
@@ -202,8 +224,7 @@ void speaker_got_fd(struct speaker *s, enum fm_file_role role, uint32_t index, i
     }
     int rc = error ? error : control_listen(s->control, fd);
     if (rc) {
-        fprintf(stderr, "underlayd: control socket %s: %s%s\n", s->control_path, strerror(-rc),
-                rc == -EADDRINUSE ? "; another underlayd uses it: give this one a --control-socket of its own" : "");
+        fprintf(stderr, "underlayd: control socket %s: %s%s\n", s->control_path, strerror(-rc), socket_hint(rc));
         fail(s, EXIT_SYSTEM);
     }
 }
@@ -301,7 +322,7 @@ void speaker_state_loaded(struct speaker *s)
 
 void speaker_links_known(struct speaker *s)
 {
-    if (s->running || s->links_known)
+    if (s->running || s->links_known || s->stopping)
         return;
     s->links_known = true;
     int rc = drop_privileges(s);
@@ -375,6 +396,8 @@ void speaker_stop(struct speaker *s)
 
 void speaker_fib_closed(struct speaker *s, const char *why)
 {
+    if (s->failed)
+        return; /* with the status that is set */
     if (!s->stopping)
         log_error("the fib process is gone; the speaker ends too", F_STR("why", why));
     loop_stop(s->loop, EXIT_SYSTEM);
@@ -440,7 +463,7 @@ int speaker_main(const struct speaker_options *o)
     char *errors = NULL;
 
     log_init("speaker", LOG_LVL_INFO, LOG_FMT_TEXT, LOG_TO_STDERR);
-    prctl(PR_SET_NAME, "underlayd:bgp");
+    prctl(PR_SET_NAME, "underlayd: bgp"); /* 15 bytes; the whole name is in argv[0] */
     /* The terminal and systemd speak to the parent; it tells us. */
     signal(SIGINT, SIG_IGN);
     signal(SIGTERM, SIG_IGN);

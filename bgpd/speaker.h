@@ -31,6 +31,7 @@ struct speaker {
     uint64_t started_ms;
     bool running;             /* links and state file known, peers started */
     bool stopping, reloading;
+    bool failed;              /* to start: the process ends with a status that says how */
 
     /* Of the start. */
     const char *log_level;    /* --log-level, NULL */

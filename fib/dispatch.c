@@ -18,7 +18,7 @@
 #include "fib/routes.h"
 #include "fib/supervise.h"
 
-/* Doomed: the parent is about to end; what still comes is of no interest. */
+/* Doomed: the parent or the speaker is about to end; what still comes is of no interest. */
 enum state { ST_NEW, ST_HELLO, ST_SETTINGS, ST_STARTED, ST_READY, ST_DOOMED };
 
 struct dispatch {
@@ -114,8 +114,11 @@ static const char *on_listen(struct dispatch *d, const void *records)
 static const char *on_start(struct dispatch *d, const void *records)
 {
     (void)records;
+    if (!roles_start(d->f->roles)) {
+        d->state = ST_DOOMED;
+        return NULL;
+    }
     d->state = ST_STARTED;
-    roles_start(d->f->roles);
     fib_speaker_started(d->f);
     return NULL;
 }

@@ -167,7 +167,7 @@ static struct ip_addr prefsrc_of(uint8_t af, const uint8_t *bytes)
     return addr_is_unspecified(&a) ? (struct ip_addr){0} : a;
 }
 
-static int start_kernel_side(struct fib *f)
+static int check_kernel(struct fib *f)
 {
     const struct fm_settings *s = &f->settings;
     struct kernel_config cfg = {.table = s->table, .metric = s->metric, .protocol = (uint8_t)s->protocol};
@@ -175,8 +175,7 @@ static int start_kernel_side(struct fib *f)
     cfg.prefsrc[FAM_IPV4] = prefsrc_of(AF_INET, s->prefsrc_ipv4);
     cfg.prefsrc[FAM_IPV6] = prefsrc_of(AF_INET6, s->prefsrc_ipv6);
     kernel_configure(f->kernel, &cfg);
-    f->install = s->flags & FM_SET_INSTALL;
-    int rc = f->install ? kernel_probe(f->kernel) : 0;
+    int rc = s->flags & FM_SET_INSTALL ? kernel_probe(f->kernel) : 0;
     if (rc == -EOPNOTSUPP) {
         log_error("this kernel has no nexthop objects (Linux 5.3 or newer with CONFIG_INET is needed)");
         return rc;
@@ -185,7 +184,6 @@ static int start_kernel_side(struct fib *f)
         log_error("cannot read the kernel's nexthop objects", F_ERR(rc));
         return rc;
     }
-    reconcile_start(f->reconcile);
     return 0;
 }
 
@@ -214,14 +212,20 @@ int fib_configure(struct fib *f, const struct fm_settings *s)
     }
     f->settings = *s;
     f->configured = true;
-    int rc = start_kernel_side(f);
+    int rc = check_kernel(f);
     if (rc)
         fib_stop(f, EXIT_SYSTEM);
     return rc;
 }
 
+/* The kernel is not touched before the sockets are ours: where they are another daemon's, its routes are too. */
 void fib_speaker_started(struct fib *f)
 {
+    if (!f->started) {
+        f->started = true;
+        f->install = f->settings.flags & FM_SET_INSTALL;
+        reconcile_start(f->reconcile);
+    }
     links_send_all(f->links);
     fib_tell(f, FM_SYNC_DONE, NULL, 0);
     f->speaker_knows = true;
@@ -291,7 +295,7 @@ static void withdraw(struct fib *f)
 
 void fib_stop(struct fib *f, int status)
 {
-    if (!status && f->configured && !(f->settings.flags & FM_SET_PRESERVE))
+    if (!status && f->started && !(f->settings.flags & FM_SET_PRESERVE))
         withdraw(f);
     loop_stop(f->loop, status);
 }

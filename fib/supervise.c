@@ -34,7 +34,7 @@
 
 struct supervisor {
     struct fib *f;
-    char *const *argv;
+    const char **argv; /* our own but for the name, which is what ps shows */
     const char *exe;
     pid_t pid; /* 0: none */
     uint64_t started_ms;
@@ -83,6 +83,21 @@ static void stop_overdue(void *arg)
     fib_stop(s->f, 0);
 }
 
+static const char **speaker_argv(char *const *own)
+{
+    size_t n = 0;
+
+    while (own && own[n])
+        n++;
+    const char **argv = calloc(n + 2, sizeof *argv);
+    if (!argv)
+        return NULL;
+    argv[0] = "underlayd: speaker";
+    for (size_t i = 1; i < n; i++)
+        argv[i] = own[i];
+    return argv;
+}
+
 struct supervisor *supervise_new(struct fib *f, const struct fib_options *o)
 {
     struct supervisor *s = calloc(1, sizeof *s);
@@ -90,13 +105,13 @@ struct supervisor *supervise_new(struct fib *f, const struct fib_options *o)
     if (!s)
         return NULL;
     s->f = f;
-    s->argv = o->argv;
+    s->argv = speaker_argv(o->argv);
     s->exe = o->exe ? o->exe : "/proc/self/exe";
     s->backoff_ms = BACKOFF_FIRST_MS;
     s->restart = timer_new(f->loop, try_spawn, s);
     s->hang = timer_new(f->loop, check_hang, s);
     s->stop = timer_new(f->loop, stop_overdue, s);
-    if (s->restart && s->hang && s->stop)
+    if (s->argv && s->restart && s->hang && s->stop)
         return s;
     supervise_free(s);
     return NULL;
@@ -112,14 +127,15 @@ void supervise_free(struct supervisor *s)
 {
     if (!s)
         return;
-    drop_channel(s);
-    if (s->pid) {
+    if (s->pid) { /* before the channel goes: it has nothing to say about that */
         kill(s->pid, SIGKILL);
         waitpid(s->pid, NULL, 0);
     }
+    drop_channel(s);
     timer_free(s->restart);
     timer_free(s->hang);
     timer_free(s->stop);
+    free(s->argv);
     free(s);
 }
 
@@ -180,7 +196,7 @@ static _Noreturn void become_speaker(struct supervisor *s, int fd)
     unsetenv("NOTIFY_SOCKET"); /* the parent alone speaks to systemd */
     unsetenv("WATCHDOG_USEC");
     unsetenv("WATCHDOG_PID");
-    execv(s->exe, s->argv);
+    execv(s->exe, (char *const *)s->argv);
     fprintf(stderr, "underlayd: cannot execute %s: %s\n", s->exe, strerror(errno));
     _exit(EXIT_SYSTEM);
 }
