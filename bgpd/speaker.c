@@ -107,15 +107,18 @@ static int set_path(struct fm_path *p, enum fm_file_role role, uint32_t index, c
 }
 
 /* systemd's directory, the default one for the default socket, else beside the socket: instances never share a state. */
-static void state_path(const struct speaker *s, char *buf, size_t size)
+static char *choose_state_path(const struct speaker *s)
 {
     const char *dir = getenv("STATE_DIRECTORY");
+    char *path;
+    int n;
     if (dir && *dir)
-        snprintf(buf, size, "%.*s/state", (int)strcspn(dir, ":"), dir);
+        n = asprintf(&path, "%.*s/state", (int)strcspn(dir, ":"), dir);
     else if (!strcmp(s->control_path, "/run/underlay/control.sock"))
-        snprintf(buf, size, "/var/lib/underlay/state");
+        n = asprintf(&path, "/var/lib/underlay/state");
     else
-        snprintf(buf, size, "%s.state", s->control_path);
+        n = asprintf(&path, "%s.state", s->control_path);
+    return n < 0 ? NULL : path;
 }
 
 static struct fm_settings make_settings(const struct config *c)
@@ -144,19 +147,17 @@ static int send_start(struct speaker *s)
 {
     const struct config *c = s->config;
     unsigned n_paths = 0;
-    char state[FM_PATH_MAX + 64];
     struct fm_settings settings = make_settings(c);
     struct fm_path *paths = calloc(3 + s->keys.n, sizeof *paths);
     struct fm_listen *listens = calloc(c->router.n_listen + 1, sizeof *listens);
     int status = paths && listens ? 0 : EXIT_SYSTEM;
 
-    state_path(s, state, sizeof state);
     if (!status)
         status = set_path(&paths[n_paths++], FM_ROLE_CONFIG, 0, s->config_name);
     if (!status)
         status = set_path(&paths[n_paths++], FM_ROLE_CONTROL, 0, s->control_path);
     if (!status)
-        status = set_path(&paths[n_paths++], FM_ROLE_STATE, 0, state);
+        status = set_path(&paths[n_paths++], FM_ROLE_STATE, 0, s->state_path);
     for (unsigned i = 0; !status && i < s->keys.n; i++)
         status = set_path(&paths[n_paths++], FM_ROLE_KEY, i, s->keys.files[i].path);
     for (unsigned i = 0; !status && i < c->router.n_listen; i++) {
@@ -368,7 +369,8 @@ static void reload_done(void *arg, const char *errors, const char *notes)
 void speaker_reload_asked(struct speaker *s)
 {
     int rc = speaker_reload(s, reload_done, s);
-    if (rc)
+    s->reload_again = rc == -EBUSY && s->reloading; /* the file may have changed after it was read */
+    if (rc && !s->reload_again)
         log_warn("reload asked for, but not done", F_ERR(rc));
 }
 
@@ -447,6 +449,7 @@ static void free_modules(struct speaker *s)
     keyfiles_free(&s->keys);
     config_free(s->config);
     free(s->control_path);
+    free(s->state_path);
 }
 
 void speaker_log_setup(const struct speaker *s, const struct config *c)
@@ -455,6 +458,20 @@ void speaker_log_setup(const struct speaker *s, const struct config *c)
     if (s->log_level)
         log_level_parse(s->log_level, &level);
     log_init("speaker", level, c->log.format, c->log.target);
+}
+
+void speaker_log_changed(struct speaker *s)
+{
+    const struct fm_log m = {.level = (uint8_t)log_get_level(),
+                             .format = (uint8_t)s->config->log.format,
+                             .target = (uint8_t)s->config->log.target};
+    fibclient_log(s->fib, &m);
+}
+
+void speaker_set_log_level(struct speaker *s, enum log_level level)
+{
+    log_set_level(level);
+    speaker_log_changed(s);
 }
 
 int speaker_main(const struct speaker_options *o)
@@ -478,7 +495,8 @@ int speaker_main(const struct speaker_options *o)
     }
     speaker_log_setup(&s, s.config);
     s.control_path = strdup(o->control_socket ? o->control_socket : s.config->control.socket);
-    int status = s.control_path ? find_user(&s, o->user) : EXIT_SYSTEM;
+    s.state_path = s.control_path ? choose_state_path(&s) : NULL;
+    int status = s.state_path ? find_user(&s, o->user) : EXIT_SYSTEM;
     if (!status && make_modules(&s, o->fib_fd)) {
         fputs("underlayd: out of memory\n", stderr);
         status = EXIT_SYSTEM;

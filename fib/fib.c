@@ -203,6 +203,14 @@ static void reconfigure(struct fib *f, const struct fm_settings *s)
         log_warn("changed fib settings and a changed port take effect after a full restart only");
 }
 
+void fib_set_log(struct fib *f, const struct fm_log *m)
+{
+    f->settings.log_level = m->level;
+    f->settings.log_format = m->format;
+    f->settings.log_target = m->target;
+    log_init("fib", m->level, m->format, m->target);
+}
+
 int fib_configure(struct fib *f, const struct fm_settings *s)
 {
     log_init("fib", s->log_level, s->log_format, s->log_target);
@@ -238,6 +246,9 @@ void fib_speaker_ready(struct fib *f, const char *status)
 {
     supervise_ready(f->supervisor);
     notify_ready(f->notify, status);
+    if (f->reload_wanted)
+        fib_tell(f, FM_RELOAD, NULL, 0);
+    f->reload_wanted = false;
     if (!timer_running(f->stale))
         timer_set(f->stale, f->settings.stale_time_ms);
 }
@@ -314,7 +325,9 @@ static void on_signal(void *arg, int signum)
         supervise_stop(f->supervisor);
         break;
     case SIGHUP:
-        if (dispatch_is_ready(f->dispatch))
+        /* One that is starting may have read the file before it changed. */
+        f->reload_wanted = !dispatch_is_ready(f->dispatch);
+        if (!f->reload_wanted)
             fib_tell(f, FM_RELOAD, NULL, 0);
         break;
     case SIGCHLD:

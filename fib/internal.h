@@ -40,6 +40,7 @@ struct fib {
     bool configured;    /* settings are known, once for the life of the parent */
     bool started;       /* and the sockets are open: what the kernel has of our protocol is ours */
     bool install;       /* settings ask for it and the kernel is ours to write to */
+    bool reload_wanted; /* SIGHUP came while the speaker was starting */
     bool speaker_knows; /* FM_LINK and FM_ADDRESS of the present state were sent */
 };
 
@@ -54,6 +55,7 @@ void fib_speaker_started(struct fib *f); /* FM_START: the kernel side starts, li
 void fib_speaker_ready(struct fib *f, const char *status);
 void fib_speaker_status(struct fib *f, const char *status);
 void fib_speaker_reloading(struct fib *f);
+void fib_set_log(struct fib *f, const struct fm_log *m);
 void fib_speaker_gone(struct fib *f);
 void fib_sweep(struct fib *f); /* what was not confirmed goes */
 void fib_stop(struct fib *f,

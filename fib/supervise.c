@@ -12,6 +12,7 @@
 #include "fib/supervise.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -30,6 +31,7 @@
 #define STOP_MS          5000
 #define CLOSED_MS        1000
 #define CHANNEL_BUFFER   (1 << 20)
+#define SPEAKER_FD       3 /* where it finds its end */
 #define EXIT_SYSTEM      3
 
 struct supervisor {
@@ -190,7 +192,10 @@ static _Noreturn void become_speaker(struct supervisor *s, int fd)
         signal(sig, SIG_DFL);
     sigemptyset(&none);
     sigprocmask(SIG_SETMASK, &none, NULL);
-    int mine = dup(fd); /* without close-on-exec */
+    int mine = dup2(fd, SPEAKER_FD); /* without close-on-exec */
+    if (fd == SPEAKER_FD)
+        fcntl(fd, F_SETFD, 0);
+    close_range(SPEAKER_FD + 1, ~0U, 0); /* whatever we were started with is not for the process on the network */
     snprintf(number, sizeof number, "%d", mine);
     setenv(FIB_SPEAKER_FD_ENV, number, 1);
     unsetenv("NOTIFY_SOCKET"); /* the parent alone speaks to systemd */
