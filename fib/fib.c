@@ -177,7 +177,7 @@ static int check_kernel(struct fib *f)
     kernel_configure(f->kernel, &cfg);
     int rc = s->flags & FM_SET_INSTALL ? kernel_probe(f->kernel) : 0;
     if (rc == -EOPNOTSUPP) {
-        log_error("this kernel has no nexthop objects (Linux 5.3 or newer with CONFIG_INET is needed)");
+        log_error("this kernel has no nexthop objects: Linux 5.3 or newer is needed, or fib.install: false");
         return rc;
     }
     if (rc) {
