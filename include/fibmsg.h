@@ -187,6 +187,7 @@ struct fm_route {
 #define FM_E_CONNECTED (-10001) /* equal to a connected prefix: never installed; installed if that goes */
 #define FM_E_CONFLICT  (-10002) /* another protocol's route is in the place (same prefix, table, metric) */
 #define FM_E_NEXTHOP   (-10003) /* no member of the group is usable now; installed when one comes back */
+#define FM_E_PREFSRC   (-10004) /* the preferred source is no address of this host; installed when it becomes one */
 /* Sent for every fm_route; and unasked for (op FM_ROUTE_SET, same cookie) when an installed route's state changes later.*/
 struct fm_result {
     uint32_t cookie;
