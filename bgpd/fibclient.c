@@ -454,6 +454,11 @@ void fibclient_reloading(struct fibclient *c)
     send_or_die(c, FM_RELOADING, NULL, 0);
 }
 
+void fibclient_log(struct fibclient *c, const struct fm_log *m)
+{
+    send_or_die(c, FM_LOG, m, 1);
+}
+
 void fibclient_stopped(struct fibclient *c)
 {
     flush_batch(c);
