@@ -261,17 +261,19 @@ static enum peer_state higher_state(const struct peer *p)
     return a > b ? a : b;
 }
 
-static void log_transition(const struct peer *p, enum peer_state before)
+static void log_transition(struct peer *p, enum peer_state before)
 {
     enum log_level level = LOG_LVL_DEBUG;
     const char *why = "";
+    uint32_t swallowed = 0;
     if (p->state == PEER_ESTABLISHED) {
         level = LOG_LVL_INFO;
     } else if (before == PEER_ESTABLISHED) {
         level = p->started ? LOG_LVL_WARN : LOG_LVL_INFO;
         why = p->h.last_reset;
     } else if (before >= PEER_OPEN_SENT && p->state < PEER_OPEN_SENT) {
-        level = LOG_LVL_INFO;
+        /* Not damped by the FSM where no OPEN has come, so the peer sets the pace. */
+        level = log_limit_ok(&p->attempt_limit, loop_now_ms(), &swallowed) ? LOG_LVL_INFO : LOG_LVL_DEBUG;
         why = p->h.last_reset;
     }
     log_at(level, p->state == PEER_ESTABLISHED ? "session up" : "session", F_STR("peer", p->name),
@@ -490,10 +492,12 @@ static struct peer_link *link_for_incoming(struct peer *p)
 }
 
 /* In Idle after an error that we complained about, the peer has to wait as we do. After one of its own, or
- * silence, its connection says that it is ready again: waiting longer would only lengthen the outage. */
+ * silence, its connection says that it is ready again: waiting longer would only lengthen the outage. But not
+ * when it flaps: each time costs everybody behind us a change of routes. */
 static bool may_come_in(struct peer *p)
 {
-    if (p->started && p->state == PEER_IDLE && !p->waiting && !p->complained) {
+    bool forgiven = !p->complained && p->errors <= PEER_FORGIVEN;
+    if (p->started && p->state == PEER_IDLE && !p->waiting && forgiven) {
         timer_stop(p->idle_hold);
         p->links[0].incoming = false;
         peer_link_event(&p->links[0], FSM_EV_AUTO_START_DAMPED_PASSIVE, NULL);

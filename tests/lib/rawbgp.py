@@ -153,11 +153,16 @@ class Speaker:
     def open(self, **keys):
         return self.send(open_message(keys.pop("asn", self.asn), keys.pop("router_id", self.router_id), **keys))
 
+    def readable(self, seconds):
+        poll = select.poll()  # select() ends at 1024 descriptors
+        poll.register(self.sock, select.POLLIN)
+        return bool(poll.poll(max(0, seconds) * 1000))
+
     def receive(self, timeout=5):
         """(type, body); None at end of file or after a reset; LabError when nothing comes in time."""
         end = time.monotonic() + timeout * SLOW
         while len(self.data) < 19 or len(self.data) < int.from_bytes(self.data[16:18], "big"):
-            if not select.select([self.sock], [], [], max(0, end - time.monotonic()))[0]:
+            if not self.readable(end - time.monotonic()):
                 raise LabError(f"{self.address}: nothing received within {timeout * SLOW:.0f}s")
             try:
                 more = self.sock.recv(65536)
