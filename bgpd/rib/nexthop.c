@@ -119,7 +119,7 @@ uint32_t nexthop_get(struct nexthop_table *t, const struct ip_addr *addr, uint32
         ((struct nexthop *)slab_at(&t->nexthops, id))->refs++;
         return id;
     }
-    id = slab_alloc(&t->nexthops);
+    id = t->nexthops.used < NEXTHOPS_MOST ? slab_alloc(&t->nexthops) : 0;
     if (!id)
         return 0;
     struct nexthop *nh = slab_at(&t->nexthops, id);
@@ -202,7 +202,7 @@ static unsigned members_sort(const struct nexthop_table *t, const uint32_t *in, 
 
 static uint32_t group_new(struct nexthop_table *t, const uint32_t *members, unsigned n, uint32_t hash)
 {
-    uint32_t id = slab_alloc(&t->groups);
+    uint32_t id = t->groups.used < NHGROUPS_MOST ? slab_alloc(&t->groups) : 0;
     if (!id)
         return 0;
     struct group *g = slab_at(&t->groups, id);
