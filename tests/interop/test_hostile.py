@@ -5,6 +5,7 @@ import os
 import resource
 import socket
 import struct
+import subprocess
 import threading
 import time
 
@@ -544,6 +545,28 @@ def test_flapping_by_order_leaks_nothing(lab):
     wait_for(lambda: rack.descriptors() <= descriptors, what="no descriptor is leaked")
     quiet.was_served()
     rack.unharmed()
+
+
+def test_log_that_nobody_reads(lab):
+    """Standard error is a pipe whose reader has stopped: lines are lost, and nothing else."""
+    rack = Rack(lab, 2, start=False)
+    out, into = os.pipe()
+    rack.underlay.write()
+    process = subprocess.Popen(rack.node.command(UNDERLAYD, "--config", rack.underlay.config_path, "--control-socket",
+                                                 rack.underlay.socket), stderr=into, start_new_session=True)
+    try:
+        os.close(into)
+        wait_for(lambda: rack.underlay.ctl("show bgp summary"), what="it answers")
+        for _ in range(1000):  # each connection is worth several lines at level debug
+            peer = rack.speaker(0)
+            peer.connect("10.9.0.1").close()
+        os.set_blocking(out, False)
+        assert len(os.read(out, 1 << 20)) >= 60000, "the pipe was full"
+        rack.session(1)
+    finally:
+        process.terminate()
+        process.wait(10 * SLOW)
+        os.close(out)
 
 
 # What a peer says is shown, and shown only.
