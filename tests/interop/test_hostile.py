@@ -403,6 +403,22 @@ def test_attributes_are_released_with_their_routes(lab):
     rack.unharmed()
 
 
+@cases((None,), (2,))
+def test_next_hop_off_the_subnet(lab, multihop):
+    """RFC 4271 6.3: a peer one hop away may not send our packets over somebody else's router. The session stays."""
+    rack = Rack(lab, keys={"multihop": multihop} if multihop else {})
+    rack.node.ip("route", "add", "default", "via", "10.9.200.200")
+    peer = rack.session()
+    peer.send(bgp.update(attributes(hop="203.0.113.7"), bgp.nlri("198.18.0.0/24")),
+              bgp.update(attributes(hop="10.9.0.1"), bgp.nlri("198.18.1.0/24")),  # ourselves
+              bgp.update(attributes(hop="10.9.77.7"), bgp.nlri("198.18.2.0/24")))
+    wait_for(lambda: rack.underlay.installed("198.18.2.0/24"), what="on the subnet: as good as its own")
+    never_during(lambda: rack.underlay.installed("198.18.1.0/24"), 0.3, "a route to ourselves")
+    assert rack.underlay.installed("198.18.0.0/24") == bool(multihop)
+    assert rack.underlay.established()
+    rack.unharmed()
+
+
 def test_next_hops_without_end(lab):
     """A peer can name as many as its subnet has addresses, and a next hop costs the kernel's side work."""
     rack = Rack(lab, 2)
