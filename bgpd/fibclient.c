@@ -140,7 +140,7 @@ static void serve_index(struct fibclient *c, enum family f, uint32_t index)
         /* No memory for the group: what the kernel has stays, and the next change of the prefix tries again. */
         uint32_t swallowed = 0;
         if (log_limit_ok(&c->log_limit, loop_now_ms(), &swallowed))
-            log_error("a route is not installed", F_PREFIX("prefix", &p), F_ERR(op),
+            log_error("route failed", F_PREFIX("prefix", &p), F_ERR(op),
                       F_UINT("suppressed", swallowed));
     } else if (op && rib_fib_is_current(rib, f, index, op, group)) {
         if (group)
@@ -163,7 +163,7 @@ static void send_synced_when_drained(struct fibclient *c)
     if (!c->sync_wanted || c->sync_sent || c->sub.dirty[FAM_IPV4].count || c->sub.dirty[FAM_IPV6].count)
         return;
     c->sync_sent = true;
-    log_info("everything was learned again; leftovers in the kernel are swept");
+    log_info("all sessions have sent their routes; what none of them has is removed from the kernel");
     send_or_die(c, FM_SYNCED, NULL, 0);
 }
 
@@ -455,6 +455,11 @@ void fibclient_status(struct fibclient *c, const char *status)
 void fibclient_reloading(struct fibclient *c)
 {
     send_or_die(c, FM_RELOADING, NULL, 0);
+}
+
+void fibclient_log(struct fibclient *c, const struct fm_log *m)
+{
+    send_or_die(c, FM_LOG, m, 1);
 }
 
 void fibclient_stopped(struct fibclient *c)

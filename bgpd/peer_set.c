@@ -174,7 +174,7 @@ static void take_over(struct peer *p, const struct peer_config *now, bool reset)
             set_key(p->set, now, key_of(now));
     }
     if (reset || (diff & PEER_DIFF_RESET)) {
-        log_info("configuration changed: the session starts anew", F_STR("peer", p->name), F_STR("key", key));
+        log_info("session reset: its configuration changed", F_STR("peer", p->name), F_STR("key", key));
         peer_reset(p, BGP_CEASE_CONFIG_CHANGE);
     } else if ((diff & PEER_DIFF_ADMIN) && now->shutdown) {
         const struct bgp_error e = bgp_error_make(BGP_ERR_CEASE, BGP_CEASE_ADMIN_SHUTDOWN, NULL, 0);
@@ -340,8 +340,8 @@ static void accept_one(struct peer_set *ps, int fd)
         return;
     }
     if (log_limit_ok(&ps->log_limit, loop_now_ms(), &swallowed))
-        log_info("connection from an address that is no peer: closed", F_ADDR("from", &from),
-                 F_UINT("suppressed", swallowed));
+        log_info("connection refused: the address is no peer's", F_ADDR("peer", &from),
+                 F_UINT_IF("suppressed", swallowed));
     peer_set_reject(ps, fd, BGP_CEASE_REJECTED);
 }
 

@@ -28,8 +28,8 @@ static void note_offence(struct peer *p, const struct update *u)
         log_warn(u->action == UPDATE_TREAT_AS_WITHDRAW ? "malformed UPDATE: its routes are taken as withdrawn"
                                                        : "malformed UPDATE: attribute discarded",
                  F_STR("peer", p->name), F_UINT("attribute", u->bad_attr),
-                 F_STR("offence", bgp_error_format(&u->error, text, sizeof text)),
-                 F_UINT("suppressed", swallowed));
+                 F_STR("reason", bgp_error_format(&u->error, text, sizeof text)),
+                 F_UINT_IF("suppressed", swallowed));
 }
 
 static int apply_spans(struct peer *p, const struct update *u, enum family f, int k)
