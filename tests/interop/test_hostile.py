@@ -5,6 +5,7 @@ import os
 import resource
 import socket
 import struct
+import subprocess
 import threading
 import time
 
@@ -402,6 +403,22 @@ def test_attributes_are_released_with_their_routes(lab):
     rack.unharmed()
 
 
+@cases((None,), (2,))
+def test_next_hop_off_the_subnet(lab, multihop):
+    """RFC 4271 6.3: a peer one hop away may not send our packets over somebody else's router. The session stays."""
+    rack = Rack(lab, keys={"multihop": multihop} if multihop else {})
+    rack.node.ip("route", "add", "default", "via", "10.9.200.200")
+    peer = rack.session()
+    peer.send(bgp.update(attributes(hop="203.0.113.7"), bgp.nlri("198.18.0.0/24")),
+              bgp.update(attributes(hop="10.9.0.1"), bgp.nlri("198.18.1.0/24")),  # ourselves
+              bgp.update(attributes(hop="10.9.77.7"), bgp.nlri("198.18.2.0/24")))
+    wait_for(lambda: rack.underlay.installed("198.18.2.0/24"), what="on the subnet: as good as its own")
+    never_during(lambda: rack.underlay.installed("198.18.1.0/24"), 0.3, "a route to ourselves")
+    assert rack.underlay.installed("198.18.0.0/24") == bool(multihop)
+    assert rack.underlay.established()
+    rack.unharmed()
+
+
 def test_next_hops_without_end(lab):
     """A peer can name as many as its subnet has addresses, and a next hop costs the kernel's side work."""
     rack = Rack(lab, 2)
@@ -544,6 +561,28 @@ def test_flapping_by_order_leaks_nothing(lab):
     wait_for(lambda: rack.descriptors() <= descriptors, what="no descriptor is leaked")
     quiet.was_served()
     rack.unharmed()
+
+
+def test_log_that_nobody_reads(lab):
+    """Standard error is a pipe whose reader has stopped: lines are lost, and nothing else."""
+    rack = Rack(lab, 2, start=False)
+    out, into = os.pipe()
+    rack.underlay.write()
+    process = subprocess.Popen(rack.node.command(UNDERLAYD, "--config", rack.underlay.config_path, "--control-socket",
+                                                 rack.underlay.socket), stderr=into, start_new_session=True)
+    try:
+        os.close(into)
+        wait_for(lambda: rack.underlay.ctl("show bgp summary"), what="it answers")
+        for _ in range(1000):  # each connection is worth several lines at level debug
+            peer = rack.speaker(0)
+            peer.connect("10.9.0.1").close()
+        os.set_blocking(out, False)
+        assert len(os.read(out, 1 << 20)) >= 60000, "the pipe was full"
+        rack.session(1)
+    finally:
+        process.terminate()
+        process.wait(10 * SLOW)
+        os.close(out)
 
 
 # What a peer says is shown, and shown only.
