@@ -440,10 +440,11 @@ static void free_modules(struct speaker *s)
     control_free(s->control);
     sources_free(s->sources);
     peer_set_free(s->peers);
-    fibclient_free(s->fib);
+    fibclient_detach_rib(s->fib);
     rib_free(s->rib);
     attr_table_free(s->attrs);
     nexthop_table_free(s->nexthops);
+    fibclient_free(s->fib);
     task_free(s->rib_task);
     loop_free(s->loop);
     keyfiles_free(&s->keys);
