@@ -119,12 +119,8 @@ static const char *on_listen(struct dispatch *d, const void *records)
 static const char *on_start(struct dispatch *d, const void *records)
 {
     (void)records;
-    if (!roles_start(d->f->roles)) {
-        d->state = ST_DOOMED;
-        return NULL;
-    }
-    d->state = ST_STARTED;
-    fib_speaker_started(d->f);
+    bool ok = roles_start(d->f->roles) && !fib_speaker_started(d->f);
+    d->state = ok ? ST_STARTED : ST_DOOMED;
     return NULL;
 }
 

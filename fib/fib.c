@@ -227,9 +227,18 @@ int fib_configure(struct fib *f, const struct fm_settings *s)
 }
 
 /* The kernel is not touched before the sockets are ours: where they are another daemon's, its routes are too. */
-void fib_speaker_started(struct fib *f)
+int fib_speaker_started(struct fib *f)
 {
     if (!f->started) {
+        int claimed = f->settings.flags & FM_SET_INSTALL ? kernel_claim(f->kernel) : 0;
+        if (claimed) {
+            log_error(claimed == -EADDRINUSE ? "another underlayd in this network namespace has the protocol number; give "
+                                               "this one a fib.protocol of its own"
+                                             : "cannot claim the protocol number",
+                      F_UINT("fib.protocol", f->settings.protocol), F_ERR(claimed));
+            fib_stop(f, EXIT_SYSTEM);
+            return claimed;
+        }
         f->started = true;
         f->install = f->settings.flags & FM_SET_INSTALL;
         reconcile_start(f->reconcile);
@@ -240,6 +249,7 @@ void fib_speaker_started(struct fib *f)
     int rc = caps_drop();
     if (rc)
         log_warn("cannot give up capabilities", F_ERR(rc));
+    return 0;
 }
 
 void fib_speaker_ready(struct fib *f, const char *status)

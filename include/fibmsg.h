@@ -8,7 +8,8 @@
  * Order of a start:
  *   parent: socketpair, exec speaker (as root)
  *   speaker: FM_HELLO, FM_SETTINGS, FM_PATH*, FM_LISTEN*, FM_START       (has read the configuration; still root)
- *   parent:  opens control socket and listeners by role, FM_FD each (error instead of a descriptor on failure)
+ *   parent:  opens control socket and listeners by role, FM_FD each (error instead of a descriptor on failure; with one
+ *            that is needed the start ends here, before anything of the kernel is looked at); claims the protocol number
  *   speaker: gives up its privileges
  *   parent:  FM_LINK*, FM_ADDRESS* (the present state), FM_SYNC_DONE; later FM_LINK/FM_ADDRESS as they change
  *   speaker: FM_READY, then FM_NEXTHOP_*, FM_GROUP_*, FM_ROUTES …, FM_HEARTBEAT every few seconds

@@ -56,8 +56,18 @@ def test_second_daemon_in_the_same_namespace_leaves_the_first_ones_routes(lab):
     second.socket = pair.underlay.socket
     ends(second, 3, pair.underlay.socket)
     ends(Underlay(pair.node, name="third"), 3, "179")
+    ends(Underlay(pair.node, name="fourth", router={"listen": []}, advertise={"pod-cidrs": [POD4]}), 3, "fib.protocol")
     never_during(lambda: not pair.underlay.installed(FAR4, POD4), 1, "routes of the first one went")
     assert watch.events(FAR4) == [] and pair.underlay.established()
+
+
+def test_nobody_in_particular_cannot_hold_the_protocol_number(lab):
+    node = lab.node("node")
+    squat = "import socket, time; s = socket.socket(socket.AF_UNIX); s.bind('\\0underlay/protocol/87'); s.listen(); time.sleep(60)"
+    node.start("setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", "/usr/bin/python3", "-c", squat)
+    wait_for(lambda: "@underlay/protocol/87" in node.run("ss", "-Hxl").stdout, what="the name is taken")
+    daemon = Underlay(node, advertise={"pod-cidrs": [POD4]}).start()
+    wait_for(lambda: daemon.installed(POD4))
 
 
 @cases(("a file",), ("no directory",), ("too long",))

@@ -312,6 +312,18 @@ static void without_its_sockets_it_leaves_the_kernel_alone(void)
     tear_down();
 }
 
+static void a_protocol_number_of_another_daemon_is_not_touched(void)
+{
+    set_up();
+    x.k.claim = -EADDRINUSE;
+    CU_ASSERT_EQUAL(say(FM_HELLO, &hello, 1), 0);
+    CU_ASSERT_EQUAL(say(FM_SETTINGS, &settings, 1), 0);
+    CU_ASSERT_EQUAL(say(FM_START, NULL, 0), 0);
+    CU_ASSERT_FALSE(x.f.started);
+    CU_ASSERT_EQUAL(loop_run(x.f.loop), 3);
+    tear_down();
+}
+
 static void malformed_binds_are_refused(void)
 {
     static const struct fm_bind bad[] = {{.op = 0, .af = AF_INET, .addr = {192, 0, 2, 1}},
@@ -350,5 +362,6 @@ static const struct unit_case cases[] = {
     UNIT(texts_are_printable_and_end),       UNIT(malformed_binds_are_refused),
     UNIT(a_new_speaker_starts_over),         UNIT(a_log_setting_is_checked_and_followed),
     UNIT(without_its_sockets_it_leaves_the_kernel_alone),
+    UNIT(a_protocol_number_of_another_daemon_is_not_touched),
 };
 UNIT_MAIN("fib_dispatch", cases)
