@@ -35,7 +35,7 @@ struct fibclient {
     struct timer *heartbeat;
     struct task *flush;
     struct rib_sub sub;
-    bool attached, sync_wanted, sync_sent;
+    bool attached, detached, sync_wanted, sync_sent;
     struct open_request *opens; /* oldest first */
     struct fib_link *links;
     unsigned n_links;
@@ -48,7 +48,7 @@ struct fibclient {
 
 static void send_or_die(struct fibclient *c, enum fm_type type, const void *records, uint32_t n)
 {
-    int rc = fibchan_send(c->chan, type, records, n, -1);
+    int rc = c->detached ? 0 : fibchan_send(c->chan, type, records, n, -1);
     if (rc < 0) {
         /* Only memory can fail here; a FIB process that missed a word from us is worse than a restart. */
         log_error("cannot queue a message to the fib process", F_STR("type", fm_type_name(type)), F_ERR(rc));
@@ -345,12 +345,21 @@ struct fibclient *fibclient_new(struct speaker *s, int fd)
     return c;
 }
 
-void fibclient_free(struct fibclient *c)
+void fibclient_detach(struct fibclient *c)
 {
     if (!c)
         return;
     if (c->attached)
         rib_unsubscribe(c->s->rib, &c->sub);
+    c->attached = false;
+    c->detached = true;
+}
+
+void fibclient_free(struct fibclient *c)
+{
+    if (!c)
+        return;
+    fibclient_detach(c);
     while (c->opens) {
         struct open_request *o = c->opens;
         c->opens = o->next;

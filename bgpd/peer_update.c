@@ -85,6 +85,7 @@ void peer_receive_update(struct peer_link *l, const uint8_t *body, size_t n)
     if (u.action != UPDATE_OK)
         note_offence(p, &u);
     peer_link_event(l, FSM_EV_UPDATE, NULL);
+    rib_set_now(p->set->speaker->rib, (loop_now_ms() - p->set->speaker->started_ms) / 1000);
     int r = apply(l, &u);
     update_release(&p->ctx, &u);
     if (r)

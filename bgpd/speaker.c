@@ -162,8 +162,10 @@ static int send_start(struct speaker *s)
     return status;
 }
 
+/* What else is due in this turn of the loop must not report us as ready: the parent would start us again. */
 static void fail(struct speaker *s, int status)
 {
+    s->stopping = true;
     loop_stop(s->loop, status);
 }
 
@@ -301,7 +303,7 @@ void speaker_state_loaded(struct speaker *s)
 
 void speaker_links_known(struct speaker *s)
 {
-    if (s->running || s->links_known)
+    if (s->running || s->links_known || s->stopping)
         return;
     s->links_known = true;
     int rc = drop_privileges(s);
@@ -415,10 +417,11 @@ static void free_modules(struct speaker *s)
     control_free(s->control);
     sources_free(s->sources);
     peer_set_free(s->peers);
-    fibclient_free(s->fib);
+    fibclient_detach(s->fib);
     rib_free(s->rib);
     attr_table_free(s->attrs);
     nexthop_table_free(s->nexthops);
+    fibclient_free(s->fib);
     task_free(s->rib_task);
     loop_free(s->loop);
     keyfiles_free(&s->keys);

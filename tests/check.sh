@@ -69,7 +69,8 @@ suite() {
     passed=$((passed + $1)) failed=$((failed + $3)) skipped=$((skipped + $5))
     say "$name" "$totals"
     if [ "$3" != 0 ]; then
-        sed -n '/^FAIL/,/^\(ok\|SKIP\|[0-9]* passed\)/p' "$log" | grep -vE '^(ok|[0-9]+ passed)' | head -n 60
+        # Up to the daemons' logs, which are in the whole log.
+        awk '/^(ok|SKIP|[0-9]+ passed)/ { on = 0 } /^FAIL/ { on = 1 } /^ *--- / { on = 0 } on' "$log" | head -n 60
         echo "      whole log: $log"
     elif [ "$status" != 0 ]; then
         failed=$((failed + 1))

@@ -6,8 +6,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "control/show.h"
+#include "loop.h"
 #include "rib/decision.h"
 #include "speaker.h"
 #include "wire/wire.h"
@@ -106,6 +108,12 @@ static const char *lost_by(struct exec *e, const struct rib_entry *entry, const 
     return words[why];
 }
 
+/* When the path came or changed, as wall clock time. */
+static time_t last_update(struct exec *e, const struct path_view *v)
+{
+    return (time_t)(wall_now_s() - (int64_t)((loop_now_ms() - e->s->started_ms) / 1000) + v->path->since);
+}
+
 static void text_path(struct exec *e, enum family f, const struct rib_entry *entry, const struct path_view *v)
 {
     struct writer *w = e->w;
@@ -143,6 +151,7 @@ static void text_path(struct exec *e, enum family f, const struct rib_entry *ent
         writer_text(w, "      Not used: the next hop is %s\n",
                     v->nexthop && v->nexthop->resolved ? "unreachable" : "not resolved yet");
     text_communities(e, a);
+    writer_text(w, "      Last update: %s", ctime(&(time_t){last_update(e, v)}));
 }
 
 static void text_kernel(struct exec *e, enum family f, uint32_t index)
@@ -318,6 +327,11 @@ static void json_path(struct exec *e, enum family f, const struct rib_entry *ent
     json_community(w, "community", a, attr_format_communities, true);
     json_community(w, "largeCommunity", a, attr_format_large, true);
     json_community(w, "extendedCommunity", a, attr_format_extended, false);
+    time_t when = last_update(e, v);
+    writer_object(w, "lastUpdate");
+    writer_int(w, "epoch", when);
+    writer_str(w, "string", ctime(&when)); /* with its line feed, as FRR */
+    writer_end(w);
     json_nexthops(e, v, f, NULL);
     json_path_source(e, v);
     writer_end(w);

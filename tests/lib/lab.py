@@ -283,6 +283,8 @@ class Lab:
             _labs.remove(self)
         if self.keep:
             return
+        # A second signal must not cut this short.
+        handlers = {n: signal.signal(n, signal.SIG_IGN) for n in (signal.SIGINT, signal.SIGTERM)}
         for process in reversed(self.processes):
             process.send(signal.SIGTERM)
         deadline = time.monotonic() + 1.0
@@ -296,6 +298,8 @@ class Lab:
             _kill(node.pids())
             run(["ip", "netns", "del", node.netns], check=False)
         shutil.rmtree(self.dir, ignore_errors=True)
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
 
 
 def sweep(tag):

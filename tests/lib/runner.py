@@ -148,5 +148,6 @@ def main(directory):
         for job in running:
             os.kill(job.pid, signal.SIGTERM)
             os.waitpid(job.pid, 0)
+            sweep(f"ul-{job.pid}")
     print(f"{count['ok']} passed, {count['FAIL']} failed, {count['SKIP']} skipped")
     return 1 if count["FAIL"] else 0
