@@ -265,16 +265,18 @@ static void state_changed(struct peer *p)
         speaker_peer_state_changed(p->set->speaker);
 }
 
-/* One link has come to its end. The other one may go on; if it was only trying, an error makes both wait. */
-static void link_ended(struct peer_link *l, bool error)
+/* One link has come to its end. The other one may go on; if it was only trying, an error makes both wait, and
+ * so does a session lost once too often: or a flapping peer would always have its next connection ready. */
+static void link_ended(struct peer_link *l, bool error, enum peer_state before)
 {
     struct peer *p = l->peer;
     struct peer_link *other = peer_other(l);
 
     l->incoming = false;
-    if (!p->started || other->state >= PEER_OPEN_SENT)
+    bool flaps = error && before == PEER_ESTABLISHED && p->errors > PEER_FORGIVEN;
+    if (!p->started || (other->state >= PEER_OPEN_SENT && !flaps))
         return;
-    if (other->state == PEER_CONNECT || other->state == PEER_ACTIVE) {
+    if (other->state != PEER_IDLE) {
         if (!error) {
             if (other->state == PEER_ACTIVE && !timer_running(p->connect_retry))
                 start_connect_retry(other);
@@ -285,13 +287,9 @@ static void link_ended(struct peer_link *l, bool error)
     start_idle_hold(p);
 }
 
-static void count_error(struct peer_link *l)
-{
-    if (peer_other(l)->state < PEER_OPEN_SENT)
-        l->peer->errors++;
-}
-
-static void end_parts(struct peer_link *l, const struct fsm_step *st, const struct bgp_error *err)
+/* Of a connection that nobody needed nothing is counted. */
+static void end_parts(struct peer_link *l, const struct fsm_step *st, const struct bgp_error *err,
+                      enum peer_state before)
 {
     if (st->actions & FSM_DO_NOTIFY)
         notify(l, st, err);
@@ -303,8 +301,9 @@ static void end_parts(struct peer_link *l, const struct fsm_step *st, const stru
         drop(l, st->actions & FSM_DO_NOTIFY);
     if (st->actions & FSM_DO_COUNT_ZERO)
         l->peer->errors = 0;
-    if (st->actions & FSM_DO_COUNT_UP)
-        count_error(l);
+    if ((st->actions & FSM_DO_COUNT_UP) &&
+        (before == PEER_ESTABLISHED || peer_other(l)->state < PEER_OPEN_SENT))
+        l->peer->errors++;
 }
 
 static void start_parts(struct peer_link *l, const struct fsm_step *st)
@@ -334,12 +333,12 @@ void peer_link_event(struct peer_link *l, enum fsm_event e, const struct bgp_err
     struct fsm_step st = fsm_step(before, e);
 
     l->state = st.next;
-    end_parts(l, &st, err);
+    end_parts(l, &st, err, before);
     start_parts(l, &st);
     if (l->incoming && l->state == PEER_ACTIVE && before > PEER_ACTIVE)
         l->state = PEER_IDLE; /* it came in and is gone: nothing to wait for on this one */
     if (before != PEER_IDLE && l->state == PEER_IDLE)
-        link_ended(l, st.actions & FSM_DO_COUNT_UP);
+        link_ended(l, st.actions & FSM_DO_COUNT_UP, before);
     if (st.actions & FSM_DO_UP)
         note_up(l);
     state_changed(p);
@@ -467,10 +466,12 @@ static struct peer_link *link_for_incoming(struct peer *p)
 }
 
 /* In Idle after an error that we complained about, the peer has to wait as we do. After one of its own, or
- * silence, its connection says that it is ready again: waiting longer would only lengthen the outage. */
+ * silence, its connection says that it is ready again: waiting longer would only lengthen the outage. But not
+ * when it flaps: each time costs everybody behind us a change of routes. */
 static bool may_come_in(struct peer *p)
 {
-    if (p->started && p->state == PEER_IDLE && !p->waiting && !p->complained) {
+    bool forgiven = !p->complained && p->errors <= PEER_FORGIVEN;
+    if (p->started && p->state == PEER_IDLE && !p->waiting && forgiven) {
         timer_stop(p->idle_hold);
         p->links[0].incoming = false;
         peer_link_event(&p->links[0], FSM_EV_AUTO_START_DAMPED_PASSIVE, NULL);

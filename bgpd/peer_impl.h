@@ -14,6 +14,7 @@
 #define PEER_OPEN_HOLD_MS 240000 /* RFC 4271 8.2.2: "a HoldTimer value of 4 minutes is suggested" */
 #define PEER_SETTLE_MS    5000   /* Established so long: no longer worth waiting for its End-of-RIB */
 #define PEER_STABLE_MS    60000  /* Established so long: earlier errors are forgotten */
+#define PEER_FORGIVEN     3      /* errors in a row after which a peer that comes back too soon has to wait */
 
 /* One connection's session: what was said and agreed, and what we are to the other side. */
 struct peer_session {
@@ -85,6 +86,7 @@ struct peer {
     char *shutdown_message;
 
     struct task *tx;
+    bool refresh_due[FAM_COUNT]; /* asked for; any number of requests is one until tx runs */
     struct rib_peer *rib;
     struct adjout *adjout;
     struct update_ctx ctx;

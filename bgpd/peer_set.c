@@ -18,7 +18,7 @@
 #include "transport.h"
 
 #define ACCEPT_BURST    16
-#define LINGER_MOST     64 /* refused connections beyond it are just closed */
+#define LINGER_MOST     64 /* refused connections beyond it are just closed; peers have one each on top */
 #define ACCEPT_PAUSE_MS 1000
 #define STOP_MS         2000
 
@@ -49,7 +49,7 @@ struct peer_set *peer_set_new(struct speaker *s)
     ps->scratch = malloc(sizeof *ps->scratch);
     ps->accept_again = timer_new(s->loop, resume_listeners, ps);
     ps->done_timer = timer_new(s->loop, stop_done, ps);
-    ps->lingering = (struct conn_lingering){.empty = stop_done, .arg = ps};
+    ps->lingering = (struct conn_lingering){.most = LINGER_MOST, .empty = stop_done, .arg = ps};
     if (!ps->scratch || !ps->accept_again || !ps->done_timer) {
         peer_set_free(ps);
         return NULL;
@@ -245,6 +245,7 @@ int peer_set_apply(struct peer_set *ps, const struct config *c)
     else
         error =
             -ENOMEM; /* without room even for the list nobody may keep a pointer into the old configuration */
+    ps->lingering.most = LINGER_MOST + (n > n_old ? n : n_old);
     remove_unkept(old, n_old);
     free(ps->by_addr);
     ps->peers = next;

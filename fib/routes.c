@@ -307,6 +307,13 @@ static void complain(struct routes *r, const struct prefix *p, const char *what,
         log_warn(what, F_PREFIX("prefix", p), F_ERR(rc), F_UINT_IF("suppressed", swallowed));
 }
 
+static bool prefsrc_is_missing(const struct routes *r, enum family f)
+{
+    const struct fm_settings *s = &r->f->settings;
+    struct ip_addr a = fm_addr(family_to_af(f), f == FAM_IPV6 ? s->prefsrc_ipv6 : s->prefsrc_ipv4);
+    return !addr_is_unspecified(&a) && !links_is_own(r->f->links, &a);
+}
+
 static void finish(struct routes *r, enum family f, uint32_t i, enum kernel_op op, uint32_t target, int rc)
 {
     struct route *e = route_at(&r->tables[f], i);
@@ -332,10 +339,11 @@ static void finish(struct routes *r, enum family f, uint32_t i, enum kernel_op o
         routes_enqueue(r, f, i);
     } else {
         struct prefix p = routes_prefix(f, e);
-        complain(r, &p, refusals[op], rc);
+        bool sourceless = op != KERNEL_DELETE && rc == -EINVAL && prefsrc_is_missing(r, f);
+        complain(r, &p, sourceless ? "fib.prefsrc is no address of this host" : refusals[op], rc);
         if (rc == -EINPROGRESS)
             reconcile_request(r->f->reconcile);
-        settle(r, f, i, RE_FAILED, rc);
+        settle(r, f, i, RE_FAILED, sourceless ? FM_E_PREFSRC : rc);
         if (!timer_running(r->retry))
             timer_set(r->retry, r->retry_ms);
     }

@@ -142,6 +142,8 @@ const char *show_fib_error(int32_t error)
         return "another protocol's route is in the place";
     case FM_E_NEXTHOP:
         return "no usable next hop";
+    case FM_E_PREFSRC:
+        return "fib.prefsrc is no address of this host";
     default:
         return strerror(error < 0 ? -error : error);
     }

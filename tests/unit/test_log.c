@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -17,9 +18,7 @@ static int saved = -1, file = -1;
 /* Standard error into a file, so that what was written can be read back. */
 static void capture(enum log_level level, enum log_format format)
 {
-    char path[] = "/tmp/test_log.XXXXXX";
-    file = mkstemp(path);
-    unlink(path);
+    file = memfd_create("log", MFD_CLOEXEC);
     saved = dup(2);
     dup2(file, 2);
     log_init("speaker", level, format, LOG_TO_STDERR);
