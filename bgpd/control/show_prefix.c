@@ -108,10 +108,15 @@ static const char *lost_by(struct exec *e, const struct rib_entry *entry, const 
     return words[why];
 }
 
-/* When the path came or changed, as wall clock time. */
-static time_t last_update(struct exec *e, const struct path_view *v)
+/* When the path came or changed, as the wall clock of today sees it, in FRR's words (ctime without the newline). */
+static time_t last_update(const struct exec *e, const struct rib_path *p, char string[26])
 {
-    return (time_t)(wall_now_s() - (int64_t)((loop_now_ms() - e->s->started_ms) / 1000) + v->path->since);
+    uint64_t age_s = (loop_now_ms() - e->s->started_ms) / 1000 - p->since;
+    time_t then = (time_t)(wall_now_s() - (int64_t)age_s);
+    if (!ctime_r(&then, string))
+        *string = 0;
+    string[strcspn(string, "\n")] = 0;
+    return then;
 }
 
 static void text_path(struct exec *e, enum family f, const struct rib_entry *entry, const struct path_view *v)
@@ -151,7 +156,8 @@ static void text_path(struct exec *e, enum family f, const struct rib_entry *ent
         writer_text(w, "      Not used: the next hop is %s\n",
                     v->nexthop && v->nexthop->resolved ? "unreachable" : "not resolved yet");
     text_communities(e, a);
-    writer_text(w, "      Last update: %s", ctime(&(time_t){last_update(e, v)}));
+    last_update(e, v->path, text);
+    writer_text(w, "      Last update: %s\n", text);
 }
 
 static void text_kernel(struct exec *e, enum family f, uint32_t index)
@@ -327,10 +333,10 @@ static void json_path(struct exec *e, enum family f, const struct rib_entry *ent
     json_community(w, "community", a, attr_format_communities, true);
     json_community(w, "largeCommunity", a, attr_format_large, true);
     json_community(w, "extendedCommunity", a, attr_format_extended, false);
-    time_t when = last_update(e, v);
+    char when[26];
     writer_object(w, "lastUpdate");
-    writer_int(w, "epoch", when);
-    writer_str(w, "string", ctime(&when)); /* with its line feed, as FRR */
+    writer_int(w, "epoch", last_update(e, v->path, when));
+    writer_str(w, "string", when);
     writer_end(w);
     json_nexthops(e, v, f, NULL);
     json_path_source(e, v);
