@@ -9,6 +9,7 @@
 #include <time.h>
 
 #include "control/show.h"
+#include "loop.h"
 #include "rib/decision.h"
 #include "speaker.h"
 #include "wire/wire.h"
