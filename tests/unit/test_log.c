@@ -58,6 +58,14 @@ static void text_line_has_time_level_process_and_fields(void)
                       "error=\"No such file or directory\"\n$"));
 }
 
+static void optional_fields_without_a_value_are_left_out(void)
+{
+    capture(LOG_LVL_INFO, LOG_FMT_TEXT);
+    log_info("x", F_STR_IF("a", ""), F_STR_IF("b", NULL), F_UINT_IF("c", 0), F_STR_IF("d", "e"),
+             F_UINT_IF("f", 1), F_UINT("g", 0));
+    CU_ASSERT_PTR_NOT_NULL(strstr(captured(), "speaker: x d=e f=1 g=0\n"));
+}
+
 static void values_are_quoted_and_escaped_when_needed(void)
 {
     static const struct {
@@ -207,6 +215,7 @@ static void limit_lets_a_burst_through_then_one_in_ten_seconds(void)
 
 static const struct unit_case cases[] = {
     UNIT(text_line_has_time_level_process_and_fields),
+    UNIT(optional_fields_without_a_value_are_left_out),
     UNIT(values_are_quoted_and_escaped_when_needed),
     UNIT(json_line_is_one_object),
     UNIT(monstrous_values_leave_valid_json),
