@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "control/show.h"
 #include "rib/decision.h"
@@ -106,6 +107,17 @@ static const char *lost_by(struct exec *e, const struct rib_entry *entry, const 
     return words[why];
 }
 
+/* When the path came or changed, as the wall clock of today sees it, in FRR's words (ctime without the newline). */
+static time_t last_update(const struct exec *e, const struct rib_path *p, char string[26])
+{
+    uint64_t age_s = (loop_now_ms() - e->s->started_ms) / 1000 - p->since;
+    time_t then = (time_t)(wall_now_s() - (int64_t)age_s);
+    if (!ctime_r(&then, string))
+        *string = 0;
+    string[strcspn(string, "\n")] = 0;
+    return then;
+}
+
 static void text_path(struct exec *e, enum family f, const struct rib_entry *entry, const struct path_view *v)
 {
     struct writer *w = e->w;
@@ -143,6 +155,8 @@ static void text_path(struct exec *e, enum family f, const struct rib_entry *ent
         writer_text(w, "      Not used: the next hop is %s\n",
                     v->nexthop && v->nexthop->resolved ? "unreachable" : "not resolved yet");
     text_communities(e, a);
+    last_update(e, v->path, text);
+    writer_text(w, "      Last update: %s\n", text);
 }
 
 static void text_kernel(struct exec *e, enum family f, uint32_t index)
@@ -318,6 +332,11 @@ static void json_path(struct exec *e, enum family f, const struct rib_entry *ent
     json_community(w, "community", a, attr_format_communities, true);
     json_community(w, "largeCommunity", a, attr_format_large, true);
     json_community(w, "extendedCommunity", a, attr_format_extended, false);
+    char when[26];
+    writer_object(w, "lastUpdate");
+    writer_int(w, "epoch", last_update(e, v->path, when));
+    writer_str(w, "string", when);
+    writer_end(w);
     json_nexthops(e, v, f, NULL);
     json_path_source(e, v);
     writer_end(w);

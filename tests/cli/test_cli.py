@@ -235,6 +235,7 @@ def test_routes_have_the_names_everybody_knows(lab):
     (path,) = detail["paths"]
     assert path["aspath"]["string"] == str(TOR_AS) and detail["fibInstalled"] is True, detail
     assert path["bestpath"]["bestpathFromAs"] == TOR_AS, path
+    assert abs(path["lastUpdate"]["epoch"] - time.time()) < 60 and path["lastUpdate"]["string"], path
     sent = pair.underlay.ctl(f"show bgp neighbors {PEER} advertised-routes")
     theirs = pair.tor.json(f"show bgp ipv4 unicast neighbors {pair.mine} advertised-routes")["advertisedRoutes"][FAR4]
     ours = sent["advertisedRoutes"][POD4]
