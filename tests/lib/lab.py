@@ -268,8 +268,12 @@ class Lab:
         return path
 
     def logs(self, lines=25):
-        """The ends of all logs, for a failure report."""
+        """The ends of all logs, and what the kernel has, for a failure report."""
         out = []
+        for node in self.nodes.values():
+            for words in (("route",), ("-6", "route"), ("nexthop",), ("-br", "addr")):
+                text = node.ip(*words, check=False).stdout.splitlines()
+                out += [f"--- {node.name}: ip {' '.join(words)}", *text[:lines]] if text else []
         for name in sorted(os.listdir(self.dir)):
             if name.endswith(".log"):
                 with open(os.path.join(self.dir, name), errors="replace") as f:
