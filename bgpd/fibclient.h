@@ -20,11 +20,11 @@ struct fib_address {
 };
 
 struct fibclient *fibclient_new(struct speaker *s, int fd); /* owns fd */
+/* Before the RIB and the next hops are freed: what they say while they go is not for the parent. fibclient_free after them. */
+void fibclient_detach(struct fibclient *c);
 void fibclient_free(struct fibclient *c);
 struct nexthop_ops fibclient_nexthop_ops(void); /* for nexthop_table_new; its arg is the fibclient */
 void fibclient_attach_rib(struct fibclient *c);  /* subscribes to s->rib */
-/* Before the RIB and the next hops are freed, which still call it: from here on nothing is sent. */
-void fibclient_detach_rib(struct fibclient *c);
 
 const struct fib_link *fibclient_link(const struct fibclient *c, uint32_t ifindex);
 const struct fib_link *fibclient_link_by_name(const struct fibclient *c, const char *name);

@@ -28,8 +28,8 @@ static void note_offence(struct peer *p, const struct update *u)
         log_warn(u->action == UPDATE_TREAT_AS_WITHDRAW ? "malformed UPDATE: its routes are taken as withdrawn"
                                                        : "malformed UPDATE: attribute discarded",
                  F_STR("peer", p->name), F_UINT("attribute", u->bad_attr),
-                 F_STR("offence", bgp_error_format(&u->error, text, sizeof text)),
-                 F_UINT("suppressed", swallowed));
+                 F_STR("reason", bgp_error_format(&u->error, text, sizeof text)),
+                 F_UINT_IF("suppressed", swallowed));
 }
 
 static int apply_spans(struct peer *p, const struct update *u, enum family f, int k)
@@ -85,6 +85,7 @@ void peer_receive_update(struct peer_link *l, const uint8_t *body, size_t n)
     if (u.action != UPDATE_OK)
         note_offence(p, &u);
     peer_link_event(l, FSM_EV_UPDATE, NULL);
+    rib_set_now(p->set->speaker->rib, (loop_now_ms() - p->set->speaker->started_ms) / 1000);
     int r = apply(l, &u);
     update_release(&p->ctx, &u);
     if (r)
@@ -108,10 +109,8 @@ void peer_receive_refresh(struct peer_link *l, const uint8_t *body, size_t n)
     /* RFC 2918 section 4: a family that was not agreed on is ignored; so are the demarcations of RFC 7313. */
     if (m.subtype || !family_from_afi(m.afi, m.safi, &f) || !l->s.common.family[f])
         return;
-    if (adjout_resend(p->adjout, f, p->config->export, true))
-        peer_out_of_memory(l);
-    else
-        peer_tx_wake(p);
+    p->refresh_due[f] = true;
+    peer_tx_wake(p);
 }
 
 /* Out */
@@ -123,6 +122,17 @@ void peer_tx_wake(void *arg)
         task_wake(p->tx);
 }
 
+static int refresh(struct peer *p)
+{
+    int r = 0;
+    for (enum family f = 0; !r && f < FAM_COUNT; f++) {
+        if (p->refresh_due[f])
+            r = adjout_resend(p->adjout, f, p->config->export, true);
+        p->refresh_due[f] = false;
+    }
+    return r;
+}
+
 bool peer_tx_step(void *arg)
 {
     struct peer *p = arg;
@@ -132,6 +142,10 @@ bool peer_tx_step(void *arg)
 
     if (room < BGP_MAX_LEN)
         return false;
+    if (refresh(p)) {
+        peer_out_of_memory(l);
+        return false;
+    }
     struct wire_writer w = conn_writer(l->conn, room < CONN_OUT_CHUNK ? room : CONN_OUT_CHUNK);
     if (w.err) {
         if (!l->conn->write_failed)
@@ -188,6 +202,7 @@ void peer_routes_down(struct peer *p)
     rib_peer_down(s->rib, p->rib);
     update_cache_free(p->ctx.cache, s->attrs);
     p->ctx = (struct update_ctx){0};
+    memset(p->refresh_due, 0, sizeof p->refresh_due);
 }
 
 int peer_soft_in(struct peer *p)

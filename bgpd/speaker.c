@@ -91,7 +91,7 @@ static uint32_t control_gid(const struct config *c)
 {
     const struct group *g = getgrnam(c->control.group);
     if (!g)
-        log_warn("no such group; only root may use the control socket", F_STR("control.group", c->control.group));
+        log_warn("no such group: only root may use the control socket", F_STR("control.group", c->control.group));
     return g ? g->gr_gid : (uint32_t)-1;
 }
 
@@ -363,7 +363,7 @@ static void reload_done(void *arg, const char *errors, const char *notes)
     if (errors)
         log_error("reload refused; the running configuration stays", F_STR("errors", errors));
     else
-        log_info("configuration reloaded", F_STR("notes", notes ? notes : "none"));
+        log_info("configuration reloaded", F_STR_IF("notes", notes));
 }
 
 void speaker_reload_asked(struct speaker *s)
@@ -371,7 +371,7 @@ void speaker_reload_asked(struct speaker *s)
     int rc = speaker_reload(s, reload_done, s);
     s->reload_again = rc == -EBUSY && s->reloading; /* the file may have changed after it was read */
     if (rc && !s->reload_again)
-        log_warn("reload asked for, but not done", F_ERR(rc));
+        log_warn("reload not done: the daemon starts or stops", F_ERR(rc));
 }
 
 static void sessions_closed(void *arg)
@@ -392,7 +392,7 @@ void speaker_stop(struct speaker *s)
     if (s->stopping)
         return;
     s->stopping = true;
-    log_info("stopping");
+    log_info("stopping: sessions are closed");
     control_state_flush(s->control, state_written, s);
 }
 
@@ -401,7 +401,7 @@ void speaker_fib_closed(struct speaker *s, const char *why)
     if (s->failed)
         return; /* with the status that is set */
     if (!s->stopping)
-        log_error("the fib process is gone; the speaker ends too", F_STR("why", why));
+        log_error("the fib process is gone; the speaker ends too", F_STR("reason", why));
     loop_stop(s->loop, EXIT_SYSTEM);
 }
 
@@ -440,7 +440,7 @@ static void free_modules(struct speaker *s)
     control_free(s->control);
     sources_free(s->sources);
     peer_set_free(s->peers);
-    fibclient_detach_rib(s->fib);
+    fibclient_detach(s->fib);
     rib_free(s->rib);
     attr_table_free(s->attrs);
     nexthop_table_free(s->nexthops);

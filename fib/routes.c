@@ -294,9 +294,9 @@ static void plan(struct routes *r, struct batch *b, uint32_t queue_entry)
 }
 
 static const char *const refusals[] = {
-    [KERNEL_ADD] = "the kernel refused a route",
-    [KERNEL_REPLACE] = "the kernel refused to replace a route",
-    [KERNEL_DELETE] = "the kernel refused to delete a route",
+    [KERNEL_ADD] = "route failed: the kernel refused it",
+    [KERNEL_REPLACE] = "route failed: the kernel refused the change",
+    [KERNEL_DELETE] = "route not removed: the kernel refused it",
 };
 
 static void complain(struct routes *r, const struct prefix *p, const char *what, int rc)
@@ -304,7 +304,7 @@ static void complain(struct routes *r, const struct prefix *p, const char *what,
     uint32_t swallowed;
 
     if (log_limit_ok(&r->failures, loop_now_ms(), &swallowed))
-        log_warn(what, F_PREFIX("prefix", p), F_ERR(rc), F_UINT("suppressed", swallowed));
+        log_warn(what, F_PREFIX("prefix", p), F_ERR(rc), F_UINT_IF("suppressed", swallowed));
 }
 
 static bool prefsrc_is_missing(const struct routes *r, enum family f)
@@ -330,7 +330,7 @@ static void finish(struct routes *r, enum family f, uint32_t i, enum kernel_op o
         /* Somebody else's, as far as we know; if it is ours after all, the check finds it. */
         if (e->error != RE_CONFLICT) {
             struct prefix p = routes_prefix(f, e);
-            complain(r, &p, "another protocol's route is in the place", rc);
+            complain(r, &p, "route failed: another protocol's route is in the place", rc);
             reconcile_request(r->f->reconcile);
         }
         settle(r, f, i, RE_CONFLICT, FM_E_CONFLICT);

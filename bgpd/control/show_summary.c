@@ -162,7 +162,7 @@ static void text_family(struct exec *e, enum family f)
                                           "Up/Down",  "State/PfxRcd", "PfxSnt",  "Desc"};
     static const char *const failed_heading[] = {"Neighbor", "EstdCnt", "DropCnt", "ResetTime", "Reason"};
     bool failed = command_has(e->cmd, "failed");
-    struct table t = {.columns = failed ? 5 : 9};
+    struct table t = {.columns = failed ? 5 : 9, .cut_last = !failed};
     struct rib_stats rs;
     struct peer_info i;
     char id[ADDR_STRLEN];

@@ -122,7 +122,7 @@ static void loading_done(struct state *st)
 static void ignored(struct state *st, const char *why)
 {
     if (st->ignored++ < IGNORED_SHOWN)
-        log_warn("a line of the state file is ignored", F_STR("why", why));
+        log_warn("a line of the state file is ignored", F_STR("reason", why));
 }
 
 static void run_line(struct state *st, const char *line)

@@ -231,10 +231,19 @@ static void put_value(struct line *l, const struct log_field *f, bool json)
     (json ? put_json_string : put_text_string)(l, s);
 }
 
+static bool says_nothing(const struct log_field *f)
+{
+    if (f->type == LF_STR)
+        return !f->v.s || !*f->v.s;
+    return f->type == LF_UINT && !f->v.u;
+}
+
 static void put_fields(struct line *l, const struct log_field *fields, bool json)
 {
     for (const struct log_field *f = fields; f && f->key; f++) {
         size_t before = l->n;
+        if (f->optional && says_nothing(f))
+            continue;
         put_format(l, json ? ",\"%s\":" : " %s=", f->key);
         put_value(l, f, json);
         if (l->err) {

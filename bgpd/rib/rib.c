@@ -76,7 +76,7 @@ enum import_reason path_import(struct rib *r, enum family f, const struct prefix
 void path_set_reason(struct rib *r, enum family f, struct rib_path *p, enum import_reason reason)
 {
     bool was = p->flags & PATH_FILTERED, is = reason != IMPORT_OK;
-    p->reason = (uint8_t)reason;
+    p->reason = reason & 0xf;
     if (was == is)
         return;
     p->flags ^= PATH_FILTERED;
@@ -245,6 +245,8 @@ static int path_replace(struct rib *r, enum family f, uint32_t index, struct rib
         attr_unref(r->attrs, before);
     }
     p->kind = fresh->kind;
+    if (old || !same)
+        p->since = r->now;
     entry_decide(r, f, index, hints);
     return 0;
 }
@@ -261,6 +263,7 @@ static int path_add(struct rib *r, enum family f, uint32_t index, const struct r
     struct rib_path *p = path_at(r, i);
     *p = *fresh;
     p->attr = attr_ref(a)->id;
+    p->since = r->now;
     r->idle -= !e->paths;
     uint32_t *link = e->paths ? &path_at(r, e->paths)->next : &e->paths;
     p->next = *link;
@@ -292,6 +295,11 @@ static int path_put(struct rib *r, enum family f, const struct prefix *prefix, c
     return err;
 }
 
+void rib_set_now(struct rib *r, uint64_t seconds)
+{
+    r->now = seconds < RIB_TIME_MAX ? (uint32_t)seconds & RIB_TIME_MAX : RIB_TIME_MAX;
+}
+
 int rib_update(struct rib *r, enum family f, const struct prefix *p, struct rib_peer *peer,
                const struct attr *a)
 {
@@ -300,7 +308,7 @@ int rib_update(struct rib *r, enum family f, const struct prefix *p, struct rib_
                              .peer = peer->number,
                              .gen = peer->gen,
                              .flags = reason == IMPORT_OK ? 0 : PATH_FILTERED,
-                             .reason = (uint8_t)reason};
+                             .reason = reason & 0xf};
     return path_put(r, f, p, &fresh, a);
 }
 
@@ -324,7 +332,7 @@ int rib_withdraw(struct rib *r, enum family f, const struct prefix *p, struct ri
 int rib_originate(struct rib *r, enum family f, const struct prefix *p, enum origin_kind kind,
                   const struct attr *a)
 {
-    struct rib_path fresh = {.attr = a->id, .kind = (uint8_t)kind};
+    struct rib_path fresh = {.attr = a->id, .kind = kind & 3};
     struct rib_table *t = &r->table[f];
     uint32_t index = table_find(t, p);
     bool known = index;

@@ -26,9 +26,9 @@ struct rib_path {
     uint16_t peer; /* rib_peer number */
     uint8_t gen;   /* of the peer's session when the path came; older ones are swept */
     uint8_t flags;
-    uint8_t reason; /* enum import_reason, of PATH_FILTERED */
-    uint8_t kind;   /* of originated paths: enum origin_kind */
-    uint16_t path_id_pad;
+    uint32_t reason : 4; /* enum import_reason, of PATH_FILTERED */
+    uint32_t kind : 2;   /* of originated paths: enum origin_kind */
+    uint32_t since : 26; /* when it came or changed, by rib_set_now */
 };
 
 enum fib_state { FIB_NONE, FIB_PENDING, FIB_INSTALLED, FIB_FAILED };
@@ -96,6 +96,10 @@ struct rib *rib_new(const struct rib_config *c, const struct rib_hooks *h, void 
 void rib_free(struct rib *r);
 void rib_set_config(struct rib *r, const struct rib_config *c); /* re-decides everything in the background */
 bool rib_work(struct rib *r); /* one bounded step of sweeps and re-decisions; false when there is none left */
+
+/* The time that changes are stamped with from now on: seconds since the process started (it stands still after two
+ * years). The RIB has no clock of its own. */
+void rib_set_now(struct rib *r, uint64_t seconds);
 
 struct rib_peer *rib_peer_add(struct rib *r, bool ibgp, const struct ip_addr *address, void *owner); /* NULL: ENOMEM */
 /* Removes all its paths in the background; then the number is free again. The pointer is dead at once. */

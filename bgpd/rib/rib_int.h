@@ -26,7 +26,10 @@ struct rib_table {
     uint32_t fib[4];         /* by enum fib_state, without FIB_NONE */
 };
 
+#define RIB_TIME_MAX 0x3ffffffu /* of rib_path.since */
+
 struct rib {
+    uint32_t now : 26; /* rib_set_now */
     struct rib_config config;
     struct rib_hooks hooks;
     void *arg;

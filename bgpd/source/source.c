@@ -121,6 +121,7 @@ static int publish(struct sources *s, struct source *src)
                             : src->wanted & BY_INTERFACE  ? ORIGIN_KIND_INTERFACE
                                                           : ORIGIN_KIND_STATIC;
     const struct attr *a = src->cli ? src->cli : src->vip ? src->vip : s->plain;
+    rib_set_now(s->s->rib, (loop_now_ms() - s->s->started_ms) / 1000);
     return rib_originate(s->s->rib, f, &src->prefix, kind, a);
 }
 

@@ -35,8 +35,8 @@ static void set_up(void)
     static const struct fibchan_ops ops = {.message = ignore_message, .closed = ignore_close};
     int pair[2];
 
-    x = (struct fixture){.dir = "/tmp/fibroles.XXXXXX"};
-    CU_ASSERT_PTR_NOT_NULL_FATAL(mkdtemp(x.dir));
+    x = (struct fixture){.far = -1};
+    CU_ASSERT_EQUAL_FATAL(unit_make_dir(x.dir, sizeof x.dir), 0);
     snprintf(x.path, sizeof x.path, "%s/run/deep/control.sock", x.dir);
     CU_ASSERT_FATAL(socketpair(AF_UNIX, SOCK_SEQPACKET, 0, pair) == 0);
     x.f.loop = loop_new();

@@ -66,6 +66,29 @@ static void withdraw_of_unknown_prefix_is_noop(void)
     fx_free(&x);
 }
 
+static uint32_t since(struct fixture *x)
+{
+    return rib_best(x->rib, rib_entry(x->rib, FAM_IPV4, fx_find(x, P)))->since;
+}
+
+static void a_path_knows_when_it_changed_last(void)
+{
+    struct fixture x;
+    struct rib_peer *b, *a = two_peers(&x, 1, &b);
+    rib_set_now(x.rib, 100);
+    fx_update(&x, a, P, fx_attr(&x, 1, 1));
+    CU_ASSERT_EQUAL(since(&x), 100);
+    rib_set_now(x.rib, 200);
+    fx_update(&x, a, P, fx_attr(&x, 1, 1)); /* the same again is no change */
+    CU_ASSERT_EQUAL(since(&x), 100);
+    fx_update(&x, a, P, fx_attr(&x, 1, 2));
+    CU_ASSERT_EQUAL(since(&x), 200);
+    rib_set_now(x.rib, UINT64_MAX); /* stands still instead of wrapping */
+    fx_update(&x, a, P, fx_attr(&x, 1, 3));
+    CU_ASSERT_EQUAL(since(&x), (1u << 26) - 1);
+    fx_free(&x);
+}
+
 static void an_update_replaces_the_path_of_its_peer(void)
 {
     struct fixture x;
@@ -537,6 +560,7 @@ static const struct unit_case cases[] = {
     UNIT(a_path_is_found_and_withdrawn),
     UNIT(withdraw_of_unknown_prefix_is_noop),
     UNIT(an_update_replaces_the_path_of_its_peer),
+    UNIT(a_path_knows_when_it_changed_last),
     UNIT(families_and_lengths_do_not_mix),
     UNIT(filtered_paths_stay_but_are_no_candidates),
     UNIT(unresolved_next_hops_wait_for_the_answer),
