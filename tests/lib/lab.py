@@ -359,5 +359,7 @@ def require_root():
         raise SystemExit("network namespaces need root: run this with sudo")
 
 
+# Daemons and tests under other accounts read what the labs write, whatever the caller's umask.
+os.umask(0o022)
 atexit.register(_close_all)
 end_on_signals()
