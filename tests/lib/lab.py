@@ -359,5 +359,9 @@ def require_root():
         raise SystemExit("network namespaces need root: run this with sudo")
 
 
+# Daemons and tests under other accounts read what the labs write, whatever the caller's umask; and root by way of su has
+# the caller's PATH.
+os.umask(0o022)
+os.environ["PATH"] = os.environ.get("PATH", "/usr/bin:/bin") + ":/usr/sbin:/sbin"
 atexit.register(_close_all)
 end_on_signals()
