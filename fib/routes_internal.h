@@ -36,8 +36,9 @@ struct route_table {
     uint32_t used;
     uint32_t free; /* list of unused slots through cookie */
     uint8_t *records;
-    uint32_t *index; /* open addressing, linear probing; 0: empty */
-    uint32_t index_size;
+    uint32_t *slots; /* see routes_table.c; 0: empty */
+    uint32_t n_slots;
+    uint32_t seed;
 };
 
 static inline struct route *route_at(const struct route_table *t, uint32_t i)
