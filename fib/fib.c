@@ -409,7 +409,12 @@ int fib_main(const struct fib_options *o)
     struct fib f = {0};
     struct signals s = {0};
     int status = EXIT_SYSTEM;
+    sigset_t early;
 
+    /* A reload that is asked for before there is a handler must not end us. */
+    sigemptyset(&early);
+    sigaddset(&early, SIGHUP);
+    sigprocmask(SIG_BLOCK, &early, NULL);
     prctl(PR_SET_NAME, "underlayd: fib");
     if (!caps_can_administer()) {
         log_error("no permission: underlayd needs root, or CAP_NET_ADMIN and CAP_NET_BIND_SERVICE");
@@ -421,7 +426,9 @@ int fib_main(const struct fib_options *o)
         return status;
     }
     f.loop = loop_new();
-    if (f.loop && watch_signals(&f, &s) && fib_make_modules(&f, o))
+    bool ok = f.loop && fib_make_modules(&f, o) && watch_signals(&f, &s);
+    sigprocmask(SIG_UNBLOCK, &early, NULL);
+    if (ok)
         status = run(&f);
     else
         log_error("out of memory");
