@@ -8,6 +8,9 @@ PREFIX   = /usr/local
 SYSCONFDIR = /etc
 VERSION  = 0.1.0
 
+# Root by way of su has the caller's PATH, and dpkg and the labs want more.
+export PATH := $(PATH):/usr/sbin:/sbin
+
 PKGS    := libevent_core libnl-3.0 libnl-route-3.0 yaml-0.1 jansson libsystemd libcap
 PKG_CFLAGS := $(shell pkg-config --cflags $(PKGS) 2>/dev/null)
 OPT      = -O2

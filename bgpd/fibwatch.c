@@ -17,7 +17,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define BATCH 128
+#define BATCH 16 /* each takes the other process some time, between which it looks at the kernel */
 
 struct batch {
     enum fm_type type;

@@ -59,6 +59,7 @@ struct peer_history {
     char last_failure[160], hint[160]; /* of the last attempt or session; empty while Established */
     uint64_t last_failure_ms;
     int connect_error; /* the last one */
+    uint32_t asn;   /* of the last session, 0 none yet */
     char told[160]; /* the failure that was last logged */
     char last_message[BGP_ERROR_DATA + 1];
 };

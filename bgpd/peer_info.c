@@ -118,7 +118,7 @@ void peer_info(const struct peer *p, struct peer_info *o)
         .shutdown_message = p->shutdown_message,
         .ibgp = p->ibgp,
         .local_as = p->local_as,
-        .remote_as = c->asn,
+        .remote_as = c->asn ? c->asn : p->h.asn,
         .local_id = p->local_id,
         .up_ms = p->up ? ago(p->h.up_ms, now) : 0,
         .up_since_wall = p->up ? p->h.up_wall : 0,

@@ -188,6 +188,7 @@ int peer_routes_up(struct peer_link *l)
     };
     memcpy(p->ctx.family, ss->common.family, sizeof p->ctx.family);
     p->rib->router_id = ss->remote_id;
+    p->rib->one_hop = !p->ibgp && !p->config->multihop;
     rib_peer_up(s->rib, p->rib);
     int r = p->ctx.cache ? adjout_start(p->adjout, &x, p->config->export, ss->common.family) : -ENOMEM;
     if (!r)

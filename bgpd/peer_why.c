@@ -21,7 +21,7 @@
 
 static uint32_t remote_as(const struct peer *p)
 {
-    return p->up ? p->up->s.remote_as : p->config->asn; /* 0: external, and not known yet */
+    return p->up ? p->up->s.remote_as : p->config->asn ? p->config->asn : p->h.asn; /* 0: not known yet */
 }
 
 /* An attempt ended without a session. */
@@ -44,6 +44,7 @@ void peer_log_transition(struct peer *p, enum peer_state before)
     const char *state = peer_state_name(p->state);
     if (p->state == PEER_ESTABLISHED) {
         p->h.told[0] = p->h.last_failure[0] = p->h.hint[0] = 0;
+        p->h.asn = p->up->s.remote_as;
         log_info("session up", F_STR("peer", p->name), F_UINT("asn", remote_as(p)), F_STR("state", state));
     } else if (before == PEER_ESTABLISHED) {
         log_at(p->started ? LOG_LVL_WARN : LOG_LVL_INFO, "session down", F_STR("peer", p->name),
@@ -113,6 +114,11 @@ void peer_note_error(struct peer *p, const struct bgp_error *e, bool received)
     p->h.last_error = *e;
     p->h.last_error_received = received;
     p->complained = !received && e->code != BGP_ERR_HOLD_TIMER;
+    if (e->code == BGP_ERR_CEASE && e->subcode == BGP_CEASE_COLLISION && !p->up) {
+        log_debug("connection collision", F_STR("peer", p->name),
+                  F_STR("closes", received ? "theirs" : "ours"));
+        return; /* the other one of the two goes on */
+    }
     p->h.last_message[0] = 0;
     if (received)
         bgp_error_message(e, p->h.last_message, sizeof p->h.last_message);

@@ -23,8 +23,24 @@ struct reload {
     void *arg;
 };
 
+/* Whoever asked, the log has it; of the errors the first one, since underlayctl and --check tell them all. */
+static void log_end(const char *errors, const char *notes)
+{
+    unsigned n = 0;
+    if (!errors) {
+        log_info("configuration reloaded", F_STR_IF("notes", notes));
+        return;
+    }
+    for (const char *p = errors; (p = strchr(p, '\n')); p++)
+        n++;
+    char *first = strndup(errors, strcspn(errors, "\n"));
+    log_error("reload refused: the running configuration stays", F_STR("reason", first), F_UINT("errors", n));
+    free(first);
+}
+
 static void finish(struct reload *r, const char *errors, const char *notes)
 {
+    log_end(errors, notes);
     struct speaker *s = r->s;
     s->reloading = false;
     if (!s->stopping)

@@ -30,6 +30,7 @@ struct content {
     uint32_t kernel_id;
     uint32_t numbers; /* that point here */
     uint32_t routes;  /* in the kernel over this */
+    uint32_t leaving; /* of them, counted by groups_leave */
     bool dead;
     uint16_t n_members;
     uint16_t n_hops;
@@ -172,6 +173,14 @@ static void point_number(struct groups *g, struct number *n, uint32_t content)
     }
 }
 
+/* The kernel has the group no more. */
+static void forget_group(struct groups *g, struct content *c)
+{
+    c->kernel_id = 0;
+    unref_hops(g, c->hops, c->n_hops);
+    c->n_hops = 0;
+}
+
 /* The kernel has dropped (or is told to drop) the group and the routes over it. */
 static void bury(struct groups *g, uint32_t i)
 {
@@ -179,9 +188,7 @@ static void bury(struct groups *g, uint32_t i)
     struct nexthops *nhs = g->f->nexthops;
 
     kernel_nexthop_delete(g->f->kernel, c->kernel_id);
-    c->kernel_id = 0;
-    unref_hops(g, c->hops, c->n_hops);
-    c->n_hops = 0;
+    forget_group(g, c);
     if (!c->routes) {
         free_unused(g, i);
         return;
@@ -438,6 +445,47 @@ void groups_release(struct groups *g, uint32_t i)
 {
     g->contents[i]->routes--;
     free_unused(g, i);
+}
+
+static bool may_leave(const struct content *c, uint32_t least)
+{
+    return c && !c->numbers && c->kernel_id && c->routes >= least;
+}
+
+bool groups_leave_begin(struct groups *g, uint32_t least)
+{
+    bool any = false;
+
+    for (uint32_t i = 1; i < g->n_contents; i++)
+        if (may_leave(g->contents[i], least)) {
+            g->contents[i]->leaving = 0;
+            any = true;
+        }
+    return any;
+}
+
+void groups_leave(struct groups *g, uint32_t i)
+{
+    g->contents[i]->leaving++;
+}
+
+bool groups_leave_end(struct groups *g, uint32_t least)
+{
+    bool any = false;
+
+    for (uint32_t i = 1; i < g->n_contents; i++) {
+        struct content *c = g->contents[i];
+        if (!may_leave(c, least) || c->leaving != c->routes)
+            continue;
+        int rc = kernel_nexthop_delete(g->f->kernel, c->kernel_id);
+        if (rc && rc != -ENOENT) {
+            complain(g, "the kernel does not delete a nexthop group", rc);
+            continue;
+        }
+        forget_group(g, c);
+        c->dead = any = true;
+    }
+    return any;
 }
 
 uint32_t groups_kernel_id(const struct groups *g, uint32_t i)

@@ -25,6 +25,12 @@ uint32_t groups_usable(const struct groups *g, uint32_t id);
 /* Contents by index. Routes in the kernel hold a reference on theirs. */
 void groups_hold(struct groups *g, uint32_t index);
 void groups_release(struct groups *g, uint32_t index);
+/* Removal of a group in place of its routes, which the kernel then drops. Between begin and end, leave counts
+ * the routes that are to be over nothing; a group that no number names, and all of whose routes were counted,
+ * is deleted and its content dead. Only those of at least so many routes; false: there was none. */
+bool groups_leave_begin(struct groups *g, uint32_t least);
+void groups_leave(struct groups *g, uint32_t index);
+bool groups_leave_end(struct groups *g, uint32_t least);
 uint32_t groups_kernel_id(const struct groups *g, uint32_t index);
 bool groups_is_dead(const struct groups *g,
                     uint32_t index); /* the kernel dropped it, and its routes with it */

@@ -10,7 +10,8 @@
  * fm_route is answered, and a later change of state (a next hop that goes, a connected prefix that comes) is
  * reported unasked.
  *
- * Not here: walks over the whole table (routes_check.c), what a group is (groups.c).
+ * Not here: which pending routes come next (routes_queue.c), walks over the whole table (routes_check.c),
+ * what a group is (groups.c).
  */
 #include "fib/routes.h"
 
@@ -25,12 +26,11 @@
 
 #define RETRY_FIRST_MS 1000
 #define RETRY_MAX_MS   60000
-#define FAMILY_BIT     0x80000000u
 #define RESULTS_MAX    4096
 
 struct batch {
     unsigned n;
-    uint32_t index[KERNEL_BATCH_MAX]; /* as in the queue */
+    uint32_t ref[KERNEL_BATCH_MAX]; /* as in the queue */
     uint32_t target[KERNEL_BATCH_MAX];
     enum kernel_op op[KERNEL_BATCH_MAX];
     int errors[KERNEL_BATCH_MAX];
@@ -41,6 +41,11 @@ static bool write_batch(void *arg);
 static void retry_due(void *arg)
 {
     routes_retry(arg);
+}
+
+static void hold_due(void *arg)
+{
+    routes_wake(arg);
 }
 
 static void heal_due(void *arg)
@@ -62,9 +67,10 @@ struct routes *routes_new(struct fib *f)
     r->walker = task_new(f->loop, routes_walk, r);
     r->retry = timer_new(f->loop, retry_due, r);
     r->heal = timer_new(f->loop, heal_due, r);
+    r->hold = timer_new(f->loop, hold_due, r);
     for (enum family fam = 0; fam < FAM_COUNT; fam++)
         route_table_init(&r->tables[fam], fam);
-    if (!r->results || !r->writer || !r->walker || !r->retry || !r->heal) {
+    if (!r->results || !r->writer || !r->walker || !r->retry || !r->heal || !r->hold) {
         routes_free(r);
         return NULL;
     }
@@ -81,7 +87,8 @@ void routes_free(struct routes *r)
     task_free(r->walker);
     timer_free(r->retry);
     timer_free(r->heal);
-    free(r->queue);
+    timer_free(r->hold);
+    routes_queue_reset(r);
     free(r->strays);
     free(r->results);
     free(r);
@@ -112,32 +119,6 @@ static uint8_t op_of(const struct route *e)
     if (e->flags & RF_UNREACHABLE)
         return e->want ? FM_ROUTE_UNREACHABLE : FM_ROUTE_DEL_UNREACHABLE;
     return e->want ? FM_ROUTE_SET : FM_ROUTE_DEL;
-}
-
-void routes_enqueue(struct routes *r, enum family f, uint32_t i)
-{
-    struct route *e = route_at(&r->tables[f], i);
-
-    if (e->flags & RF_PENDING)
-        return;
-    if (r->queued == r->queue_size) {
-        uint32_t size = r->queue_size ? r->queue_size * 2 : 1024;
-        uint32_t *grown = realloc(r->queue, size * sizeof *grown);
-        if (!grown) {
-            r->walk_again = true; /* found again by the next walk */
-            timer_set(r->retry, RETRY_FIRST_MS);
-            return;
-        }
-        r->queue = grown;
-        r->queue_size = size;
-    }
-    e->flags |= RF_PENDING;
-    r->queue[r->queued++] = i | (f == FAM_IPV6 ? FAMILY_BIT : 0);
-    if (r->queued > ROUTES_BULK && !r->bulk) {
-        r->bulk = true;
-        kernel_monitor_routes(r->f->kernel, false);
-    }
-    task_wake(r->writer);
 }
 
 void routes_set_have(struct routes *r, struct route *e, uint32_t have)
@@ -258,10 +239,10 @@ static int code_of(enum route_error why)
 }
 
 /* What a pending route takes: an operation into the batch, or nothing, which settles it here. */
-static void plan(struct routes *r, struct batch *b, uint32_t queue_entry)
+static void plan(struct routes *r, struct batch *b, uint32_t ref)
 {
-    enum family f = queue_entry & FAMILY_BIT ? FAM_IPV6 : FAM_IPV4;
-    uint32_t i = queue_entry & ~FAMILY_BIT;
+    enum family f = routes_ref_family(ref);
+    uint32_t i = routes_ref_index(ref);
     struct route *e = route_at(&r->tables[f], i);
     enum route_error why;
 
@@ -288,7 +269,7 @@ static void plan(struct routes *r, struct batch *b, uint32_t queue_entry)
         routes_enqueue(r, f, i);
         return;
     }
-    b->index[b->n] = queue_entry;
+    b->ref[b->n] = ref;
     b->target[b->n] = target;
     b->op[b->n++] = op;
 }
@@ -349,26 +330,6 @@ static void finish(struct routes *r, enum family f, uint32_t i, enum kernel_op o
     }
 }
 
-/* xorshift64*: to scatter, not to surprise. */
-static uint32_t next_random(struct routes *r, uint32_t n)
-{
-    r->random ^= r->random >> 12;
-    r->random ^= r->random << 25;
-    r->random ^= r->random >> 27;
-    return (uint32_t)(((r->random * 0x2545F4914F6CDD1Dull >> 32) * n) >> 32);
-}
-
-static void take_pending(struct routes *r, uint32_t *out, unsigned n)
-{
-    for (unsigned i = 0; i < n; i++) {
-        uint32_t k = next_random(r, r->queued);
-        out[i] = r->queue[k];
-        r->queue[k] = r->queue[--r->queued];
-        __builtin_prefetch(
-            route_at(&r->tables[out[i] & FAMILY_BIT ? FAM_IPV6 : FAM_IPV4], out[i] & ~FAMILY_BIT));
-    }
-}
-
 static void bulk_over(struct routes *r)
 {
     r->bulk = false;
@@ -378,9 +339,6 @@ static void bulk_over(struct routes *r)
 
 static void queue_empty(struct routes *r)
 {
-    free(r->queue);
-    r->queue = NULL;
-    r->queue_size = 0;
     if (r->bulk)
         bulk_over(r);
     if (!r->failed)
@@ -396,20 +354,20 @@ static bool write_batch(void *arg)
     if (r->checking || (r->f->chan && !fibchan_room(r->f->chan)))
         return false; /* routes_check_end or routes_wake goes on */
     b.n = 0;
-    unsigned n = r->queued < KERNEL_BATCH_MAX ? r->queued : KERNEL_BATCH_MAX;
-    take_pending(r, taken, n);
+    unsigned n = routes_take(r, taken, KERNEL_BATCH_MAX);
+    if (!n && routes_queued(r))
+        return false; /* the timer goes on, or what comes next */
     for (unsigned i = 0; i < n; i++)
         plan(r, &b, taken[i]);
     kernel_commit(r->f->kernel, b.errors);
     for (unsigned i = 0; i < b.n; i++)
-        finish(r, b.index[i] & FAMILY_BIT ? FAM_IPV6 : FAM_IPV4, b.index[i] & ~FAMILY_BIT, b.op[i],
-               b.target[i], b.errors[i]);
+        finish(r, routes_ref_family(b.ref[i]), routes_ref_index(b.ref[i]), b.op[i], b.target[i], b.errors[i]);
     if (b.n)
         r->written_ms = loop_now_ms();
     routes_flush_results(r);
-    if (!r->queued)
+    if (!routes_queued(r))
         queue_empty(r);
-    return r->queued;
+    return routes_queued(r);
 }
 
 void routes_wake(struct routes *r)
@@ -438,7 +396,8 @@ void routes_recheck(struct routes *r, const struct prefix *p)
 
 void routes_count(const struct routes *r, struct routes_counts *out)
 {
-    *out = (struct routes_counts){.installed = r->installed, .pending = r->queued, .failed = r->failed};
+    *out =
+        (struct routes_counts){.installed = r->installed, .pending = routes_queued(r), .failed = r->failed};
     for (enum family f = 0; f < FAM_COUNT; f++) {
         out->routes += r->tables[f].used;
         out->memory += route_table_memory(&r->tables[f]);
@@ -452,10 +411,10 @@ bool routes_swept(const struct routes *r)
 
 bool routes_waiting(const struct routes *r)
 {
-    return r->queued;
+    return routes_queued(r);
 }
 
 bool routes_busy(const struct routes *r, uint64_t quiet_ms)
 {
-    return r->queued || (r->written_ms && loop_now_ms() - r->written_ms < quiet_ms);
+    return routes_queued(r) || (r->written_ms && loop_now_ms() - r->written_ms < quiet_ms);
 }

@@ -111,6 +111,9 @@ void routes_event(struct routes *r, const struct kroute *k, bool deleted)
     if (!i)
         return;
     struct route *e = route_at(&r->tables[f], i);
+    if (deleted && k->nexthop_id && e->have && e->have < ROUTE_OTHER &&
+        k->nexthop_id != groups_kernel_id(r->f->groups, e->have))
+        return; /* went with a group it was moved from, or was put back since: the event is late */
     if (k->protocol != s->protocol) {
         foreign_event(r, f, i, k, deleted);
         return;
@@ -135,7 +138,7 @@ void routes_event(struct routes *r, const struct kroute *k, bool deleted)
 
 void routes_speaker_gone(struct routes *r)
 {
-    r->queued = 0;
+    routes_queue_reset(r);
     r->n_results = 0;
     r->swept = false;
     FOR_EACH_ROUTE(r, f, i, e)

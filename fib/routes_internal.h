@@ -1,5 +1,5 @@
-/* Shared by routes_table.c (storage), routes.c (wishes and batches) and routes_check.c (walks over
- * everything). */
+/* Shared by routes_table.c (storage), routes_queue.c (what is pending), routes.c (wishes and batches) and
+ * routes_check.c (walks over everything). */
 #ifndef UNDERLAY_FIB_ROUTES_INTERNAL_H
 #define UNDERLAY_FIB_ROUTES_INTERNAL_H
 
@@ -36,8 +36,9 @@ struct route_table {
     uint32_t used;
     uint32_t free; /* list of unused slots through cookie */
     uint8_t *records;
-    uint32_t *index; /* open addressing, linear probing; 0: empty */
-    uint32_t index_size;
+    uint32_t *slots; /* see routes_table.c; 0: empty */
+    uint32_t n_slots;
+    uint32_t seed;
 };
 
 static inline struct route *route_at(const struct route_table *t, uint32_t i)
@@ -55,6 +56,21 @@ uint32_t route_table_get(struct route_table *t, const uint8_t *addr, uint8_t len
 void route_table_remove(struct route_table *t, uint32_t i);
 uint64_t route_table_memory(const struct route_table *t);
 
+/* Routes by reference: the index, and the family in the top bit. */
+struct route_queue {
+    uint32_t *refs;
+    uint32_t n, size;
+};
+#define ROUTE_REF_IPV6 0x80000000u
+static inline enum family routes_ref_family(uint32_t ref)
+{
+    return ref & ROUTE_REF_IPV6 ? FAM_IPV6 : FAM_IPV4;
+}
+static inline uint32_t routes_ref_index(uint32_t ref)
+{
+    return ref & ~ROUTE_REF_IPV6;
+}
+
 struct routes {
     struct fib *f;
     struct route_table tables[FAM_COUNT];
@@ -63,11 +79,12 @@ struct routes {
     struct timer *retry;
     struct timer *heal; /* a walk soon: routes of ours went that nobody told us to take away */
     uint64_t retry_ms;
-    /* Pending routes, family in the top bit. Taken out in random order: the kernel's trie is many times
-     * slower in ascending order. */
-    uint32_t *queue;
-    uint32_t queued;
-    uint32_t queue_size;
+    /* Pending routes, see routes_queue.c. */
+    struct route_queue changes, removals;
+    struct timer *hold;  /* removals that wait for more of them */
+    uint64_t removal_us; /* the last one came */
+    uint64_t gather_us;  /* the first of those that wait came; 0: do not wait */
+    bool look;           /* for groups that may go: there were removals since */
     uint64_t random;
     uint64_t written_ms; /* the last batch */
     uint32_t failed;     /* routes with RE_FAILED */
@@ -90,6 +107,11 @@ struct routes {
 };
 
 void routes_enqueue(struct routes *r, enum family f, uint32_t i);
+/* Takes out up to max routes whose turn it is; 0 with some queued: they wait for more, and the writer is
+ * woken. */
+unsigned routes_take(struct routes *r, uint32_t *refs, unsigned max);
+uint32_t routes_queued(const struct routes *r);
+void routes_queue_reset(struct routes *r); /* forgets all; RF_PENDING is the caller's */
 void routes_set_have(struct routes *r, struct route *e, uint32_t have);
 void routes_set_want(struct routes *r, struct route *e, uint32_t want);
 void routes_set_error(struct routes *r, struct route *e, enum route_error error);

@@ -46,7 +46,7 @@ enum fm_type {
     FM_NEXTHOP_WATCH, /* fm_nexthop; answered by FM_NEXTHOP_STATE at once and at every change */
     FM_NEXTHOP_UNWATCH,
     FM_GROUP_SET, /* fm_group; one record a message. Defines or redefines a group */
-    FM_GROUP_DEL, /* fm_group_id; no route of the speaker refers to it any more */
+    FM_GROUP_DEL, /* fm_group_id; no route of the speaker refers to it any more (those still to be deleted may go with it) */
     FM_ROUTES,    /* fm_route[]; answered by FM_ROUTE_RESULTS */
     FM_BIND,      /* fm_bind[]; puts a VIP on lo or takes it away */
     FM_SYNCED,    /* no record; everything was learned: sweep what was not confirmed */

@@ -158,6 +158,8 @@ const char *show_fib_hint(int32_t error)
         return "`ip route show` says whose it is; ours never replaces it";
     case FM_E_NEXTHOP:
         return "its interface is down, or nothing leads to it";
+    case FM_E_PREFSRC:
+        return "put the address on lo; routes follow by themselves";
     default:
         return "the kernel refused it";
     }

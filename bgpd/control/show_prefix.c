@@ -9,6 +9,7 @@
 #include <time.h>
 
 #include "control/show.h"
+#include "loop.h"
 #include "rib/decision.h"
 #include "speaker.h"
 #include "wire/wire.h"
@@ -107,7 +108,8 @@ static const char *lost_by(struct exec *e, const struct rib_entry *entry, const 
     return words[why];
 }
 
-/* When the path came or changed, as the wall clock of today sees it, in FRR's words (ctime without the newline). */
+/* When the path came or changed, as the wall clock of today sees it, in FRR's words (ctime without the
+ * newline). */
 static time_t last_update(const struct exec *e, const struct rib_path *p, char string[26])
 {
     uint64_t age_s = (loop_now_ms() - e->s->started_ms) / 1000 - p->since;

@@ -187,7 +187,7 @@ static void text_family(struct exec *e, enum family f)
         free(t.cells);
     if (shown != total)
         writer_text(e->w, "%sDisplayed neighbors %u\n", shown ? "\n" : "", shown);
-    writer_text(e->w, "%sTotal number of neighbors %u\n", shown == total ? "\n" : "", total);
+    writer_text(e->w, "%sTotal number of neighbors %u\n", shown && shown == total ? "\n" : "", total);
 }
 
 enum exec_result show_summary(struct exec *e)

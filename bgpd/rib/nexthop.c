@@ -168,10 +168,12 @@ uint32_t nexthop_set_state(struct nexthop_table *t, const struct fm_nexthop_stat
         return 0; /* the watch has ended meanwhile */
     struct nexthop *nh = slab_at(&t->nexthops, id);
     bool reachable = s->flags & FM_NH_REACHABLE;
-    bool changed = nh->reachable != reachable || (reachable && nh->metric != s->metric);
+    bool connected = s->flags & FM_NH_CONNECTED;
+    bool changed = nh->reachable != reachable ||
+                   (reachable && (nh->metric != s->metric || nh->connected != connected));
     nh->resolved = true;
     nh->reachable = reachable;
-    nh->connected = s->flags & FM_NH_CONNECTED;
+    nh->connected = connected;
     nh->ifindex = s->ifindex;
     nh->metric = s->metric;
     return changed ? id : 0;

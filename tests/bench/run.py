@@ -52,11 +52,13 @@ def measure_fib(args, daemon, box, routes):
     feed = injector(args, box, routes, "--fib", f"/run/netns/{box.device_ns}", "--hold", "1500", "--end", "close",
                     sink=False)
     box.next_event(feed)
+    before = lab.cpu_seconds(lab.pids_of(processes))
     loaded = box.next_event(feed)
+    cpu = lab.cpu_seconds(lab.pids_of(processes)) - before
     time.sleep(0.5)
     rest = lab.pss_mib(lab.pids_of(processes))
     dropped = box.next_event(feed)
-    return {"add": loaded["load_seconds"], "gone": dropped["drop_seconds"], "rest": rest}
+    return {"add": loaded["load_seconds"], "gone": dropped["drop_seconds"], "rest": rest, "cpu": cpu}
 
 
 def measure_bare(args, box, routes):

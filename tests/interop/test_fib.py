@@ -40,7 +40,7 @@ def test_multipath_off_uses_one(lab):
     for peer in dual.tors:
         peer.announce(FAR4)
     wait_for(lambda: len(dual.underlay.rib().get(FAR4, [])) == 2 and dual.underlay.installed(FAR4), what="two paths")
-    assert group_size(dual.underlay, FAR4) == 1
+    never_during(lambda: group_size(dual.underlay, FAR4) != 1, 1, "a second next hop")
 
 
 def test_killed_speaker_comes_back_and_no_route_leaves_the_kernel(lab):
@@ -177,9 +177,9 @@ def test_link_down_and_up(lab):
 
 
 def test_link_flap_shorter_than_the_hold_time_heals(lab):
-    """The session survives; the kernel has flushed the routes without a word, and they must come back."""
-    pair = Pair(lab, "frr", networks=prefixes(20) + [FAR6], tor_options={"lines": ("no bgp fast-external-failover",)},
-                neighbor={"hold": 30}, peer={"hold_time": "30s"}).up()
+    """The session survives; the kernel has flushed the routes without a word, and they must come back. GoBGP takes no notice
+    of links; FRR announces IPv6 anew with next hop ::ffff:10.0.1.1 when its link is back before its IPv6 addresses are."""
+    pair = Pair(lab, "gobgp", networks=prefixes(20) + [FAR6], neighbor={"hold": 30}, peer={"hold_time": "30s"}).up()
     wait_for(lambda: pair.underlay.installed(*pair.tor.networks))
     pair.link.down(pair.node)
     wait_for(lambda: pair.underlay.gone(*pair.tor.networks))
@@ -199,7 +199,7 @@ def test_install_false_leaves_the_kernel_alone(lab):
     pair = Pair(lab, "frr", networks=[FAR4, FAR6], fib={"install": False}).up()
     wait_for(lambda: FAR4 in pair.underlay.rib() and FAR6 in pair.underlay.rib("ipv6"))
     wait_for(lambda: pair.tor.has(POD4, POD6))
-    assert pair.underlay.kernel("ipv4") == {} and pair.underlay.kernel("ipv6") == {}
+    never_during(lambda: pair.underlay.kernel("ipv4") or pair.underlay.kernel("ipv6"), 1, "a route in the kernel")
 
 
 def test_fib_settings(lab):
@@ -239,7 +239,7 @@ def test_not_a_transit_router(lab):
     dual = Dual(lab).up()
     dual.tors[0].announce(FAR4, FAR6)
     wait_for(lambda: dual.underlay.installed(FAR4, FAR6) and dual.tors[1].has(POD4, POD6))
-    assert dual.tors[1].has_none(FAR4, FAR6)
+    never_during(lambda: dual.tors[1].has(FAR4) or dual.tors[1].has(FAR6), 2, "transit")
 
 
 def test_vip_bound_to_lo_comes_and_goes(lab):

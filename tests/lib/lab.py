@@ -268,8 +268,12 @@ class Lab:
         return path
 
     def logs(self, lines=25):
-        """The ends of all logs, for a failure report."""
+        """The ends of all logs, and what the kernel has, for a failure report."""
         out = []
+        for node in self.nodes.values():
+            for words in (("route",), ("-6", "route"), ("nexthop",), ("-br", "addr")):
+                text = node.ip(*words, check=False).stdout.splitlines()
+                out += [f"--- {node.name}: ip {' '.join(words)}", *text[:lines]] if text else []
         for name in sorted(os.listdir(self.dir)):
             if name.endswith(".log"):
                 with open(os.path.join(self.dir, name), errors="replace") as f:
@@ -355,5 +359,9 @@ def require_root():
         raise SystemExit("network namespaces need root: run this with sudo")
 
 
+# Daemons and tests under other accounts read what the labs write, whatever the caller's umask; and root by way of su has
+# the caller's PATH.
+os.umask(0o022)
+os.environ["PATH"] = os.environ.get("PATH", "/usr/bin:/bin") + ":/usr/sbin:/sbin"
 atexit.register(_close_all)
 end_on_signals()

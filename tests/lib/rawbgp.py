@@ -35,7 +35,7 @@ def parameters(*capabilities):
 def open_message(asn, router_id, hold=90, version=4, my_as=None, params=None, params_len=None):
     if params is None:
         params = parameters(MP4, MP6, bytes((2, 0)), as4(asn))
-    body = struct.pack(">BHH4sB", version, my_as if my_as is not None else min(asn, 23456) if asn > 65535 else asn, hold,
+    body = struct.pack(">BHH4sB", version, my_as if my_as is not None else asn if asn < 65536 else 23456, hold,
                        socket.inet_aton(router_id), len(params) if params_len is None else params_len)
     return message(OPEN, body + params)
 

@@ -534,6 +534,79 @@ static void a_hundred_thousand_routes_in_and_out(void)
     fibtest_end(&t);
 }
 
+/* The nth route of a family, or its removal. */
+static struct fm_route nth_route(uint8_t op, uint8_t af, uint32_t n, uint32_t group)
+{
+    uint32_t a = htonl((af == AF_INET6 ? 0xfd500000u : 20u << 24) + (n << 8));
+    struct fm_route r = {.op = op, .af = af, .len = 24, .group = group, .cookie = n};
+
+    memcpy(r.addr, &a, sizeof a);
+    return r;
+}
+
+/* Sends count of them and waits for as many results; how many had an error. */
+static uint32_t do_many(struct fibtest *t, uint8_t op, uint8_t af, uint32_t from, uint32_t count,
+                        uint32_t group)
+{
+    enum { CHUNK = 1000 };
+    static struct fm_route routes[CHUNK];
+    uint32_t sent = 0, answered = 0, failed = 0, n = 0;
+
+    while (sent < count) {
+        uint32_t k = 0;
+        for (; k < CHUNK && sent < count; k++, sent++)
+            routes[k] = nth_route(op, af, from + sent, group);
+        fibtest_send(t, FM_ROUTES, routes, k);
+    }
+    if (op == FM_ROUTE_DEL)
+        fibtest_send(t, FM_GROUP_DEL, &(struct fm_group_id){af == AF_INET ? 1 : 2}, 1);
+    while (answered < count) {
+        const struct fm_result *res = fibtest_wait(t, FM_ROUTE_RESULTS, &n, WAIT_MS);
+        CU_ASSERT_PTR_NOT_NULL_FATAL(res);
+        answered += n;
+        for (uint32_t i = 0; i < n; i++)
+            failed += res[i].error != 0;
+    }
+    return failed;
+}
+
+/* All but a few of a group's routes are removed; those few have another way, and never leave the kernel. */
+static void routes_go_with_their_group_and_others_stay(void)
+{
+    enum { N = 20000, MOVED = 10 };
+    static const uint8_t families[] = {AF_INET, AF_INET6};
+    struct fibtest t;
+    char buf[64], cmd[128];
+
+    if (!fibtest_start(&t))
+        return;
+    fibtest_group(&t, 1, "10.9.0.2", NULL);
+    fibtest_group(&t, 2, "fd09:0::2", NULL);
+    fibtest_group(&t, 3, "10.9.1.2", NULL);
+    fibtest_group(&t, 4, "fd09:1::2", NULL);
+    for (int i = 0; i < 2; i++)
+        CU_ASSERT_EQUAL(do_many(&t, FM_ROUTE_SET, families[i], 0, N, (uint32_t)i + 1), 0);
+    CU_ASSERT_TRUE(run("ip -4 monitor route > %s/monitor & echo $! > %s/pid; sleep 0.3", t.dir, t.dir));
+    for (int i = 0; i < 2; i++) {
+        CU_ASSERT_EQUAL(do_many(&t, FM_ROUTE_SET, families[i], 0, MOVED, (uint32_t)i + 3), 0);
+        CU_ASSERT_EQUAL(do_many(&t, FM_ROUTE_DEL, families[i], MOVED, N - MOVED, 0), 0);
+    }
+    CU_ASSERT_EQUAL(atoi(output(buf, sizeof buf, ROUTES4 " | grep -c metric")), MOVED);
+    CU_ASSERT_EQUAL(atoi(output(buf, sizeof buf, ROUTES6 " | grep -c metric")), MOVED);
+    /* What the kernel says late of the IPv6 routes that went is not taken for the work of others. */
+    usleep(300000);
+    CU_ASSERT_EQUAL(atoi(output(buf, sizeof buf, ROUTES4 " | grep -c 10.9.1.2")), MOVED);
+    CU_ASSERT_EQUAL(atoi(output(buf, sizeof buf, ROUTES6 " | grep -c fd09:1::2")), MOVED);
+    CU_ASSERT_EQUAL(atoi(output(buf, sizeof buf, "ip nexthop show proto 201 | wc -l")), 4);
+    CU_ASSERT_TRUE(run("kill $(cat %s/pid)", t.dir));
+    snprintf(cmd, sizeof cmd, "grep Deleted %s/monitor", t.dir);
+    CU_ASSERT_FALSE(shows(cmd, "Deleted 20.0.5.0/24"));
+    /* IPv4 routes that go with a group are not reported by the kernel: one by one they would be. */
+    snprintf(cmd, sizeof cmd, "grep -c 'Deleted 20' %s/monitor", t.dir);
+    CU_ASSERT_TRUE(atoi(output(buf, sizeof buf, cmd)) < N / 2);
+    fibtest_end(&t);
+}
+
 static const struct unit_case cases[] = {
     UNIT(a_route_over_one_next_hop_is_installed_and_removed),
     UNIT(two_next_hops_are_one_multipath_route),
@@ -557,6 +630,7 @@ static const struct unit_case cases[] = {
     UNIT(a_bound_address_is_known_again_or_swept),
     UNIT(preserve_leaves_routes_behind),
     UNIT(lost_events_are_made_good_by_a_new_look),
+    UNIT(routes_go_with_their_group_and_others_stay),
     UNIT(a_hundred_thousand_routes_in_and_out),
 };
 FIBTEST_MAIN("fib_kernel", cases)

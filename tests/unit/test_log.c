@@ -213,6 +213,28 @@ static void limit_lets_a_burst_through_then_one_in_ten_seconds(void)
     CU_ASSERT_FALSE(log_limit_ok(&l, now, &swallowed));
 }
 
+static void full_pipe_costs_lines_and_no_time(void)
+{
+    int fd[2];
+    char page[4096];
+    CU_ASSERT_EQUAL_FATAL(pipe(fd), 0);
+    saved = dup(2);
+    dup2(fd[1], 2);
+    close(fd[1]);
+    log_init("speaker", LOG_LVL_INFO, LOG_FMT_TEXT, LOG_TO_STDERR);
+    alarm(20); /* a line that blocks ends the program */
+    for (int i = 0; i < 5000; i++)
+        log_info("a line that nobody reads", F_INT("number", i));
+    ssize_t n = read(fd[0], page, sizeof page);
+    log_info("and one more");
+    dup2(saved, 2);
+    close(saved);
+    alarm(0);
+    CU_ASSERT_EQUAL(n, (ssize_t)sizeof page);
+    CU_ASSERT(strstr(page, "number=0\n") != NULL);
+    close(fd[0]);
+}
+
 static const struct unit_case cases[] = {
     UNIT(text_line_has_time_level_process_and_fields),
     UNIT(optional_fields_without_a_value_are_left_out),
@@ -223,6 +245,7 @@ static const struct unit_case cases[] = {
     UNIT(level_names),
     UNIT(journal_lines_carry_a_priority_and_no_time),
     UNIT(errno_survives_a_line),
+    UNIT(full_pipe_costs_lines_and_no_time),
     UNIT(limit_lets_a_burst_through_then_one_in_ten_seconds),
 };
 UNIT_MAIN("log", cases)

@@ -106,7 +106,7 @@ static void only_what_decisions_look_at_counts_as_a_change(void)
         {0, 0, false}, /* unusable before the answer and after it */
         {FM_NH_REACHABLE | FM_NH_CONNECTED, 0, true},
         {FM_NH_REACHABLE | FM_NH_CONNECTED, 0, false},
-        {FM_NH_REACHABLE, 0, false},
+        {FM_NH_REACHABLE, 0, true}, /* a peer one hop away may name connected ones only */
         {FM_NH_REACHABLE, 20, true},
         {0, 20, true},
         {0, 30, false},

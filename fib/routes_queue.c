@@ -1,0 +1,155 @@
+/* Which pending routes come next, and when.
+ *
+ * Removals are kept apart from everything else and come last. A session that is lost takes its routes with
+ * it, and the kernel drops a whole group's routes several times as fast as it deletes them one by one. So
+ * while removals come in faster than they could be written, they are left to gather; once they turn out to be
+ * all the routes over a group that no number names any more, the group is deleted in their place. Whatever
+ * else is over a group, a route that only waits to be moved to another one or one that a former speaker left,
+ * keeps it: it is counted, and the counts differ. Waiting is bounded by the time it would have taken to write
+ * what has gathered.
+ *
+ * A queued route may have changed its mind since: what it takes is decided when its turn comes (routes.c).
+ * Routes are taken out in random order: the kernel's trie is many times slower when it shrinks from one end.
+ */
+#include <stdlib.h>
+
+#include "fib/groups.h"
+#include "fib/routes_internal.h"
+
+#define RETRY_MS    1000
+#define QUIET_US    20000 /* without a further removal: they are all there */
+#define HOLD_MS     5
+#define REMOVE_US   3    /* what it takes the kernel to delete one route, */
+#define FLUSH_SHARE 16   /* so many times as long as to look at one while a group goes: it looks at all */
+#define GROUP_LEAST 1024 /* routes for which it is worth to look */
+
+static struct route *route_of(const struct routes *r, uint32_t ref)
+{
+    return route_at(&r->tables[routes_ref_family(ref)], routes_ref_index(ref));
+}
+
+static bool queue_reserve(struct route_queue *q)
+{
+    if (q->n < q->size)
+        return true;
+    uint32_t size = q->size ? q->size * 2 : 1024;
+    uint32_t *grown = realloc(q->refs, size * sizeof *grown);
+    if (!grown)
+        return false;
+    q->refs = grown;
+    q->size = size;
+    return true;
+}
+
+static void queue_reset(struct route_queue *q)
+{
+    free(q->refs);
+    *q = (struct route_queue){0};
+}
+
+uint32_t routes_queued(const struct routes *r)
+{
+    return r->changes.n + r->removals.n;
+}
+
+void routes_queue_reset(struct routes *r)
+{
+    queue_reset(&r->changes);
+    queue_reset(&r->removals);
+    r->look = false;
+}
+
+/* Over a group, and to be over nothing. */
+static bool leaves(const struct route *e)
+{
+    return !e->want && e->have && e->have < ROUTE_OTHER && !(e->flags & RF_UNCONFIRMED);
+}
+
+void routes_enqueue(struct routes *r, enum family f, uint32_t i)
+{
+    struct route *e = route_at(&r->tables[f], i);
+    struct route_queue *q = leaves(e) ? &r->removals : &r->changes;
+
+    if (e->flags & RF_PENDING)
+        return;
+    if (!queue_reserve(q)) {
+        r->walk_again = true; /* found again by the next walk */
+        timer_set(r->retry, RETRY_MS);
+        return;
+    }
+    if (q == &r->removals) {
+        r->removal_us = loop_now_us();
+        r->look = true;
+        if (!q->n)
+            r->gather_us = r->removal_us;
+    }
+    e->flags |= RF_PENDING;
+    q->refs[q->n++] = i | (f == FAM_IPV6 ? ROUTE_REF_IPV6 : 0);
+    if (!r->bulk && routes_queued(r) > ROUTES_BULK) {
+        r->bulk = true;
+        kernel_monitor_routes(r->f->kernel, false);
+    }
+    task_wake(r->writer);
+}
+
+/* Deletes every group whose routes are all among the removals. */
+static void drop_groups(struct routes *r)
+{
+    struct groups *g = r->f->groups;
+    struct route_queue *q = &r->removals;
+
+    uint32_t least = r->installed / FLUSH_SHARE > GROUP_LEAST ? r->installed / FLUSH_SHARE : GROUP_LEAST;
+
+    if (!r->look || q->n < least || !groups_leave_begin(g, least))
+        return;
+    for (uint32_t k = 0; k < q->n; k++) {
+        const struct route *e = route_of(r, q->refs[k]);
+        if (leaves(e))
+            groups_leave(g, e->have);
+    }
+    if (groups_leave_end(g, least))
+        r->gather_us = 0; /* what is left takes no time */
+    r->look = false;
+}
+
+static bool removals_gather(struct routes *r)
+{
+    uint64_t now = loop_now_us();
+
+    if (r->removals.n < GROUP_LEAST || now - r->removal_us > QUIET_US ||
+        now - r->gather_us > (uint64_t)r->removals.n * REMOVE_US)
+        return false;
+    timer_set(r->hold, HOLD_MS);
+    return true;
+}
+
+/* xorshift64*: to scatter, not to surprise. */
+static uint32_t next_random(struct routes *r, uint32_t n)
+{
+    r->random ^= r->random >> 12;
+    r->random ^= r->random << 25;
+    r->random ^= r->random >> 27;
+    return (uint32_t)(((r->random * 0x2545F4914F6CDD1Dull >> 32) * n) >> 32);
+}
+
+unsigned routes_take(struct routes *r, uint32_t *out, unsigned max)
+{
+    struct route_queue *q = &r->changes;
+
+    if (!q->n) {
+        q = &r->removals;
+        drop_groups(r);
+        if (removals_gather(r))
+            return 0;
+    }
+    unsigned n = q->n < max ? q->n : max;
+    for (unsigned i = 0; i < n; i++) {
+        uint32_t k = next_random(r, q->n);
+        out[i] = q->refs[k];
+        q->refs[k] = q->refs[--q->n];
+        __builtin_prefetch(route_of(r, out[i]));
+    }
+    if (!q->n)
+        queue_reset(q);
+    return n;
+}
