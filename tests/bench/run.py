@@ -263,6 +263,7 @@ def main():
     interrupted = False
     for signum in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         signal.signal(signum, interrupt)
+    os.umask(0o022)  # daemons that give up root read what is written here
     try:
         run_all(args, contenders, results)
     except KeyboardInterrupt:
