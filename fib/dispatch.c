@@ -248,11 +248,6 @@ static const char *on_route(struct dispatch *d, const void *records)
     return wrong;
 }
 
-static void ahead_route(struct dispatch *d, const void *records)
-{
-    routes_prefetch(d->f->routes, records);
-}
-
 static const char *on_bind(struct dispatch *d, const void *records)
 {
     const struct fm_bind *m = records;
@@ -284,7 +279,6 @@ static const struct row {
     enum state first, last;
     bool many; /* more than one record a message */
     const char *(*on)(struct dispatch *d, const void *record);
-    void (*ahead)(struct dispatch *d, const void *record); /* some records before on: fetches memory */
 } rows[] = {
     [FM_HELLO] = {ST_NEW, ST_NEW, false, on_hello},
     [FM_SETTINGS] = {ST_HELLO, ST_HELLO, false, on_settings},
@@ -301,7 +295,7 @@ static const struct row {
     [FM_NEXTHOP_UNWATCH] = {ST_STARTED, ST_READY, true, on_unwatch},
     [FM_GROUP_SET] = {ST_STARTED, ST_READY, false, on_group_set},
     [FM_GROUP_DEL] = {ST_STARTED, ST_READY, true, on_group_del},
-    [FM_ROUTES] = {ST_STARTED, ST_READY, true, on_route, ahead_route},
+    [FM_ROUTES] = {ST_STARTED, ST_READY, true, on_route},
     [FM_BIND] = {ST_STARTED, ST_READY, true, on_bind},
     [FM_SYNCED] = {ST_STARTED, ST_READY, false, on_synced},
     [FM_STOPPED] = {ST_NEW, ST_READY, false, on_stopped},
@@ -346,8 +340,8 @@ static const char *judge(struct dispatch *d, const struct fm_header *h, const vo
     uint32_t n = h->count ? h->count : 1;
     size_t size = fm_record_size(h->type);
     for (uint32_t i = 0; i < n; i++) {
-        if (row->ahead && i + AHEAD < n)
-            row->ahead(d, record + (i + AHEAD) * size);
+        if (h->type == FM_ROUTES && i + AHEAD < n)
+            routes_prefetch(d->f->routes, (const void *)(record + (i + AHEAD) * size));
         const char *wrong = row->on(d, record + i * size);
         if (wrong)
             return wrong;
