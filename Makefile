@@ -8,16 +8,20 @@ PREFIX   = /usr/local
 SYSCONFDIR = /etc
 VERSION  = 0.1.0
 
-PKGS     = libevent_core libnl-3.0 libnl-route-3.0 yaml-0.1 jansson libsystemd libcap
+# Root by way of su has the caller's PATH, and dpkg and the labs want more.
+export PATH := $(PATH):/usr/sbin:/sbin
+
+PKGS    := libevent_core libnl-3.0 libnl-route-3.0 yaml-0.1 jansson libsystemd libcap
+PKG_CFLAGS := $(shell pkg-config --cflags $(PKGS) 2>/dev/null)
 OPT      = -O2
 WARN     = -Wall -Wextra -Werror -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wpointer-arith -Wwrite-strings \
            -Wvla -Wformat=2 -Wno-format-nonliteral
 CFLAGS   = $(OPT) -g -std=gnu17 $(WARN) -fno-strict-aliasing -fstack-protector-strong -fPIE $(if $(SAN),,-D_FORTIFY_SOURCE=2) \
            $(if $(SAN),-fsanitize=$(SAN) -fno-omit-frame-pointer -fno-sanitize-recover=all)
 CPPFLAGS = -D_GNU_SOURCE -DUNDERLAY_VERSION='"$(VERSION)"' -DUNDERLAY_SYSCONFDIR='"$(SYSCONFDIR)"' \
-           -Iinclude -Ibgpd -I. $(shell pkg-config --cflags $(PKGS) 2>/dev/null)
+           -Iinclude -Ibgpd -I. $(PKG_CFLAGS)
 LDFLAGS  = -pie -Wl,-z,relro,-z,now -Wl,--as-needed $(if $(SAN),-fsanitize=$(SAN))
-LDLIBS   = $(shell pkg-config --libs $(PKGS) 2>/dev/null)
+LDLIBS  := $(shell pkg-config --libs $(PKGS) 2>/dev/null)
 
 LIB_SRCS = $(filter-out bgpd/main.c,$(wildcard bgpd/*.c bgpd/lib/*.c bgpd/wire/*.c bgpd/rib/*.c bgpd/source/*.c \
            bgpd/control/*.c fib/*.c))
@@ -27,8 +31,20 @@ CLI_OBJS = $(CLI_SRCS:%.c=$(BUILD)/obj/%.o)
 UNITS    = $(patsubst tests/unit/%.c,$(BUILD)/tests/%,$(wildcard tests/unit/test_*.c))
 BENCHES  = $(patsubst tests/bench/%.c,$(BUILD)/bench/%,$(wildcard tests/bench/*.c))
 
-.PHONY: all units benches clean help
+.PHONY: all deps units benches clean help
 all: $(BUILD)/underlayd $(BUILD)/underlayctl
+
+help:
+	@echo "sudo make deps         install what building needs (Debian and relatives)"
+	@echo "make                   build/underlayd and build/underlayctl"
+	@echo "sudo make install      PREFIX=/usr/local DESTDIR=        sudo make uninstall"
+	@echo "sudo make demo         a small data centre in network namespaces; KEEP=1 leaves it up, make demo-clean removes it"
+	@echo "sudo make check        all tests; make check-all: also the slow ones"
+	@echo "sudo make bench        beside BIRD and FRR; N=100000 RUNS=1 for a quick look"
+	@echo "make clean             remove build/"
+
+deps:
+	@sh tests/install-deps.sh build
 
 $(BUILD)/underlayd: $(BUILD)/obj/bgpd/main.o $(BUILD)/libunderlay.a
 	@echo "  LINK  $@"

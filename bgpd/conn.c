@@ -296,7 +296,7 @@ void conn_linger(struct conn *c, struct conn_lingering *list)
     struct timer *t = timer_new(c->loop, linger_end, c);
     struct io *io = io_new(c->loop, c->fd, linger_io, c);
 
-    if (!t || !io || c->connecting) {
+    if (!t || !io || c->connecting || list->count >= list->most) {
         timer_free(t);
         io_free(io);
         conn_flush(c);

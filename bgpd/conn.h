@@ -81,7 +81,7 @@ void conn_discard_queued(struct conn *c); /* drops messages of which nothing has
  * at most. */
 struct conn_lingering {
     struct conn *head;
-    unsigned count;
+    unsigned count, most; /* beyond so many, connections are closed at once: descriptors are not for ever */
     void (*empty)(void *arg); /* the last one has gone; may be NULL */
     void *arg;
 };

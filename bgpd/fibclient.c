@@ -16,6 +16,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "fibwatch.h"
 #include "log.h"
 #include "speaker.h"
 #include "speaker_events.h"
@@ -35,6 +36,8 @@ struct fibclient {
     struct timer *heartbeat;
     struct task *flush;
     struct rib_sub sub;
+    struct fibwatch watches;
+    struct log_limit log_limit;
     bool attached, detached, sync_wanted, sync_sent;
     struct open_request *opens; /* oldest first */
     struct fib_link *links;
@@ -56,13 +59,6 @@ static void send_or_die(struct fibclient *c, enum fm_type type, const void *reco
     }
 }
 
-static struct fm_nexthop nexthop_record(const struct nexthop *nh)
-{
-    struct fm_nexthop r = {.af = nh->addr.af, .scope = nh->scope};
-    memcpy(r.addr, nh->addr.b, sizeof r.addr);
-    return r;
-}
-
 static void flush_batch(struct fibclient *c)
 {
     if (!c->n_batch)
@@ -72,18 +68,20 @@ static void flush_batch(struct fibclient *c)
     c->n_batch = 0;
 }
 
-static void op_watch(void *arg, const struct nexthop *nh)
+static void send_watches(void *arg, enum fm_type type, const void *records, uint32_t n)
 {
-    struct fibclient *c = arg;
-    struct fm_nexthop r = nexthop_record(nh);
-    send_or_die(c, FM_NEXTHOP_WATCH, &r, 1);
+    send_or_die(arg, type, records, n);
 }
 
-static void op_unwatch(void *arg, const struct nexthop *nh)
+/* Of watches both ways: it came or went. */
+static void op_touch(void *arg, const struct nexthop *nh)
 {
     struct fibclient *c = arg;
-    struct fm_nexthop r = nexthop_record(nh);
-    send_or_die(c, FM_NEXTHOP_UNWATCH, &r, 1);
+    if (c->detached)
+        return;
+    if (fibwatch_touch(&c->watches, nh->id))
+        speaker_fib_closed(c->s, "out of memory");
+    task_wake(c->flush);
 }
 
 static void op_group_set(void *arg, uint32_t group, const uint32_t *nexthops, unsigned n)
@@ -108,7 +106,7 @@ static void op_group_del(void *arg, uint32_t group)
 struct nexthop_ops fibclient_nexthop_ops(void)
 {
     return (struct nexthop_ops){
-        .watch = op_watch, .unwatch = op_unwatch, .group_set = op_group_set, .group_del = op_group_del};
+        .watch = op_touch, .unwatch = op_touch, .group_set = op_group_set, .group_del = op_group_del};
 }
 
 static void add_route(struct fibclient *c, const struct prefix *p, uint8_t op, uint32_t group, uint32_t cookie)
@@ -140,7 +138,10 @@ static void serve_index(struct fibclient *c, enum family f, uint32_t index)
 
     if (op < 0) {
         /* No memory for the group: what the kernel has stays, and the next change of the prefix tries again. */
-        log_error("a route is not installed", F_PREFIX("prefix", &p), F_ERR(op));
+        uint32_t swallowed = 0;
+        if (log_limit_ok(&c->log_limit, loop_now_ms(), &swallowed))
+            log_error("route failed", F_PREFIX("prefix", &p), F_ERR(op),
+                      F_UINT("suppressed", swallowed));
     } else if (op && rib_fib_is_current(rib, f, index, op, group)) {
         if (group)
             nhgroup_put(c->s->nexthops, group);
@@ -162,7 +163,7 @@ static void send_synced_when_drained(struct fibclient *c)
     if (!c->sync_wanted || c->sync_sent || c->sub.dirty[FAM_IPV4].count || c->sub.dirty[FAM_IPV6].count)
         return;
     c->sync_sent = true;
-    log_info("everything was learned again; leftovers in the kernel are swept");
+    log_info("all sessions have sent their routes; what none of them has is removed from the kernel");
     send_or_die(c, FM_SYNCED, NULL, 0);
 }
 
@@ -172,6 +173,7 @@ static bool flush_step(void *arg)
     unsigned budget = ROUTES_PER_STEP;
     if (!fibchan_room(c->chan))
         return false; /* on_writable wakes us */
+    fibwatch_flush(&c->watches, c->s->nexthops, send_watches, c);
     for (enum family f = 0; f < FAM_COUNT && budget; f++) {
         uint32_t i = 0;
         while (budget && (i = dirty_next(&c->sub.dirty[f], i)) != DIRTY_NONE) {
@@ -368,6 +370,7 @@ void fibclient_free(struct fibclient *c)
     timer_free(c->heartbeat);
     task_free(c->flush);
     fibchan_free(c->chan);
+    fibwatch_reset(&c->watches);
     free(c->links);
     free(c->addresses);
     free(c);
@@ -454,6 +457,11 @@ void fibclient_reloading(struct fibclient *c)
     send_or_die(c, FM_RELOADING, NULL, 0);
 }
 
+void fibclient_log(struct fibclient *c, const struct fm_log *m)
+{
+    send_or_die(c, FM_LOG, m, 1);
+}
+
 void fibclient_stopped(struct fibclient *c)
 {
     flush_batch(c);
@@ -528,5 +536,6 @@ void fibclient_counts(const struct fibclient *c, struct fib_counts *out)
 uint64_t fibclient_memory(const struct fibclient *c)
 {
     return sizeof *c + dirty_memory(&c->sub.dirty[FAM_IPV4]) + dirty_memory(&c->sub.dirty[FAM_IPV6]) +
+           dirty_memory(&c->watches.changed) + c->watches.room * sizeof *c->watches.told +
            c->n_links * sizeof *c->links + c->n_addresses * sizeof *c->addresses;
 }

@@ -37,6 +37,7 @@ void fibclient_ready(struct fibclient *c, const char *status);
 void fibclient_status(struct fibclient *c, const char *status);
 void fibclient_synced(struct fibclient *c); /* once a life; later calls are no-ops */
 void fibclient_reloading(struct fibclient *c);
+void fibclient_log(struct fibclient *c, const struct fm_log *m);
 int fibclient_bind(struct fibclient *c, const struct ip_addr *a, bool add);
 /* Asynchronous opens by role; cb owns fd (-1 with error -errno). */
 int fibclient_open(struct fibclient *c, enum fm_file_role role, uint32_t index,

@@ -105,8 +105,19 @@ static int check(const char *path)
     return rc ? EXIT_CONFIG : EXIT_OK;
 }
 
+/* No socket may take the place of a standard stream: the log would go there. */
+static void fill_standard_streams(void)
+{
+    int fd;
+    while ((fd = open("/dev/null", O_RDWR)) >= 0 && fd <= STDERR_FILENO)
+        ;
+    if (fd >= 0)
+        close(fd);
+}
+
 int main(int argc, char **argv)
 {
+    fill_standard_streams();
     struct options o = {.speaker = {.config = UNDERLAY_SYSCONFDIR "/underlay/underlay.yaml"}};
     int status = parse_options(argc, argv, &o);
     if (status >= 0)

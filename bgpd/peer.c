@@ -11,10 +11,9 @@
  * unread in the socket, because a busy speaker must not blame its peer.
  *
  * Not here: messages (peer_open.c, peer_update.c), listeners and configuration (peer_set.c), how it looks
- * (peer_info.c).
+ * (peer_info.c), why it is not up (peer_why.c).
  */
 #include <errno.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -33,12 +32,6 @@ bool peer_admin_down(const struct peer *p)
     return p->config->shutdown || p->shut_by_cli;
 }
 
-void peer_note_reset(struct peer *p, const char *why)
-{
-    snprintf(p->h.last_reset, sizeof p->h.last_reset, "%s", why);
-    p->h.last_reset_ms = loop_now_ms();
-}
-
 /* Timers */
 
 static void start_connect_retry(struct peer_link *l)
@@ -48,15 +41,23 @@ static void start_connect_retry(struct peer_link *l)
         timer_set(p->connect_retry, jitter(p->config->connect_retry_time_ms));
 }
 
+/* The link that connects; NULL while none does. */
+static struct peer_link *connecting(struct peer *p)
+{
+    for (struct peer_link *l = p->links; l < p->links + 2; l++)
+        if (!l->incoming && (l->state == PEER_CONNECT || l->state == PEER_ACTIVE))
+            return l;
+    return NULL;
+}
+
 static void on_connect_retry(void *arg)
 {
     struct peer *p = arg;
-    for (int i = 0; i < 2; i++)
-        if (!p->links[i].incoming &&
-            (p->links[i].state == PEER_CONNECT || p->links[i].state == PEER_ACTIVE)) {
-            peer_link_event(&p->links[i], FSM_EV_CONNECT_RETRY_EXPIRES, NULL);
-            return;
-        }
+    struct peer_link *l = connecting(p);
+    if (l && l->state == PEER_CONNECT)
+        peer_note_connect_failure(p, -ETIMEDOUT);
+    if (l)
+        peer_link_event(l, FSM_EV_CONNECT_RETRY_EXPIRES, NULL);
 }
 
 static void start_hold(struct peer_link *l, uint32_t ms)
@@ -199,15 +200,6 @@ static int start_connection(struct peer_link *l)
     return l->conn ? 0 : -ENOMEM;
 }
 
-void peer_note_connect_failure(struct peer *p, int error)
-{
-    char text[96];
-    if (p->h.established && *p->h.last_reset)
-        return; /* why the session was lost says more */
-    snprintf(text, sizeof text, "TCP: %s", strerror(-error));
-    peer_note_reset(p, text);
-}
-
 static void do_connect(struct peer_link *l)
 {
     int r = start_connection(l);
@@ -261,24 +253,6 @@ static enum peer_state higher_state(const struct peer *p)
     return a > b ? a : b;
 }
 
-static void log_transition(const struct peer *p, enum peer_state before)
-{
-    enum log_level level = LOG_LVL_DEBUG;
-    const char *why = "";
-    if (p->state == PEER_ESTABLISHED) {
-        level = LOG_LVL_INFO;
-    } else if (before == PEER_ESTABLISHED) {
-        level = p->started ? LOG_LVL_WARN : LOG_LVL_INFO;
-        why = p->h.last_reset;
-    } else if (before >= PEER_OPEN_SENT && p->state < PEER_OPEN_SENT) {
-        level = LOG_LVL_INFO;
-        why = p->h.last_reset;
-    }
-    log_at(level, p->state == PEER_ESTABLISHED ? "session up" : "session", F_STR("peer", p->name),
-           F_STR("state", peer_state_name(p->state)), F_STR("was", peer_state_name(before)),
-           F_UINT("as", p->up ? p->up->s.remote_as : 0), F_STR("why", why));
-}
-
 static void state_changed(struct peer *p)
 {
     enum peer_state before = p->state;
@@ -286,21 +260,23 @@ static void state_changed(struct peer *p)
     if (p->state == before)
         return;
     p->state_ms = loop_now_ms();
-    log_transition(p, before);
+    peer_log_transition(p, before);
     if (p->state == PEER_ESTABLISHED || before == PEER_ESTABLISHED)
         speaker_peer_state_changed(p->set->speaker);
 }
 
-/* One link has come to its end. The other one may go on; if it was only trying, an error makes both wait. */
-static void link_ended(struct peer_link *l, bool error)
+/* One link has come to its end. The other one may go on; if it was only trying, an error makes both wait, and
+ * so does a session lost once too often: or a flapping peer would always have its next connection ready. */
+static void link_ended(struct peer_link *l, bool error, enum peer_state before)
 {
     struct peer *p = l->peer;
     struct peer_link *other = peer_other(l);
 
     l->incoming = false;
-    if (!p->started || other->state >= PEER_OPEN_SENT)
+    bool flaps = error && before == PEER_ESTABLISHED && p->errors > PEER_FORGIVEN;
+    if (!p->started || (other->state >= PEER_OPEN_SENT && !flaps))
         return;
-    if (other->state == PEER_CONNECT || other->state == PEER_ACTIVE) {
+    if (other->state != PEER_IDLE) {
         if (!error) {
             if (other->state == PEER_ACTIVE && !timer_running(p->connect_retry))
                 start_connect_retry(other);
@@ -311,13 +287,9 @@ static void link_ended(struct peer_link *l, bool error)
     start_idle_hold(p);
 }
 
-static void count_error(struct peer_link *l)
-{
-    if (peer_other(l)->state < PEER_OPEN_SENT)
-        l->peer->errors++;
-}
-
-static void end_parts(struct peer_link *l, const struct fsm_step *st, const struct bgp_error *err)
+/* Of a connection that nobody needed nothing is counted. */
+static void end_parts(struct peer_link *l, const struct fsm_step *st, const struct bgp_error *err,
+                      enum peer_state before)
 {
     if (st->actions & FSM_DO_NOTIFY)
         notify(l, st, err);
@@ -329,8 +301,9 @@ static void end_parts(struct peer_link *l, const struct fsm_step *st, const stru
         drop(l, st->actions & FSM_DO_NOTIFY);
     if (st->actions & FSM_DO_COUNT_ZERO)
         l->peer->errors = 0;
-    if (st->actions & FSM_DO_COUNT_UP)
-        count_error(l);
+    if ((st->actions & FSM_DO_COUNT_UP) &&
+        (before == PEER_ESTABLISHED || peer_other(l)->state < PEER_OPEN_SENT))
+        l->peer->errors++;
 }
 
 static void start_parts(struct peer_link *l, const struct fsm_step *st)
@@ -360,12 +333,12 @@ void peer_link_event(struct peer_link *l, enum fsm_event e, const struct bgp_err
     struct fsm_step st = fsm_step(before, e);
 
     l->state = st.next;
-    end_parts(l, &st, err);
+    end_parts(l, &st, err, before);
     start_parts(l, &st);
     if (l->incoming && l->state == PEER_ACTIVE && before > PEER_ACTIVE)
         l->state = PEER_IDLE; /* it came in and is gone: nothing to wait for on this one */
     if (before != PEER_IDLE && l->state == PEER_IDLE)
-        link_ended(l, st.actions & FSM_DO_COUNT_UP);
+        link_ended(l, st.actions & FSM_DO_COUNT_UP, before);
     if (st.actions & FSM_DO_UP)
         note_up(l);
     state_changed(p);
@@ -398,7 +371,8 @@ void peer_start(struct peer *p, bool by_operator)
     timer_stop(p->idle_hold);
     p->waiting = !peer_is_reachable(p);
     if (p->waiting) {
-        log_info("peer is not on a connected subnet; waiting for one", F_STR("peer", p->name));
+        log_info("waiting: the peer is on no connected subnet, and `multihop` is not set",
+                 F_STR("peer", p->name));
         return;
     }
     l->incoming = false;
@@ -471,7 +445,9 @@ void peer_addresses_changed(struct peer *p)
         if (peer_is_reachable(p))
             peer_start(p, false);
     } else if (timer_running(p->connect_retry)) {
-        on_connect_retry(p);
+        struct peer_link *l = connecting(p);
+        if (l)
+            peer_link_event(l, FSM_EV_CONNECT_RETRY_EXPIRES, NULL);
     }
 }
 
@@ -490,10 +466,12 @@ static struct peer_link *link_for_incoming(struct peer *p)
 }
 
 /* In Idle after an error that we complained about, the peer has to wait as we do. After one of its own, or
- * silence, its connection says that it is ready again: waiting longer would only lengthen the outage. */
+ * silence, its connection says that it is ready again: waiting longer would only lengthen the outage. But not
+ * when it flaps: each time costs everybody behind us a change of routes. */
 static bool may_come_in(struct peer *p)
 {
-    if (p->started && p->state == PEER_IDLE && !p->waiting && !p->complained) {
+    bool forgiven = !p->complained && p->errors <= PEER_FORGIVEN;
+    if (p->started && p->state == PEER_IDLE && !p->waiting && forgiven) {
         timer_stop(p->idle_hold);
         p->links[0].incoming = false;
         peer_link_event(&p->links[0], FSM_EV_AUTO_START_DAMPED_PASSIVE, NULL);
@@ -521,7 +499,8 @@ void peer_accept(struct peer *p, int fd)
     if (may_come_in(p))
         l = link_for_incoming(p);
     if (!l || transport_accepted(fd, &o)) {
-        log_debug("connection refused", F_STR("peer", p->name), F_STR("state", peer_state_name(p->state)));
+        log_debug("connection from the peer closed: not the time for it", F_STR("peer", p->name),
+                  F_STR("state", peer_state_name(p->state)));
         close(fd);
         return;
     }

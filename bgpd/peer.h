@@ -83,12 +83,15 @@ struct peer_info {
     uint64_t last_read_ms, last_write_ms; /* ago */
     uint32_t hold_ms, keepalive_ms;       /* negotiated (configured when not up) */
     uint64_t connect_retry_ms;            /* left, 0 when not running */
+    uint64_t idle_hold_ms;                /* the same, of the pause after an error */
     uint32_t rtt_ms;
     uint32_t established_count, dropped_count;
     struct bgp_error last_error; /* last reset; code 0 none */
     bool last_error_received;    /* from the peer, else sent by us */
-    const char *last_reset; /* "Cease/Administrative Shutdown received", "hold timer expired", "TCP …", "" */
-    uint64_t last_reset_ms;   /* ago */
+    const char *last_reset; /* of the last Established session, else the last error: "hold timer expired", "" */
+    uint64_t last_reset_ms; /* ago */
+    const char *last_failure, *hint; /* why it is not up and what to look at; "" unknown or up */
+    bool waiting;                    /* for a subnet of ours that has the peer */
     const char *last_message; /* RFC 9003 text of the peer's last Cease, "" */
     bool md5, gtsm;
     uint8_t ttl_security, multihop;

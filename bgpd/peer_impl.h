@@ -14,6 +14,7 @@
 #define PEER_OPEN_HOLD_MS 240000 /* RFC 4271 8.2.2: "a HoldTimer value of 4 minutes is suggested" */
 #define PEER_SETTLE_MS    5000   /* Established so long: no longer worth waiting for its End-of-RIB */
 #define PEER_STABLE_MS    60000  /* Established so long: earlier errors are forgotten */
+#define PEER_FORGIVEN     3      /* errors in a row after which a peer that comes back too soon has to wait */
 
 /* One connection's session: what was said and agreed, and what we are to the other side. */
 struct peer_session {
@@ -53,8 +54,13 @@ struct peer_history {
     uint64_t up_ms, up_wall; /* when the present session came up */
     struct bgp_error last_error;
     bool last_error_received;
-    char last_reset[160];
+    char last_reset[160]; /* see peer_why.c */
     uint64_t last_reset_ms;
+    char last_failure[160], hint[160]; /* of the last attempt or session; empty while Established */
+    uint64_t last_failure_ms;
+    int connect_error; /* the last one */
+    uint32_t asn;   /* of the last session, 0 none yet */
+    char told[160]; /* the failure that was last logged */
     char last_message[BGP_ERROR_DATA + 1];
 };
 
@@ -81,10 +87,12 @@ struct peer {
     char *shutdown_message;
 
     struct task *tx;
+    bool refresh_due[FAM_COUNT]; /* asked for; any number of requests is one until tx runs */
     struct rib_peer *rib;
     struct adjout *adjout;
     struct update_ctx ctx;
-    struct log_limit log_limit;
+    struct log_limit log_limit, failure_limit;
+    char detail[80]; /* of the NOTIFICATION that is about to be sent */
     struct peer_history h;
 };
 
@@ -121,8 +129,6 @@ bool peer_admin_down(const struct peer *p);
 void peer_link_event(struct peer_link *l, enum fsm_event e, const struct bgp_error *err);
 void peer_out_of_memory(struct peer_link *l);
 void peer_accept(struct peer *p, int fd); /* owns fd */
-void peer_note_reset(struct peer *p, const char *why);
-void peer_note_connect_failure(struct peer *p, int error); /* -errno */
 static inline struct peer_link *peer_other(struct peer_link *l)
 {
     return l == &l->peer->links[0] ? &l->peer->links[1] : &l->peer->links[0];
@@ -134,6 +140,13 @@ void peer_send_open(struct peer_link *l);
 void peer_send_keepalive(struct peer_link *l);
 void peer_send_notification(struct peer_link *l, const struct bgp_error *e);
 void peer_notification_received(struct peer *p, const struct bgp_error *e);
+
+/* peer_why.c: reasons, hints, and the log lines about them; before the event that they cause */
+void peer_note_error(struct peer *p, const struct bgp_error *e, bool received);
+void peer_note_bad_as(struct peer *p, uint32_t got); /* detail of the error that follows */
+void peer_note_closed(struct peer_link *l, int error);     /* 0 or -errno */
+void peer_note_connect_failure(struct peer *p, int error); /* -errno; -ETIMEDOUT: no answer */
+void peer_log_transition(struct peer *p, enum peer_state before);
 
 /* peer_nexthop.c: what we are to the peer, family by family */
 bool peer_is_reachable(const struct peer *p); /* on a subnet of ours, where it must be */

@@ -1,6 +1,6 @@
 /* From a TCP connection to an agreed session: the OPEN that we send, the checks of the one that comes (RFC
  * 4271 6.2, 6286, 5492), collision detection (6.8), and the dispatch of every message that a connection hands
- * up. NOTIFICATIONs of both directions pass through here, so that the last error is kept in one place.
+ * up. What it means for the operator that a session or an attempt ended is in peer_why.c.
  *
  * Collisions: by the letter of 6.8 an OPEN is compared with connections in OpenConfirm (the higher BGP
  * Identifier keeps the connection that it initiated) and loses against one that is Established. In addition a
@@ -8,7 +8,6 @@
  * side will be Established before it could compare, and both sides closing a different one would leave none.
  */
 #include <errno.h>
-#include <stdio.h>
 #include <string.h>
 
 #include "peer_impl.h"
@@ -26,27 +25,12 @@ void peer_send_keepalive(struct peer_link *l)
     conn_flush(l->conn);
 }
 
-static void note_error(struct peer *p, const struct bgp_error *e, bool received)
-{
-    char text[120], line[sizeof p->h.last_reset];
-
-    p->h.last_error = *e;
-    p->h.last_error_received = received;
-    p->complained = !received && e->code != BGP_ERR_HOLD_TIMER;
-    if (e->code == BGP_ERR_HOLD_TIMER && !received)
-        snprintf(line, sizeof line, "hold timer expired");
-    else
-        snprintf(line, sizeof line, "%s %s", bgp_error_format(e, text, sizeof text),
-                 received ? "received" : "sent");
-    peer_note_reset(p, line);
-}
-
 /* What the peer has not begun to read is dropped: nothing before the NOTIFICATION matters any more. A
  * collision says nothing about the session that goes on. */
 void peer_send_notification(struct peer_link *l, const struct bgp_error *e)
 {
     if (peer_other(l)->state < PEER_OPEN_SENT)
-        note_error(l->peer, e, false);
+        peer_note_error(l->peer, e, false);
     if (!l->conn)
         return;
     conn_discard_queued(l->conn);
@@ -121,14 +105,15 @@ static struct bgp_error no_common_family(const struct capabilities *ours)
 }
 
 /* What only the session can judge. 0 or -EBADMSG with *err. */
-static int check_open(const struct peer_link *l, const struct open_msg *m, struct bgp_error *err)
+static int check_open(struct peer_link *l, const struct open_msg *m, struct bgp_error *err)
 {
-    const struct peer *p = l->peer;
+    struct peer *p = l->peer;
     const struct capabilities common = capabilities_negotiate(&l->s.sent, &m->caps);
 
     if (!as_is_expected(p, m->asn)) {
         uint8_t as[2];
         wire_set_u16(as, m->my_as);
+        peer_note_bad_as(p, m->asn);
         *err = bgp_error_make(BGP_ERR_OPEN, BGP_ERR_OPEN_PEER_AS, as, sizeof as);
     } else if (p->ibgp && m->id == p->local_id) { /* RFC 6286 section 2.2 */
         uint8_t id[4] = {(uint8_t)(m->id >> 24), (uint8_t)(m->id >> 16), (uint8_t)(m->id >> 8),
@@ -212,10 +197,8 @@ static void receive_notification(struct peer_link *l, const uint8_t *body, size_
 
     if (notification_decode(body, n, &e))
         e = (struct bgp_error){0};
-    if (peer_other(l)->state < PEER_OPEN_SENT) {
-        note_error(p, &e, true);
-        bgp_error_message(&e, p->h.last_message, sizeof p->h.last_message);
-    }
+    if (peer_other(l)->state < PEER_OPEN_SENT)
+        peer_note_error(p, &e, true);
     bool version = e.code == BGP_ERR_OPEN && e.subcode == BGP_ERR_OPEN_VERSION;
     peer_link_event(l, version ? FSM_EV_NOTIFICATION_VERSION : FSM_EV_NOTIFICATION, NULL);
 }
@@ -259,17 +242,13 @@ static void on_header_error(void *arg, const struct bgp_error *e)
 static void on_closed(void *arg, int error)
 {
     struct peer_link *l = arg;
-    char text[96];
 
     if (error == -ENOMEM) {
         peer_out_of_memory(l);
         return;
     }
-    if (peer_other(l)->state < PEER_OPEN_SENT) {
-        snprintf(text, sizeof text, "TCP: %s", error ? strerror(-error) : "closed by the peer");
-        peer_note_reset(l->peer, text);
-        l->peer->complained = false;
-    }
+    if (peer_other(l)->state < PEER_OPEN_SENT)
+        peer_note_closed(l, error);
     peer_link_event(l, FSM_EV_TCP_FAILS, NULL);
 }
 

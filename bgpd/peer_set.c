@@ -18,7 +18,7 @@
 #include "transport.h"
 
 #define ACCEPT_BURST    16
-#define LINGER_MOST     64 /* refused connections beyond it are just closed */
+#define LINGER_MOST     64 /* refused connections beyond it are just closed; peers have one each on top */
 #define ACCEPT_PAUSE_MS 1000
 #define STOP_MS         2000
 
@@ -49,7 +49,7 @@ struct peer_set *peer_set_new(struct speaker *s)
     ps->scratch = malloc(sizeof *ps->scratch);
     ps->accept_again = timer_new(s->loop, resume_listeners, ps);
     ps->done_timer = timer_new(s->loop, stop_done, ps);
-    ps->lingering = (struct conn_lingering){.empty = stop_done, .arg = ps};
+    ps->lingering = (struct conn_lingering){.most = LINGER_MOST, .empty = stop_done, .arg = ps};
     if (!ps->scratch || !ps->accept_again || !ps->done_timer) {
         peer_set_free(ps);
         return NULL;
@@ -174,7 +174,7 @@ static void take_over(struct peer *p, const struct peer_config *now, bool reset)
             set_key(p->set, now, key_of(now));
     }
     if (reset || (diff & PEER_DIFF_RESET)) {
-        log_info("configuration changed: the session starts anew", F_STR("peer", p->name), F_STR("key", key));
+        log_info("session reset: its configuration changed", F_STR("peer", p->name), F_STR("key", key));
         peer_reset(p, BGP_CEASE_CONFIG_CHANGE);
     } else if ((diff & PEER_DIFF_ADMIN) && now->shutdown) {
         const struct bgp_error e = bgp_error_make(BGP_ERR_CEASE, BGP_CEASE_ADMIN_SHUTDOWN, NULL, 0);
@@ -245,6 +245,7 @@ int peer_set_apply(struct peer_set *ps, const struct config *c)
     else
         error =
             -ENOMEM; /* without room even for the list nobody may keep a pointer into the old configuration */
+    ps->lingering.most = LINGER_MOST + (n > n_old ? n : n_old);
     remove_unkept(old, n_old);
     free(ps->by_addr);
     ps->peers = next;
@@ -339,8 +340,8 @@ static void accept_one(struct peer_set *ps, int fd)
         return;
     }
     if (log_limit_ok(&ps->log_limit, loop_now_ms(), &swallowed))
-        log_info("connection from an address that is no peer: closed", F_ADDR("from", &from),
-                 F_UINT("suppressed", swallowed));
+        log_info("connection refused: the address is no peer's", F_ADDR("peer", &from),
+                 F_UINT_IF("suppressed", swallowed));
     peer_set_reject(ps, fd, BGP_CEASE_REJECTED);
 }
 

@@ -28,8 +28,8 @@ static void note_offence(struct peer *p, const struct update *u)
         log_warn(u->action == UPDATE_TREAT_AS_WITHDRAW ? "malformed UPDATE: its routes are taken as withdrawn"
                                                        : "malformed UPDATE: attribute discarded",
                  F_STR("peer", p->name), F_UINT("attribute", u->bad_attr),
-                 F_STR("offence", bgp_error_format(&u->error, text, sizeof text)),
-                 F_UINT("suppressed", swallowed));
+                 F_STR("reason", bgp_error_format(&u->error, text, sizeof text)),
+                 F_UINT_IF("suppressed", swallowed));
 }
 
 /* a NULL: withdrawn. */
@@ -118,10 +118,8 @@ void peer_receive_refresh(struct peer_link *l, const uint8_t *body, size_t n)
     /* RFC 2918 section 4: a family that was not agreed on is ignored; so are the demarcations of RFC 7313. */
     if (m.subtype || !family_from_afi(m.afi, m.safi, &f) || !l->s.common.family[f])
         return;
-    if (adjout_resend(p->adjout, f, p->config->export, true))
-        peer_out_of_memory(l);
-    else
-        peer_tx_wake(p);
+    p->refresh_due[f] = true;
+    peer_tx_wake(p);
 }
 
 /* Out */
@@ -133,6 +131,17 @@ void peer_tx_wake(void *arg)
         task_wake(p->tx);
 }
 
+static int refresh(struct peer *p)
+{
+    int r = 0;
+    for (enum family f = 0; !r && f < FAM_COUNT; f++) {
+        if (p->refresh_due[f])
+            r = adjout_resend(p->adjout, f, p->config->export, true);
+        p->refresh_due[f] = false;
+    }
+    return r;
+}
+
 bool peer_tx_step(void *arg)
 {
     struct peer *p = arg;
@@ -142,6 +151,10 @@ bool peer_tx_step(void *arg)
 
     if (room < BGP_MAX_LEN)
         return false;
+    if (refresh(p)) {
+        peer_out_of_memory(l);
+        return false;
+    }
     struct wire_writer w = conn_writer(l->conn, room < CONN_OUT_CHUNK ? room : CONN_OUT_CHUNK);
     if (w.err) {
         if (!l->conn->write_failed)
@@ -184,6 +197,7 @@ int peer_routes_up(struct peer_link *l)
     };
     memcpy(p->ctx.family, ss->common.family, sizeof p->ctx.family);
     p->rib->router_id = ss->remote_id;
+    p->rib->one_hop = !p->ibgp && !p->config->multihop;
     rib_peer_up(s->rib, p->rib);
     int r = p->ctx.cache ? adjout_start(p->adjout, &x, p->config->export, ss->common.family) : -ENOMEM;
     if (!r)
@@ -198,6 +212,7 @@ void peer_routes_down(struct peer *p)
     rib_peer_down(s->rib, p->rib);
     update_cache_free(p->ctx.cache, s->attrs);
     p->ctx = (struct update_ctx){0};
+    memset(p->refresh_due, 0, sizeof p->refresh_due);
 }
 
 int peer_soft_in(struct peer *p)

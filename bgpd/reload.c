@@ -14,6 +14,7 @@
 #include "peer.h"
 #include "source/source.h"
 #include "speaker.h"
+#include "speaker_events.h"
 
 struct reload {
     struct speaker *s;
@@ -22,14 +23,33 @@ struct reload {
     void *arg;
 };
 
+/* Whoever asked, the log has it; of the errors the first one, since underlayctl and --check tell them all. */
+static void log_end(const char *errors, const char *notes)
+{
+    unsigned n = 0;
+    if (!errors) {
+        log_info("configuration reloaded", F_STR_IF("notes", notes));
+        return;
+    }
+    for (const char *p = errors; (p = strchr(p, '\n')); p++)
+        n++;
+    char *first = strndup(errors, strcspn(errors, "\n"));
+    log_error("reload refused: the running configuration stays", F_STR("reason", first), F_UINT("errors", n));
+    free(first);
+}
+
 static void finish(struct reload *r, const char *errors, const char *notes)
 {
-    r->s->reloading = false;
-    if (!r->s->stopping)
-        speaker_ready_again(r->s);
+    log_end(errors, notes);
+    struct speaker *s = r->s;
+    s->reloading = false;
+    if (!s->stopping)
+        speaker_ready_again(s);
     r->done(r->arg, errors, notes);
     keyfiles_free(&r->keys);
     free(r);
+    if (s->reload_again)
+        speaker_reload_asked(s);
 }
 
 static void finish_errno(struct reload *r, const char *what, int rc)
@@ -52,6 +72,7 @@ static void keep_what_needs_restart(struct config *old, struct config *new)
     KEEP(fib.protocol);
     KEEP(fib.table);
     KEEP(fib.metric);
+    KEEP(fib.accept_default);
     KEEP(fib.prefsrc[FAM_IPV4]);
     KEEP(fib.prefsrc[FAM_IPV6]);
     KEEP(control.socket);
@@ -59,6 +80,7 @@ static void keep_what_needs_restart(struct config *old, struct config *new)
     KEEP(router.listen);
     KEEP(router.n_listen);
     KEEP(router.port);
+    KEEP(router.on_stop);
 #undef KEEP
 }
 
@@ -82,6 +104,7 @@ static void apply(struct reload *r, struct config *new)
 
     s->config = new;
     speaker_log_setup(s, new);
+    speaker_log_changed(s);
     if (new->router.id)
         s->router_id = new->router.id;
     rib_set_config(s->rib, &rc);

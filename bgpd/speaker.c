@@ -16,6 +16,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/capability.h>
 #include <sys/prctl.h>
 #include <unistd.h>
 
@@ -49,6 +50,8 @@ static enum import_reason rib_asks_import(void *arg, enum family f, const struct
 /* The account of the speaker. 0, or an exit status after a message. */
 static int find_user(struct speaker *s, const char *name)
 {
+    if (!name && geteuid() != 0)
+        return 0; /* there is no choice */
     const struct passwd *pw = getpwnam(name ? name : "underlay");
     if (!pw && name) {
         fprintf(stderr, "underlayd: --user %s: no such account on this host; create it or name another one\n", name);
@@ -63,24 +66,32 @@ static int find_user(struct speaker *s, const char *name)
     return 0;
 }
 
+/* Every capability set but the bounding one, which no longer matters without gains by exec. The change of account empties
+ * them too, but not where the daemon was started as another user with ambient capabilities. */
+static int drop_capabilities(void)
+{
+    cap_t none = cap_init();
+    int rc = !none ? -ENOMEM : cap_set_proc(none) || prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0) ? -errno : 0;
+    cap_free(none);
+    return rc;
+}
+
 static int drop_privileges(const struct speaker *s)
 {
-    if (geteuid() != 0) {
+    if (geteuid() != 0)
         log_warn("not started as root; the speaker keeps the account it was started with");
-        return prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) ? -errno : 0;
-    }
-    /* setresuid from root empties every capability set; the bounding set no longer matters without exec gains. */
-    if (setgroups(0, NULL) || setresgid(s->gid, s->gid, s->gid) || setresuid(s->uid, s->uid, s->uid) ||
-        prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0))
+    else if (setgroups(0, NULL) || setresgid(s->gid, s->gid, s->gid) || setresuid(s->uid, s->uid, s->uid))
         return -errno;
-    return 0;
+    if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0))
+        return -errno;
+    return drop_capabilities();
 }
 
 static uint32_t control_gid(const struct config *c)
 {
     const struct group *g = getgrnam(c->control.group);
     if (!g)
-        log_warn("no such group; only root may use the control socket", F_STR("control.group", c->control.group));
+        log_warn("no such group: only root may use the control socket", F_STR("control.group", c->control.group));
     return g ? g->gr_gid : (uint32_t)-1;
 }
 
@@ -96,15 +107,18 @@ static int set_path(struct fm_path *p, enum fm_file_role role, uint32_t index, c
 }
 
 /* systemd's directory, the default one for the default socket, else beside the socket: instances never share a state. */
-static void state_path(const struct speaker *s, char *buf, size_t size)
+static char *choose_state_path(const struct speaker *s)
 {
     const char *dir = getenv("STATE_DIRECTORY");
+    char *path;
+    int n;
     if (dir && *dir)
-        snprintf(buf, size, "%.*s/state", (int)strcspn(dir, ":"), dir);
+        n = asprintf(&path, "%.*s/state", (int)strcspn(dir, ":"), dir);
     else if (!strcmp(s->control_path, "/run/underlay/control.sock"))
-        snprintf(buf, size, "/var/lib/underlay/state");
+        n = asprintf(&path, "/var/lib/underlay/state");
     else
-        snprintf(buf, size, "%s.state", s->control_path);
+        n = asprintf(&path, "%s.state", s->control_path);
+    return n < 0 ? NULL : path;
 }
 
 static struct fm_settings make_settings(const struct config *c)
@@ -133,19 +147,17 @@ static int send_start(struct speaker *s)
 {
     const struct config *c = s->config;
     unsigned n_paths = 0;
-    char state[FM_PATH_MAX + 64];
     struct fm_settings settings = make_settings(c);
     struct fm_path *paths = calloc(3 + s->keys.n, sizeof *paths);
     struct fm_listen *listens = calloc(c->router.n_listen + 1, sizeof *listens);
     int status = paths && listens ? 0 : EXIT_SYSTEM;
 
-    state_path(s, state, sizeof state);
     if (!status)
         status = set_path(&paths[n_paths++], FM_ROLE_CONFIG, 0, s->config_name);
     if (!status)
         status = set_path(&paths[n_paths++], FM_ROLE_CONTROL, 0, s->control_path);
     if (!status)
-        status = set_path(&paths[n_paths++], FM_ROLE_STATE, 0, state);
+        status = set_path(&paths[n_paths++], FM_ROLE_STATE, 0, s->state_path);
     for (unsigned i = 0; !status && i < s->keys.n; i++)
         status = set_path(&paths[n_paths++], FM_ROLE_KEY, i, s->keys.files[i].path);
     for (unsigned i = 0; !status && i < c->router.n_listen; i++) {
@@ -162,11 +174,20 @@ static int send_start(struct speaker *s)
     return status;
 }
 
-/* What else is due in this turn of the loop must not report us as ready: the parent would start us again. */
+/* The start failed, with a message; what still arrives in this turn changes nothing. */
 static void fail(struct speaker *s, int status)
 {
-    s->stopping = true;
+    s->stopping = s->failed = true;
     loop_stop(s->loop, status);
+}
+
+static const char *socket_hint(int error)
+{
+    return error == -EADDRINUSE ? "; another underlayd uses it: give this one a --control-socket of its own"
+           : error == -EACCES || error == -EROFS || error == -EPERM
+               ? "; make its directory writable for underlayd, or name another place with --control-socket"
+           : error == -ENAMETOOLONG ? "; a socket's path has at most 107 bytes"
+                                    : "";
 }
 
 static void got_listener(struct speaker *s, uint32_t index, int fd, int error)
@@ -192,7 +213,7 @@ static void got_listener(struct speaker *s, uint32_t index, int fd, int error)
 
 void speaker_got_fd(struct speaker *s, enum fm_file_role role, uint32_t index, int fd, int error)
 {
-    if (!s->fds_missing || (role != FM_ROLE_CONTROL && role != FM_ROLE_LISTEN)) {
+    if (s->failed || !s->fds_missing || (role != FM_ROLE_CONTROL && role != FM_ROLE_LISTEN)) {
         if (fd >= 0)
             close(fd);
         return;
@@ -204,8 +225,7 @@ void speaker_got_fd(struct speaker *s, enum fm_file_role role, uint32_t index, i
     }
     int rc = error ? error : control_listen(s->control, fd);
     if (rc) {
-        fprintf(stderr, "underlayd: control socket %s: %s%s\n", s->control_path, strerror(-rc),
-                rc == -EADDRINUSE ? "; another underlayd uses it: give this one a --control-socket of its own" : "");
+        fprintf(stderr, "underlayd: control socket %s: %s%s\n", s->control_path, strerror(-rc), socket_hint(rc));
         fail(s, EXIT_SYSTEM);
     }
 }
@@ -339,18 +359,15 @@ void speaker_addresses_changed(struct speaker *s)
 
 static void reload_done(void *arg, const char *errors, const char *notes)
 {
-    (void)arg;
-    if (errors)
-        log_error("reload refused; the running configuration stays", F_STR("errors", errors));
-    else
-        log_info("configuration reloaded", F_STR("notes", notes ? notes : "none"));
+    (void)arg, (void)errors, (void)notes; /* reload.c has logged it */
 }
 
 void speaker_reload_asked(struct speaker *s)
 {
     int rc = speaker_reload(s, reload_done, s);
-    if (rc)
-        log_warn("reload asked for, but not done", F_ERR(rc));
+    s->reload_again = rc == -EBUSY && s->reloading; /* the file may have changed after it was read */
+    if (rc && !s->reload_again)
+        log_warn("reload not done: the daemon starts or stops", F_ERR(rc));
 }
 
 static void sessions_closed(void *arg)
@@ -371,14 +388,16 @@ void speaker_stop(struct speaker *s)
     if (s->stopping)
         return;
     s->stopping = true;
-    log_info("stopping");
+    log_info("stopping: sessions are closed");
     control_state_flush(s->control, state_written, s);
 }
 
 void speaker_fib_closed(struct speaker *s, const char *why)
 {
+    if (s->failed)
+        return; /* with the status that is set */
     if (!s->stopping)
-        log_error("the fib process is gone; the speaker ends too", F_STR("why", why));
+        log_error("the fib process is gone; the speaker ends too", F_STR("reason", why));
     loop_stop(s->loop, EXIT_SYSTEM);
 }
 
@@ -427,6 +446,7 @@ static void free_modules(struct speaker *s)
     keyfiles_free(&s->keys);
     config_free(s->config);
     free(s->control_path);
+    free(s->state_path);
 }
 
 void speaker_log_setup(const struct speaker *s, const struct config *c)
@@ -437,13 +457,27 @@ void speaker_log_setup(const struct speaker *s, const struct config *c)
     log_init("speaker", level, c->log.format, c->log.target);
 }
 
+void speaker_log_changed(struct speaker *s)
+{
+    const struct fm_log m = {.level = (uint8_t)log_get_level(),
+                             .format = (uint8_t)s->config->log.format,
+                             .target = (uint8_t)s->config->log.target};
+    fibclient_log(s->fib, &m);
+}
+
+void speaker_set_log_level(struct speaker *s, enum log_level level)
+{
+    log_set_level(level);
+    speaker_log_changed(s);
+}
+
 int speaker_main(const struct speaker_options *o)
 {
     struct speaker s = {.config_name = o->config, .log_level = o->log_level, .started_ms = loop_now_ms()};
     char *errors = NULL;
 
     log_init("speaker", LOG_LVL_INFO, LOG_FMT_TEXT, LOG_TO_STDERR);
-    prctl(PR_SET_NAME, "underlayd:bgp");
+    prctl(PR_SET_NAME, "underlayd: bgp"); /* 15 bytes; the whole name is in argv[0] */
     /* The terminal and systemd speak to the parent; it tells us. */
     signal(SIGINT, SIG_IGN);
     signal(SIGTERM, SIG_IGN);
@@ -458,7 +492,8 @@ int speaker_main(const struct speaker_options *o)
     }
     speaker_log_setup(&s, s.config);
     s.control_path = strdup(o->control_socket ? o->control_socket : s.config->control.socket);
-    int status = s.control_path ? find_user(&s, o->user) : EXIT_SYSTEM;
+    s.state_path = s.control_path ? choose_state_path(&s) : NULL;
+    int status = s.state_path ? find_user(&s, o->user) : EXIT_SYSTEM;
     if (!status && make_modules(&s, o->fib_fd)) {
         fputs("underlayd: out of memory\n", stderr);
         status = EXIT_SYSTEM;

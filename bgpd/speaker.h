@@ -7,6 +7,7 @@
 
 #include "config.h"
 #include "configfile.h"
+#include "log.h"
 #include "loop.h"
 #include "rib/rib.h"
 
@@ -30,11 +31,12 @@ struct speaker {
     uint32_t router_id;       /* host order; configured or chosen */
     uint64_t started_ms;
     bool running;             /* links and state file known, peers started */
-    bool stopping, reloading;
+    bool stopping, reloading, reload_again;
+    bool failed;              /* to start: the process ends with a status that says how */
 
     /* Of the start. */
     const char *log_level;    /* --log-level, NULL */
-    char *control_path;
+    char *control_path, *state_path;
     struct keyfiles keys;     /* password files by the number that the parent knows them by */
     uid_t uid;                /* the account without privilege */
     gid_t gid;
@@ -64,6 +66,8 @@ enum import_reason speaker_import(struct speaker *s, enum family f, const struct
 /* Derived from a configuration. */
 struct rib_config speaker_rib_config(const struct config *c);
 void speaker_log_setup(const struct speaker *s, const struct config *c);
+void speaker_set_log_level(struct speaker *s, enum log_level level); /* of both processes, until the next reload */
+void speaker_log_changed(struct speaker *s);                         /* the parent logs as we do */
 void speaker_ready_again(struct speaker *s); /* after a reload: READY=1 with a new status line */
 
 #endif

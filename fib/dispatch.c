@@ -18,7 +18,7 @@
 #include "fib/routes.h"
 #include "fib/supervise.h"
 
-/* Doomed: the parent is about to end; what still comes is of no interest. */
+/* Doomed: the parent or the speaker is about to end; what still comes is of no interest. */
 enum state { ST_NEW, ST_HELLO, ST_SETTINGS, ST_STARTED, ST_READY, ST_DOOMED };
 
 struct dispatch {
@@ -78,6 +78,11 @@ static const char *on_hello(struct dispatch *d, const void *records)
     return NULL;
 }
 
+static bool valid_log(uint8_t level, uint8_t format, uint8_t target)
+{
+    return level < LOG_LVL_COUNT && format <= LOG_FMT_JSON && target <= LOG_TO_SYSLOG;
+}
+
 static const char *on_settings(struct dispatch *d, const void *records)
 {
     const struct fm_settings *s = records;
@@ -87,7 +92,7 @@ static const char *on_settings(struct dispatch *d, const void *records)
     if (!s->table || s->port > 65535 || s->flags & ~(uint32_t)(FM_SET_INSTALL | FM_SET_PRESERVE) ||
         s->reserved)
         return "setting out of range";
-    if (s->log_level >= LOG_LVL_COUNT || s->log_format > LOG_FMT_JSON || s->log_target > LOG_TO_SYSLOG)
+    if (!valid_log(s->log_level, s->log_format, s->log_target))
         return "log setting out of range";
     if (fib_configure(d->f, s) < 0) {
         d->state = ST_DOOMED;
@@ -115,9 +120,8 @@ static const char *on_listen(struct dispatch *d, const void *records)
 static const char *on_start(struct dispatch *d, const void *records)
 {
     (void)records;
-    d->state = ST_STARTED;
-    roles_start(d->f->roles);
-    fib_speaker_started(d->f);
+    bool ok = roles_start(d->f->roles) && !fib_speaker_started(d->f);
+    d->state = ok ? ST_STARTED : ST_DOOMED;
     return NULL;
 }
 
@@ -275,6 +279,16 @@ static const char *on_stopped(struct dispatch *d, const void *records)
     return supervise_said_stopped(d->f->supervisor) ? NULL : "stopped without being told to";
 }
 
+static const char *on_log(struct dispatch *d, const void *records)
+{
+    const struct fm_log *m = records;
+
+    if (!valid_log(m->level, m->format, m->target) || m->reserved)
+        return "log setting out of range";
+    fib_set_log(d->f, m);
+    return NULL;
+}
+
 static const struct row {
     enum state first, last;
     bool many; /* more than one record a message */
@@ -299,6 +313,7 @@ static const struct row {
     [FM_BIND] = {ST_STARTED, ST_READY, true, on_bind},
     [FM_SYNCED] = {ST_STARTED, ST_READY, false, on_synced},
     [FM_STOPPED] = {ST_NEW, ST_READY, false, on_stopped},
+    [FM_LOG] = {ST_STARTED, ST_READY, false, on_log},
 };
 
 struct dispatch *dispatch_new(struct fib *f)

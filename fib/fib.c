@@ -167,7 +167,7 @@ static struct ip_addr prefsrc_of(uint8_t af, const uint8_t *bytes)
     return addr_is_unspecified(&a) ? (struct ip_addr){0} : a;
 }
 
-static int start_kernel_side(struct fib *f)
+static int check_kernel(struct fib *f)
 {
     const struct fm_settings *s = &f->settings;
     struct kernel_config cfg = {.table = s->table, .metric = s->metric, .protocol = (uint8_t)s->protocol};
@@ -175,17 +175,15 @@ static int start_kernel_side(struct fib *f)
     cfg.prefsrc[FAM_IPV4] = prefsrc_of(AF_INET, s->prefsrc_ipv4);
     cfg.prefsrc[FAM_IPV6] = prefsrc_of(AF_INET6, s->prefsrc_ipv6);
     kernel_configure(f->kernel, &cfg);
-    f->install = s->flags & FM_SET_INSTALL;
-    int rc = f->install ? kernel_probe(f->kernel) : 0;
+    int rc = s->flags & FM_SET_INSTALL ? kernel_probe(f->kernel) : 0;
     if (rc == -EOPNOTSUPP) {
-        log_error("this kernel has no nexthop objects (Linux 5.3 or newer with CONFIG_INET is needed)");
+        log_error("this kernel has no nexthop objects: Linux 5.3 or newer is needed, or fib.install: false");
         return rc;
     }
     if (rc) {
         log_error("cannot read the kernel's nexthop objects", F_ERR(rc));
         return rc;
     }
-    reconcile_start(f->reconcile);
     return 0;
 }
 
@@ -205,6 +203,14 @@ static void reconfigure(struct fib *f, const struct fm_settings *s)
         log_warn("changed fib settings and a changed port take effect after a full restart only");
 }
 
+void fib_set_log(struct fib *f, const struct fm_log *m)
+{
+    f->settings.log_level = m->level;
+    f->settings.log_format = m->format;
+    f->settings.log_target = m->target;
+    log_init("fib", m->level, m->format, m->target);
+}
+
 int fib_configure(struct fib *f, const struct fm_settings *s)
 {
     log_init("fib", s->log_level, s->log_format, s->log_target);
@@ -214,26 +220,45 @@ int fib_configure(struct fib *f, const struct fm_settings *s)
     }
     f->settings = *s;
     f->configured = true;
-    int rc = start_kernel_side(f);
+    int rc = check_kernel(f);
     if (rc)
         fib_stop(f, EXIT_SYSTEM);
     return rc;
 }
 
-void fib_speaker_started(struct fib *f)
+/* The kernel is not touched before the sockets are ours: where they are another daemon's, its routes are too. */
+int fib_speaker_started(struct fib *f)
 {
+    if (!f->started) {
+        int claimed = f->settings.flags & FM_SET_INSTALL ? kernel_claim(f->kernel) : 0;
+        if (claimed) {
+            log_error(claimed == -EADDRINUSE ? "another underlayd in this network namespace has the protocol number; give "
+                                               "this one a fib.protocol of its own"
+                                             : "cannot claim the protocol number",
+                      F_UINT("fib.protocol", f->settings.protocol), F_ERR(claimed));
+            fib_stop(f, EXIT_SYSTEM);
+            return claimed;
+        }
+        f->started = true;
+        f->install = f->settings.flags & FM_SET_INSTALL;
+        reconcile_start(f->reconcile);
+    }
     links_send_all(f->links);
     fib_tell(f, FM_SYNC_DONE, NULL, 0);
     f->speaker_knows = true;
     int rc = caps_drop();
     if (rc)
         log_warn("cannot give up capabilities", F_ERR(rc));
+    return 0;
 }
 
 void fib_speaker_ready(struct fib *f, const char *status)
 {
     supervise_ready(f->supervisor);
     notify_ready(f->notify, status);
+    if (f->reload_wanted)
+        fib_tell(f, FM_RELOAD, NULL, 0);
+    f->reload_wanted = false;
     if (!timer_running(f->stale))
         timer_set(f->stale, f->settings.stale_time_ms);
 }
@@ -291,7 +316,7 @@ static void withdraw(struct fib *f)
 
 void fib_stop(struct fib *f, int status)
 {
-    if (!status && f->configured && !(f->settings.flags & FM_SET_PRESERVE))
+    if (!status && f->started && !(f->settings.flags & FM_SET_PRESERVE))
         withdraw(f);
     loop_stop(f->loop, status);
 }
@@ -310,7 +335,9 @@ static void on_signal(void *arg, int signum)
         supervise_stop(f->supervisor);
         break;
     case SIGHUP:
-        if (dispatch_is_ready(f->dispatch))
+        /* One that is starting may have read the file before it changed. */
+        f->reload_wanted = !dispatch_is_ready(f->dispatch);
+        if (!f->reload_wanted)
             fib_tell(f, FM_RELOAD, NULL, 0);
         break;
     case SIGCHLD:

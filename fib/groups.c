@@ -211,7 +211,7 @@ static void complain(struct groups *g, const char *what, int rc)
 {
     uint32_t swallowed;
     if (log_limit_ok(&g->failures, loop_now_ms(), &swallowed))
-        log_warn(what, F_ERR(rc), F_UINT("suppressed", swallowed));
+        log_warn(what, F_ERR(rc), F_UINT_IF("suppressed", swallowed));
 }
 
 /* The hops that content c should have now, each with a reference taken. False when some hop could not be

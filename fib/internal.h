@@ -38,7 +38,9 @@ struct fib {
     uint64_t resolve_backoff_ms;
     struct fm_settings settings;
     bool configured;    /* settings are known, once for the life of the parent */
+    bool started;       /* and the sockets are open: what the kernel has of our protocol is ours */
     bool install;       /* settings ask for it and the kernel is ours to write to */
+    bool reload_wanted; /* SIGHUP came while the speaker was starting */
     bool speaker_knows; /* FM_LINK and FM_ADDRESS of the present state were sent */
 };
 
@@ -47,13 +49,14 @@ bool fib_make_modules(struct fib *f, const struct fib_options *o);
 void fib_free_modules(struct fib *f);
 /* To the speaker, when there is one; a message that cannot be queued ends the speaker. */
 void fib_tell(struct fib *f, enum fm_type type, const void *records, uint32_t n);
-/* Settings arrived or were confirmed: checks the kernel, starts the kernel side. 0 or -errno, then already
- * logged. */
+/* Settings arrived or were confirmed: checks the kernel. 0 or -errno, then already logged. */
 int fib_configure(struct fib *f, const struct fm_settings *s);
-void fib_speaker_started(struct fib *f); /* FM_START: links and addresses go to the speaker */
+/* 0 or -errno, then already logged and the parent about to end. */
+int fib_speaker_started(struct fib *f); /* FM_START: the kernel side starts, links and addresses go to the speaker */
 void fib_speaker_ready(struct fib *f, const char *status);
 void fib_speaker_status(struct fib *f, const char *status);
 void fib_speaker_reloading(struct fib *f);
+void fib_set_log(struct fib *f, const struct fm_log *m);
 void fib_speaker_gone(struct fib *f);
 void fib_sweep(struct fib *f); /* what was not confirmed goes */
 void fib_stop(struct fib *f,

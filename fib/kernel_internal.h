@@ -1,4 +1,4 @@
-/* Shared by the three files that implement kernel.h; nobody else's. */
+/* Shared by the files that implement kernel.h; nobody else's. */
 #ifndef UNDERLAY_FIB_KERNEL_INTERNAL_H
 #define UNDERLAY_FIB_KERNEL_INTERNAL_H
 
@@ -16,6 +16,7 @@ struct kernel {
     struct nl_sock *requests; /* changes and lookups */
     struct nl_sock *dumps;
     struct nl_sock *monitor;
+    int claim; /* of our protocol number, see kernel_claim.c; -1: none */
     uint32_t request_port;
     uint32_t seq;
     bool routes_monitored;

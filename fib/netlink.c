@@ -16,6 +16,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <unistd.h>
 
 #include "fib/kernel_internal.h"
 
@@ -56,6 +57,7 @@ int kernel_open(struct kernel **out)
         return -ENOMEM;
     memset(k, 0, offsetof(struct kernel, rx_requests));
     k->seq = 1;
+    k->claim = -1;
     k->batch = malloc(BATCH_BYTES);
     int rc = k->batch ? open_socket(&k->requests) : -ENOMEM;
     if (!rc)
@@ -84,6 +86,8 @@ void kernel_close(struct kernel *k)
     nl_socket_free(k->requests);
     nl_socket_free(k->dumps);
     nl_socket_free(k->monitor);
+    if (k->claim >= 0)
+        close(k->claim);
     free(k->batch);
     free(k);
 }

@@ -258,9 +258,7 @@ static int open_control(struct roles *r)
     roles_remove_control(r);
     int rc = roles_bind_control(p->path, r->f->settings.control_gid, &r->control_fd, &r->control_lock);
     if (rc) {
-        log_error(rc == -EADDRINUSE ? "control socket: another underlayd uses it"
-                                    : "cannot open the control socket",
-                  F_STR("path", p->path), F_ERR(rc));
+        log_debug("cannot open the control socket", F_STR("path", p->path), F_ERR(rc)); /* the speaker says it */
         return rc;
     }
     memcpy(r->control, p->path, sizeof r->control);
@@ -284,24 +282,40 @@ static int open_listener(struct listener *l)
         setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &one, sizeof one);
     if (bind(fd, (void *)&ss, len) < 0 || listen(fd, BACKLOG) < 0) {
         int rc = -errno;
-        log_error("cannot listen", F_ADDR("address", &a), F_UINT("port", l->port), F_ERR(rc));
+        log_debug("cannot listen", F_ADDR("address", &a), F_UINT("port", l->port), F_ERR(rc)); /* the same */
         close(fd);
         return rc;
     }
     return l->fd = fd;
 }
 
-void roles_start(struct roles *r)
+/* A host without one of the address families still listens on the wildcard of the other. */
+static bool is_dispensable(const struct listener *l, int error)
 {
+    struct ip_addr a = fm_addr(l->l.af, l->l.addr);
+    return addr_is_unspecified(&a) && (error == -EAFNOSUPPORT || error == -EADDRNOTAVAIL);
+}
+
+bool roles_start(struct roles *r)
+{
+    bool ok = true;
+
     for (unsigned i = r->n_listeners; i-- > 0;)
         if (!r->listeners[i].wanted) {
             close_fd(&r->listeners[i].fd);
             r->listeners[i] = r->listeners[--r->n_listeners];
         }
-    if (find_path(r, FM_ROLE_CONTROL, 0))
-        answer(r, FM_ROLE_CONTROL, 0, open_control(r));
-    for (unsigned i = 0; i < r->n_listeners; i++)
-        answer(r, FM_ROLE_LISTEN, r->listeners[i].l.index, open_listener(&r->listeners[i]));
+    if (find_path(r, FM_ROLE_CONTROL, 0)) {
+        int fd = open_control(r);
+        ok = fd >= 0;
+        answer(r, FM_ROLE_CONTROL, 0, fd);
+    }
+    for (unsigned i = 0; ok && i < r->n_listeners; i++) {
+        int fd = open_listener(&r->listeners[i]);
+        ok = fd >= 0 || is_dispensable(&r->listeners[i], fd);
+        answer(r, FM_ROLE_LISTEN, r->listeners[i].l.index, fd);
+    }
+    return ok;
 }
 
 bool roles_known(const struct roles *r, const struct fm_role *m)

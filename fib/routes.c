@@ -287,9 +287,9 @@ static void plan(struct routes *r, struct batch *b, uint32_t ref)
 }
 
 static const char *const refusals[] = {
-    [KERNEL_ADD] = "the kernel refused a route",
-    [KERNEL_REPLACE] = "the kernel refused to replace a route",
-    [KERNEL_DELETE] = "the kernel refused to delete a route",
+    [KERNEL_ADD] = "route failed: the kernel refused it",
+    [KERNEL_REPLACE] = "route failed: the kernel refused the change",
+    [KERNEL_DELETE] = "route not removed: the kernel refused it",
 };
 
 static void complain(struct routes *r, const struct prefix *p, const char *what, int rc)
@@ -297,7 +297,14 @@ static void complain(struct routes *r, const struct prefix *p, const char *what,
     uint32_t swallowed;
 
     if (log_limit_ok(&r->failures, loop_now_ms(), &swallowed))
-        log_warn(what, F_PREFIX("prefix", p), F_ERR(rc), F_UINT("suppressed", swallowed));
+        log_warn(what, F_PREFIX("prefix", p), F_ERR(rc), F_UINT_IF("suppressed", swallowed));
+}
+
+static bool prefsrc_is_missing(const struct routes *r, enum family f)
+{
+    const struct fm_settings *s = &r->f->settings;
+    struct ip_addr a = fm_addr(family_to_af(f), f == FAM_IPV6 ? s->prefsrc_ipv6 : s->prefsrc_ipv4);
+    return !addr_is_unspecified(&a) && !links_is_own(r->f->links, &a);
 }
 
 static void finish(struct routes *r, enum family f, uint32_t i, enum kernel_op op, uint32_t target, int rc)
@@ -316,7 +323,7 @@ static void finish(struct routes *r, enum family f, uint32_t i, enum kernel_op o
         /* Somebody else's, as far as we know; if it is ours after all, the check finds it. */
         if (e->error != RE_CONFLICT) {
             struct prefix p = routes_prefix(f, e);
-            complain(r, &p, "another protocol's route is in the place", rc);
+            complain(r, &p, "route failed: another protocol's route is in the place", rc);
             reconcile_request(r->f->reconcile);
         }
         settle(r, f, i, RE_CONFLICT, FM_E_CONFLICT);
@@ -325,10 +332,11 @@ static void finish(struct routes *r, enum family f, uint32_t i, enum kernel_op o
         routes_enqueue(r, f, i);
     } else {
         struct prefix p = routes_prefix(f, e);
-        complain(r, &p, refusals[op], rc);
+        bool sourceless = op != KERNEL_DELETE && rc == -EINVAL && prefsrc_is_missing(r, f);
+        complain(r, &p, sourceless ? "fib.prefsrc is no address of this host" : refusals[op], rc);
         if (rc == -EINPROGRESS)
             reconcile_request(r->f->reconcile);
-        settle(r, f, i, RE_FAILED, rc);
+        settle(r, f, i, RE_FAILED, sourceless ? FM_E_PREFSRC : rc);
         if (!timer_running(r->retry))
             timer_set(r->retry, r->retry_ms);
     }

@@ -12,6 +12,7 @@
 #include "fib/supervise.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -30,11 +31,12 @@
 #define STOP_MS          5000
 #define CLOSED_MS        1000
 #define CHANNEL_BUFFER   (1 << 20)
+#define SPEAKER_FD       3 /* where it finds its end */
 #define EXIT_SYSTEM      3
 
 struct supervisor {
     struct fib *f;
-    char *const *argv;
+    const char **argv; /* our own but for the name, which is what ps shows */
     const char *exe;
     pid_t pid; /* 0: none */
     uint64_t started_ms;
@@ -83,6 +85,21 @@ static void stop_overdue(void *arg)
     fib_stop(s->f, 0);
 }
 
+static const char **speaker_argv(char *const *own)
+{
+    size_t n = 0;
+
+    while (own && own[n])
+        n++;
+    const char **argv = calloc(n + 2, sizeof *argv);
+    if (!argv)
+        return NULL;
+    argv[0] = "underlayd: speaker";
+    for (size_t i = 1; i < n; i++)
+        argv[i] = own[i];
+    return argv;
+}
+
 struct supervisor *supervise_new(struct fib *f, const struct fib_options *o)
 {
     struct supervisor *s = calloc(1, sizeof *s);
@@ -90,13 +107,13 @@ struct supervisor *supervise_new(struct fib *f, const struct fib_options *o)
     if (!s)
         return NULL;
     s->f = f;
-    s->argv = o->argv;
+    s->argv = speaker_argv(o->argv);
     s->exe = o->exe ? o->exe : "/proc/self/exe";
     s->backoff_ms = BACKOFF_FIRST_MS;
     s->restart = timer_new(f->loop, try_spawn, s);
     s->hang = timer_new(f->loop, check_hang, s);
     s->stop = timer_new(f->loop, stop_overdue, s);
-    if (s->restart && s->hang && s->stop)
+    if (s->argv && s->restart && s->hang && s->stop)
         return s;
     supervise_free(s);
     return NULL;
@@ -112,14 +129,15 @@ void supervise_free(struct supervisor *s)
 {
     if (!s)
         return;
-    drop_channel(s);
-    if (s->pid) {
+    if (s->pid) { /* before the channel goes: it has nothing to say about that */
         kill(s->pid, SIGKILL);
         waitpid(s->pid, NULL, 0);
     }
+    drop_channel(s);
     timer_free(s->restart);
     timer_free(s->hang);
     timer_free(s->stop);
+    free(s->argv);
     free(s);
 }
 
@@ -174,13 +192,16 @@ static _Noreturn void become_speaker(struct supervisor *s, int fd)
         signal(sig, SIG_DFL);
     sigemptyset(&none);
     sigprocmask(SIG_SETMASK, &none, NULL);
-    int mine = dup(fd); /* without close-on-exec */
+    int mine = dup2(fd, SPEAKER_FD); /* without close-on-exec */
+    if (fd == SPEAKER_FD)
+        fcntl(fd, F_SETFD, 0);
+    close_range(SPEAKER_FD + 1, ~0U, 0); /* whatever we were started with is not for the process on the network */
     snprintf(number, sizeof number, "%d", mine);
     setenv(FIB_SPEAKER_FD_ENV, number, 1);
     unsetenv("NOTIFY_SOCKET"); /* the parent alone speaks to systemd */
     unsetenv("WATCHDOG_USEC");
     unsetenv("WATCHDOG_PID");
-    execv(s->exe, s->argv);
+    execv(s->exe, (char *const *)s->argv);
     fprintf(stderr, "underlayd: cannot execute %s: %s\n", s->exe, strerror(errno));
     _exit(EXIT_SYSTEM);
 }

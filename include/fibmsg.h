@@ -8,7 +8,8 @@
  * Order of a start:
  *   parent: socketpair, exec speaker (as root)
  *   speaker: FM_HELLO, FM_SETTINGS, FM_PATH*, FM_LISTEN*, FM_START       (has read the configuration; still root)
- *   parent:  opens control socket and listeners by role, FM_FD each (error instead of a descriptor on failure)
+ *   parent:  opens control socket and listeners by role, FM_FD each (error instead of a descriptor on failure; with one
+ *            that is needed the start ends here, before anything of the kernel is looked at); claims the protocol number
  *   speaker: gives up its privileges
  *   parent:  FM_LINK*, FM_ADDRESS* (the present state), FM_SYNC_DONE; later FM_LINK/FM_ADDRESS as they change
  *   speaker: FM_READY, then FM_NEXTHOP_*, FM_GROUP_*, FM_ROUTES …, FM_HEARTBEAT every few seconds
@@ -50,6 +51,7 @@ enum fm_type {
     FM_BIND,      /* fm_bind[]; puts a VIP on lo or takes it away */
     FM_SYNCED,    /* no record; everything was learned: sweep what was not confirmed */
     FM_STOPPED,   /* no record; sessions are closed after FM_STOP; the speaker exits next */
+    FM_LOG,       /* fm_log; how the parent logs from now on */
     /* fib to speaker */
     FM_FD = 64,       /* fm_fd, with the descriptor as SCM_RIGHTS when error is 0 (FM_COMMIT: without) */
     FM_LINK,          /* fm_link[] */
@@ -89,6 +91,11 @@ struct fm_settings {
     uint8_t reserved;
     uint8_t prefsrc_ipv4[4]; /* all zero: none */
     uint8_t prefsrc_ipv6[16];
+};
+
+struct fm_log {
+    uint8_t level, format, target; /* enums of log.h */
+    uint8_t reserved;
 };
 
 enum fm_file_role {
@@ -181,6 +188,7 @@ struct fm_route {
 #define FM_E_CONNECTED (-10001) /* equal to a connected prefix: never installed; installed if that goes */
 #define FM_E_CONFLICT  (-10002) /* another protocol's route is in the place (same prefix, table, metric) */
 #define FM_E_NEXTHOP   (-10003) /* no member of the group is usable now; installed when one comes back */
+#define FM_E_PREFSRC   (-10004) /* the preferred source is no address of this host; installed when it becomes one */
 /* Sent for every fm_route; and unasked for (op FM_ROUTE_SET, same cookie) when an installed route's state changes later.*/
 struct fm_result {
     uint32_t cookie;
@@ -224,6 +232,7 @@ struct fm_address {
 _Static_assert(sizeof(struct fm_header) == 8, "fibmsg layout");
 _Static_assert(sizeof(struct fm_hello) == 8, "fibmsg layout");
 _Static_assert(sizeof(struct fm_settings) == 52, "fibmsg layout");
+_Static_assert(sizeof(struct fm_log) == 4, "fibmsg layout");
 _Static_assert(sizeof(struct fm_path) == 264, "fibmsg layout");
 _Static_assert(sizeof(struct fm_listen) == 24, "fibmsg layout");
 _Static_assert(sizeof(struct fm_role) == 8, "fibmsg layout");

@@ -15,6 +15,7 @@ enum log_target { LOG_TO_STDERR, LOG_TO_SYSLOG };
 
 struct log_field {
     const char *key; /* NULL ends the list */
+    bool optional;   /* left out when there is nothing to say: "", NULL, 0 */
     enum { LF_STR, LF_INT, LF_UINT, LF_ADDR, LF_PREFIX, LF_ERRNO } type;
     union {
         const char *s;
@@ -29,6 +30,8 @@ struct log_field {
 #define F_UINT(k, val)   ((struct log_field){.key = (k), .type = LF_UINT, .v.u = (val)})
 #define F_ADDR(k, val)   ((struct log_field){.key = (k), .type = LF_ADDR, .v.addr = (val)})
 #define F_PREFIX(k, val) ((struct log_field){.key = (k), .type = LF_PREFIX, .v.prefix = (val)})
+#define F_STR_IF(k, val)  ((struct log_field){.key = (k), .optional = true, .type = LF_STR, .v.s = (val)})
+#define F_UINT_IF(k, val) ((struct log_field){.key = (k), .optional = true, .type = LF_UINT, .v.u = (val)})
 /* val is an errno, positive or negative; printed as its text. The key is "error". */
 #define F_ERR(val) ((struct log_field){.key = "error", .type = LF_ERRNO, .v.i = (val)})
 

@@ -34,7 +34,10 @@ fi
 # invoke-rc.d and deb-systemd-invoke ask policy-rc.d first: 101 means "do not start". Containers often have one already.
 policy=/usr/sbin/policy-rc.d
 saved=
+log=$(mktemp /tmp/underlay-install.XXXXXX)
+keep_log=
 restore() {
+    [ -n "$keep_log" ] || rm -f "$log"
     rm -f "$policy"
     if [ -n "$saved" ]; then mv "$saved" "$policy"; fi
 }
@@ -47,19 +50,18 @@ trap 'exit 130' INT TERM HUP
 printf '#!/bin/sh\nexit 101\n' >"$policy"
 chmod 755 "$policy"
 
-log=$(mktemp /tmp/underlay-install.XXXXXX)
 apt() {
     DEBIAN_FRONTEND=noninteractive apt-get -q -y -o DPkg::Lock::Timeout=300 -o Dpkg::Use-Pty=0 "$@" >>"$log" 2>&1 </dev/null
 }
 echo "installing:$missing"
 # A stale index of some other source must not stop us: what counts is whether the installation works.
-apt update || echo "note: apt-get update had errors (see $log)" >&2
+apt update || echo "note: apt-get update had errors" >&2
 if ! apt install --no-install-recommends $missing; then
     tail -n 20 "$log" >&2
     echo "could not install:$missing (whole log: $log)" >&2
+    keep_log=1
     exit 1
 fi
-rm -f "$log"
 
 if command -v systemctl >/dev/null; then
     for package in $missing; do

@@ -331,6 +331,6 @@ enum exec_result change_log_level(struct exec *e)
     enum log_level level;
     if (log_level_parse(e->cmd->words[e->cmd->n - 1].name, &level))
         return exec_fail(e, STATUS_USAGE, "no such level");
-    log_set_level(level);
+    speaker_set_log_level(e->s, level);
     return EXEC_DONE;
 }

@@ -11,6 +11,8 @@
 #include "lib/text.h"
 #include "speaker.h"
 
+#define TALKING_MS 2000 /* in OpenSent or OpenConfirm for longer than an OPEN takes: that is the reason */
+
 struct peer *show_find_peer(struct exec *e)
 {
     const char *name = command_arg(e->cmd, "PEER");
@@ -55,6 +57,13 @@ const char *show_uptime(uint64_t ms, char buf[UPTIME_STRLEN])
     return buf;
 }
 
+const char *show_seconds(uint64_t ms, char buf[24])
+{
+    uint32_t s = (uint32_t)((ms + 999) / 1000);
+    snprintf(buf, 24, "%" PRIu32 " second%s", s, s == 1 ? "" : "s");
+    return buf;
+}
+
 const char *show_router_id(uint32_t id, char buf[ADDR_STRLEN])
 {
     struct ip_addr a = addr_v4(id);
@@ -93,21 +102,35 @@ bool show_was_reset(const struct peer_info *i)
 
 const char *show_peer_why(const struct peer *p, const struct peer_info *i, char *buf, size_t size)
 {
-    const char *message = NULL, *reset = i->last_reset && *i->last_reset ? i->last_reset : NULL;
+    const char *message = NULL;
+    bool failed = i->last_failure && *i->last_failure;
+    bool talking = i->state == PEER_OPEN_SENT || i->state == PEER_OPEN_CONFIRM;
     if (peer_is_shutdown(p, &message))
         snprintf(buf, size, "shut down by command (no neighbor %s shutdown)", peer_name(p));
     else if (i->admin_down)
         snprintf(buf, size, "shut down in the configuration");
-    else if (reset)
-        snprintf(buf, size, "%s", reset);
-    else if (peer_config(p)->passive)
-        snprintf(buf, size, "passive: waiting for the peer to connect");
-    else if (i->state == PEER_OPEN_SENT || i->state == PEER_OPEN_CONFIRM)
+    else if (i->waiting)
+        snprintf(buf, size, "not directly connected: %s is on no subnet of this node", peer_name(p));
+    else if (talking && (!failed || i->state_ms >= TALKING_MS))
         snprintf(buf, size, "connected, waiting for the peer's %s",
                  i->state == PEER_OPEN_SENT ? "OPEN" : "KEEPALIVE");
+    else if (failed)
+        snprintf(buf, size, "%s", i->last_failure);
+    else if (peer_config(p)->passive)
+        snprintf(buf, size, "passive: waiting for the peer to connect");
     else
-        snprintf(buf, size, "no connection to port %u of the peer yet", (unsigned)peer_config(p)->port);
+        snprintf(buf, size, "no answer yet from port %u of the peer", (unsigned)peer_config(p)->port);
     return buf;
+}
+
+const char *show_peer_hint(const struct peer *p, const struct peer_info *i)
+{
+    const char *message;
+    if (i->admin_down)
+        return peer_is_shutdown(p, &message) ? "" : "`shutdown` of this peer";
+    if (i->waiting)
+        return "the interface and its address; a peer farther away needs `multihop`";
+    return i->hint ? i->hint : "";
 }
 
 const char *show_fib_error(int32_t error)
@@ -119,8 +142,26 @@ const char *show_fib_error(int32_t error)
         return "another protocol's route is in the place";
     case FM_E_NEXTHOP:
         return "no usable next hop";
+    case FM_E_PREFSRC:
+        return "fib.prefsrc is no address of this host";
     default:
         return strerror(error < 0 ? -error : error);
+    }
+}
+
+const char *show_fib_hint(int32_t error)
+{
+    switch (error) {
+    case FM_E_CONNECTED:
+        return "an interface of this node has that subnet";
+    case FM_E_CONFLICT:
+        return "`ip route show` says whose it is; ours never replaces it";
+    case FM_E_NEXTHOP:
+        return "its interface is down, or nothing leads to it";
+    case FM_E_PREFSRC:
+        return "put the address on lo; routes follow by themselves";
+    default:
+        return "the kernel refused it";
     }
 }
 
@@ -163,6 +204,25 @@ void json_nexthops(struct exec *e, const struct path_view *v, enum family f, con
     writer_end(e->w);
 }
 
+/* At most so many columns of it, whole characters of UTF-8; "..." says that there is more. Ends the line. */
+static void put_cut(struct writer *w, const char *text, unsigned columns)
+{
+    size_t whole = 0, room = 0, n = 0; /* bytes of the text; of what leaves room for the dots */
+    for (; text[whole]; whole++)
+        if ((text[whole] & 0xc0) != 0x80) {
+            if (n == columns - 3)
+                room = whole;
+            n++;
+        }
+    if (n > columns) {
+        while (room && text[room - 1] == ' ')
+            room--;
+        writer_text(w, "%.*s...\n", (int)room, text);
+    } else {
+        writer_text(w, "%s\n", text);
+    }
+}
+
 bool table_add(struct table *t, const char *const *cells)
 {
     if (t->rows == t->room) {
@@ -180,7 +240,7 @@ bool table_add(struct table *t, const char *const *cells)
 }
 
 /* The first column is left-aligned; a cell of it that is longer than 15 gets a line of its own, as FRR does.
- */
+ * The last one wraps, or with cut_last is cut where the line ends. */
 void table_print(struct table *t, struct writer *w)
 {
     unsigned width[TABLE_COLUMNS] = {0};
@@ -203,7 +263,10 @@ void table_print(struct table *t, struct writer *w)
         while (!*last && n && line[n - 1] == ' ')
             n--;
         writer_text(w, "%.*s%s", (int)n, line, *last ? " " : "");
-        show_wrap(w, at, at, last);
+        if (t->cut_last)
+            put_cut(w, last, at < SHOW_WIDTH - 8 ? SHOW_WIDTH - at : 8);
+        else
+            show_wrap(w, at, at, last);
     }
     free(t->cells);
     *t = (struct table){.columns = t->columns};

@@ -18,6 +18,8 @@ void show_families(const struct exec *e, bool family[FAM_COUNT]);
 /* "01:02:03", "1d02h03m", "02w3d04h", as FRR. */
 #define UPTIME_STRLEN 16
 const char *show_uptime(uint64_t ms, char buf[UPTIME_STRLEN]);
+/* "1 second", "8 seconds": rounded up. */
+const char *show_seconds(uint64_t ms, char buf[24]);
 /* "10.0.0.11" from host order. */
 const char *show_router_id(uint32_t id, char buf[ADDR_STRLEN]);
 /* Words of text from column `at` on, going on in the next line at the indent where it would pass 80; ends the
@@ -30,8 +32,12 @@ bool show_was_reset(const struct peer_info *i);
 /* One line on why a session is not up. Returns buf. */
 const char *show_peer_why(const struct peer *p, const struct peer_info *i, char *buf, size_t size);
 
+/* What to look at then; "" when nothing is known. Borrows from i. */
+const char *show_peer_hint(const struct peer *p, const struct peer_info *i);
+
 /* "connected", "conflict with another protocol's route", …: errors of rib_fib_error. */
 const char *show_fib_error(int32_t error);
+const char *show_fib_hint(int32_t error); /* a clause that explains it */
 
 /* A path as tables and details show it. */
 struct path_view {
@@ -50,12 +56,13 @@ const char *show_path_peer(const struct path_view *v,
 void json_nexthops(struct exec *e, const struct path_view *v, enum family f, const struct ip_addr *next);
 #define AS_PATH_STRLEN 4096
 
-/* A small table whose columns are as wide as what is in them. The last column is left-aligned and may wrap.
+/* A small table whose columns are as wide as what is in them. The last column is left-aligned; it wraps or is cut.
  */
 #define TABLE_COLUMNS 10
 #define TABLE_CELL    160
 struct table {
     unsigned columns, rows, room;
+    bool cut_last;
     char (*cells)[TABLE_COLUMNS][TABLE_CELL];
 };
 bool table_add(struct table *t, const char *const *cells); /* false: out of memory */

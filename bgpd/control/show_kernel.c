@@ -205,7 +205,10 @@ static void end_of_kernel(struct exec *e, struct kernel_show *k)
         put_route(e, k, &k->best);
     if (kernel_dump_interrupted(k->dump))
         writer_text(e->w, "(the table changed meanwhile; some routes may be missing)\n");
-    if (!k->installed)
+    if (!k->installed && k->filtered)
+        writer_text(e->w, "No route of ours in the kernel %s %s\n", k->by_address ? "leads to" : "for",
+                    command_arg(e->cmd, "PREFIX"));
+    else if (!k->installed)
         writer_text(e->w, "No %s routes of ours in the kernel%s\n", k->family ? "IPv6" : "IPv4",
                     e->s->config->fib.install ? "" : " (fib.install is false)");
     kernel_dump_free(k->dump);
@@ -251,8 +254,15 @@ static void put_missing(struct exec *e, struct kernel_show *k, uint32_t index)
         failed ? show_fib_error(rib_fib_error(e->s->rib, k->family, index)) : "waiting for the kernel";
     if (!k->missing++)
         writer_text(e->w, "\nNot in the kernel:\n");
-    writer_text(e->w, "%s %s%s%s\n", destination(&p, dst), failed ? "failed" : "pending", failed ? ": " : "",
-                failed ? why : "");
+    int32_t error = failed ? rib_fib_error(e->s->rib, k->family, index) : 0;
+    struct line l = {.n = 0};
+    add(&l, "%s %s", destination(&p, dst), failed ? "failed" : "pending");
+    if (failed)
+        add(&l, ": %s", why);
+    if (failed && k->filtered)
+        add(&l, " (%s)", show_fib_hint(error));
+    if (!writer_json(e->w))
+        show_wrap(e->w, 0, 4, l.text);
     writer_object(e->w, NULL);
     writer_str(e->w, "dst", dst);
     writer_str(e->w, "protocol", protocol_name(e, protocol));

@@ -12,6 +12,8 @@
 #include "loop.h"
 #include "speaker.h"
 
+#define FEW_PREFIXES 10000 /* with fewer, room taken ahead is most of what the table has */
+
 static void comment_line(void *arg, const char *line)
 {
     struct exec *e = arg;
@@ -118,8 +120,9 @@ enum exec_result show_memory(struct exec *e)
     put_memory(w, "fib", "FIB client", 0, false, fibclient_memory(s->fib));
     put_peer_memory(e);
     uint64_t table = rs.table_bytes + rs.path_bytes + rs.index_bytes;
-    if (prefixes) {
+    if (prefixes)
         writer_uint(w, "bytesPerPrefix", table / prefixes);
+    if (prefixes >= FEW_PREFIXES) {
         writer_text(w, "\nTable without attributes: %" PRIu64 " bytes a prefix\n", table / prefixes);
     }
     writer_object(w, "process");

@@ -76,14 +76,42 @@ static const char *yes_no(bool v)
     return v ? "sent" : "not sent";
 }
 
+/* What to look at, and when it goes on. */
+static void text_what_next(struct writer *w, const struct peer *p, const struct peer_info *i)
+{
+    const char *hint = show_peer_hint(p, i);
+    char seconds[24];
+    if (*hint) {
+        writer_text(w, "  Check: ");
+        show_wrap(w, 9, 9, hint);
+    }
+    if (i->admin_down)
+        return;
+    if (i->idle_hold_ms)
+        writer_text(w, "  Next attempt: in %s, after the pause that follows an error\n",
+                    show_seconds(i->idle_hold_ms, seconds));
+    else if (i->connect_retry_ms)
+        writer_text(w, "  Next attempt: in %s\n", show_seconds(i->connect_retry_ms, seconds));
+    else if (i->waiting)
+        writer_text(w, "  Next attempt: as soon as there is such a subnet\n");
+    else if (peer_config(p)->passive && i->state < PEER_OPEN_SENT)
+        writer_text(w, "  Next attempt: the peer's; it is passive here\n");
+}
+
 static void text_head(struct exec *e, const struct peer *p, const struct peer_info *i)
 {
     struct writer *w = e->w;
     char id[ADDR_STRLEN], up[UPTIME_STRLEN], why[256];
-    writer_text(w, "BGP neighbor is %s, remote AS %" PRIu32 ", local AS %" PRIu32 ", %s link\n", peer_name(p),
-                i->remote_as, i->local_as, i->ibgp ? "internal" : "external");
-    if (*peer_config(p)->description)
-        writer_text(w, " Description: %s\n", peer_config(p)->description);
+    char as[16] = "not known yet", line[160];
+    if (i->remote_as)
+        snprintf(as, sizeof as, "%" PRIu32, i->remote_as);
+    snprintf(line, sizeof line, "BGP neighbor is %s, remote AS %s, local AS %" PRIu32 ", %s link",
+             peer_name(p), as, i->local_as, i->ibgp ? "internal" : "external");
+    show_wrap(w, 0, 2, line);
+    if (*peer_config(p)->description) {
+        writer_text(w, " Description: ");
+        show_wrap(w, 14, 14, peer_config(p)->description);
+    }
     if (i->admin_down)
         writer_text(w, " Administratively shut down\n");
     writer_text(w, "  BGP version 4, remote router ID %s, ", show_router_id(i->remote_id, id));
@@ -96,15 +124,18 @@ static void text_head(struct exec *e, const struct peer *p, const struct peer_in
     if (i->state != PEER_ESTABLISHED) {
         writer_text(w, "  Not established: ");
         show_wrap(w, 19, 19, show_peer_why(p, i, why, sizeof why));
+        text_what_next(w, p, i);
     }
-    if (i->shutdown_message && *i->shutdown_message)
-        writer_text(w, "  Shutdown message: %s\n", i->shutdown_message);
+    if (i->shutdown_message && *i->shutdown_message) {
+        writer_text(w, "  Shutdown message: ");
+        show_wrap(w, 20, 20, i->shutdown_message);
+    }
     if (i->state == PEER_ESTABLISHED) {
         writer_text(w, "  Last read %s, ", show_uptime(i->last_read_ms, up));
         writer_text(w, "Last write %s\n", show_uptime(i->last_write_ms, up));
+        writer_text(w, "  Hold time is %" PRIu32 " seconds, keepalive interval is %" PRIu32 " seconds\n",
+                    i->hold_ms / 1000, i->keepalive_ms / 1000);
     }
-    writer_text(w, "  Hold time is %" PRIu32 " seconds, keepalive interval is %" PRIu32 " seconds\n",
-                i->hold_ms / 1000, i->keepalive_ms / 1000);
     writer_text(w,
                 "  Configured hold time is %" PRIu32 " seconds, keepalive interval is %" PRIu32 " seconds\n",
                 peer_config(p)->hold_time_ms / 1000, peer_config(p)->keepalive_time_ms / 1000);
@@ -180,9 +211,9 @@ static void text_family(struct exec *e, const struct peer *p, const struct peer_
     writer_text(w, "  End-of-RIB %s, %s\n", yes_no(i->eor_out[f]),
                 i->eor_in[f] ? "received" : "not received");
     writer_text(w,
-                "  %" PRIu32 " prefixes received, %" PRIu32 " accepted, %" PRIu32 " refused by the import\n",
+                "  Prefixes: %" PRIu32 " received, %" PRIu32 " accepted, %" PRIu32 " refused by the import\n",
                 rp->paths[f], rp->accepted[f], rp->paths[f] - rp->accepted[f]);
-    writer_text(w, "  %" PRIu32 " prefixes sent, %" PRIu32 " waiting to be sent\n",
+    writer_text(w, "  Prefixes: %" PRIu32 " sent, %" PRIu32 " waiting to be sent\n",
                 adjout_count(peer_adjout(p), f), adjout_queued(peer_adjout(p), f));
 }
 
@@ -204,7 +235,7 @@ static void text_transport(struct exec *e, const struct peer *p, const struct pe
         show_wrap(w, 25, 4, i->last_message);
     }
     if (c->multihop)
-        writer_text(w, "  External BGP neighbor may be up to %u hops away.\n", (unsigned)c->multihop);
+        writer_text(w, "  External BGP neighbor may be up to %u hops away\n", (unsigned)c->multihop);
     if (i->gtsm)
         writer_text(w, "  GTSM: at most %u hops away (ttl-security)\n", (unsigned)c->ttl_security);
     if (i->local.af) {
@@ -216,8 +247,6 @@ static void text_transport(struct exec *e, const struct peer *p, const struct pe
     }
     if (i->md5)
         writer_text(w, "  Peer authentication enabled (TCP MD5)\n");
-    if (i->connect_retry_ms)
-        writer_text(w, "  Next connect attempt in %" PRIu64 " ms\n", i->connect_retry_ms);
 }
 
 static void text_neighbor(struct exec *e, const struct peer *p, const struct peer_info *i)

@@ -121,7 +121,7 @@ static void json_families(struct writer *w, const struct peer *p, const struct p
 
 static void json_transport(struct writer *w, const struct peer *p, const struct peer_info *i)
 {
-    char why[256];
+    char why[256], code[8];
     writer_uint(w, "connectionsEstablished", i->established_count);
     writer_uint(w, "connectionsDropped", i->dropped_count);
     if (show_was_reset(i)) {
@@ -133,8 +133,18 @@ static void json_transport(struct writer *w, const struct peer *p, const struct 
     }
     if (i->last_message && *i->last_message)
         writer_str(w, "lastShutdownDescription", i->last_message);
-    if (i->state != PEER_ESTABLISHED)
+    if (i->last_error.code) {
+        snprintf(code, sizeof code, "%02X%02X", i->last_error.code, i->last_error.subcode);
+        writer_str(w, "lastErrorCodeSubcode", code);
+        writer_str(w, "lastNotificationReason", bgp_error_format(&i->last_error, why, sizeof why));
+    }
+    if (i->state != PEER_ESTABLISHED) {
         writer_str(w, "notEstablishedBecause", show_peer_why(p, i, why, sizeof why));
+        if (*show_peer_hint(p, i))
+            writer_str(w, "notEstablishedHint", show_peer_hint(p, i));
+        if (i->shutdown_message && *i->shutdown_message)
+            writer_str(w, "shutdownMessage", i->shutdown_message);
+    }
     if (i->local.af) {
         writer_addr(w, "hostLocal", &i->local);
         writer_uint(w, "portLocal", i->local_port);
@@ -146,12 +156,25 @@ static void json_transport(struct writer *w, const struct peer *p, const struct 
     if (i->nexthop[FAM_IPV6].af)
         writer_addr(w, "nexthopGlobal", &i->nexthop[FAM_IPV6]);
     writer_str(w, "bgpConnection", peer_config(p)->multihop ? "nonSharedNetwork" : "sharedNetwork");
+    if (peer_config(p)->multihop || !i->ibgp)
+        writer_uint(w, "externalBgpNbrMaxHopsAway", peer_config(p)->multihop ? peer_config(p)->multihop : 1);
+    writer_uint(w, "connectRetryTimer", peer_config(p)->connect_retry_time_ms / 1000);
+    if (i->idle_hold_ms)
+        writer_uint(w, "nextStartTimerDueInMsecs", i->idle_hold_ms);
     if (i->connect_retry_ms)
-        writer_uint(w, "connectRetryTimer", i->connect_retry_ms / 1000);
+        writer_uint(w, "nextConnectTimerDueInMsecs", i->connect_retry_ms);
     if (i->state == PEER_ESTABLISHED)
         writer_uint(w, "estimatedRttInMsecs", i->rtt_ms);
     if (i->md5)
         writer_int(w, "authenticationEnabled", 1);
+}
+
+/* RFC 9234 section 4.1 */
+static const char *role_name(const struct peer_info *i)
+{
+    static const char *const names[] = {"provider", "rs-server", "rs-client", "customer", "peer"};
+    bool known = i->caps_valid && i->received.has_role && i->received.role < sizeof names / sizeof *names;
+    return known ? names[i->received.role] : "undefined";
 }
 
 void json_neighbor(struct exec *e, const struct peer *p, const struct peer_info *i)
@@ -162,6 +185,8 @@ void json_neighbor(struct exec *e, const struct peer *p, const struct peer_info 
     writer_uint(w, "remoteAs", i->remote_as);
     writer_uint(w, "localAs", i->local_as);
     writer_bool(w, i->ibgp ? "nbrInternalLink" : "nbrExternalLink", true);
+    writer_str(w, "localRole", "undefined"); /* not configurable yet */
+    writer_str(w, "remoteRole", role_name(i));
     if (*peer_config(p)->description)
         writer_str(w, "nbrDesc", peer_config(p)->description);
     if (i->admin_down)

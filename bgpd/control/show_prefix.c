@@ -1,12 +1,16 @@
 /* show bgp PREFIX|ADDRESS: everything about one prefix, refused paths included, who has it from us and what
  * the kernel made of it. An address shows its longest match, as a router would forward it. */
+#include <ctype.h>
 #include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "control/show.h"
+#include "loop.h"
+#include "rib/decision.h"
 #include "speaker.h"
 #include "wire/wire.h"
 
@@ -37,7 +41,8 @@ static uint32_t find_entry(struct exec *e, enum family *f)
     }
     uint32_t index = is_address ? rib_match(r, *f, &a) : rib_find(r, *f, &p);
     if (!index || !rib_entry(r, *f, index)->paths) {
-        exec_fail(e, STATUS_REFUSED, "%s: not in the table", text);
+        exec_fail(e, STATUS_REFUSED,
+                  is_address ? "%s: no prefix in the table contains it" : "%s: not in the table", text);
         return 0;
     }
     return index;
@@ -67,6 +72,54 @@ static void text_communities(struct exec *e, const struct attr *a)
     }
 }
 
+/* Why a usable path is not the best: what the decision says between the two alone. MED is compared within one
+ * neighbour AS only, so that with more paths the two alone may come out the other way. NULL: the best, not
+ * usable, or not to be told from two. */
+static const char *lost_by(struct exec *e, const struct rib_entry *entry, const struct path_view *v)
+{
+    static const char *const words[] = {
+        [SELECT_LOCAL] = "the best is originated here",
+        [SELECT_LOCAL_PREF] = "lower local preference",
+        [SELECT_AS_PATH] = "longer AS path",
+        [SELECT_ORIGIN] = "worse origin",
+        [SELECT_MED] = "higher MED",
+        [SELECT_EBGP] = "the best is external, this is internal",
+        [SELECT_METRIC] = "higher cost to the next hop",
+        [SELECT_ROUTER_ID] = "higher router ID",
+        [SELECT_CLUSTER] = "longer cluster list",
+        [SELECT_ADDRESS] = "higher peer address",
+    };
+    struct rib *r = e->s->rib;
+    const struct rib_path *head = entry->paths ? rib_path(r, entry->paths) : NULL;
+    static const struct rib_config rc = {.default_local_pref = 100, .multipath = 1};
+    static const struct rib_peer here = {0};
+    struct candidate c[2];
+    enum select_reason why;
+    if (!head || !(head->flags & PATH_BEST) || v->path == head || !v->valid)
+        return NULL;
+    const struct path_view views[2] = {show_path(r, head), *v};
+    for (int i = 0; i < 2; i++)
+        c[i] = (struct candidate){.attr = views[i].attr,
+                                  .peer = views[i].from ? views[i].from : &here,
+                                  .metric = views[i].nexthop ? views[i].nexthop->metric : 0,
+                                  .usable = true};
+    if (decision_select(c, 2, &rc, &why) != 0 || why >= sizeof words / sizeof *words)
+        return NULL;
+    return words[why];
+}
+
+/* When the path came or changed, as the wall clock of today sees it, in FRR's words (ctime without the
+ * newline). */
+static time_t last_update(const struct exec *e, const struct rib_path *p, char string[26])
+{
+    uint64_t age_s = (loop_now_ms() - e->s->started_ms) / 1000 - p->since;
+    time_t then = (time_t)(wall_now_s() - (int64_t)age_s);
+    if (!ctime_r(&then, string))
+        *string = 0;
+    string[strcspn(string, "\n")] = 0;
+    return then;
+}
+
 static void text_path(struct exec *e, enum family f, const struct rib_entry *entry, const struct path_view *v)
 {
     struct writer *w = e->w;
@@ -94,12 +147,48 @@ static void text_path(struct exec *e, enum family f, const struct rib_entry *ent
         n += (size_t)snprintf(text + n, sizeof text - n, ", best (%s)", select_reason_name(entry->selection));
     writer_text(w, "      ");
     show_wrap(w, 6, 8, text);
+    const char *lost = lost_by(e, entry, v);
+    if (lost)
+        writer_text(w, "      Not the best: %s%s\n", lost,
+                    v->path->flags & PATH_MULTIPATH ? "; used beside it (multipath)" : "");
     if (v->path->flags & PATH_FILTERED)
-        writer_text(w, "      Refused by the import: %s\n", import_reason_text(v->path->reason));
+        writer_text(w, "      Not used, refused by the import: %s\n", import_reason_text(v->path->reason));
     if (v->path->flags & PATH_UNREACHABLE)
         writer_text(w, "      Not used: the next hop is %s\n",
                     v->nexthop && v->nexthop->resolved ? "unreachable" : "not resolved yet");
     text_communities(e, a);
+    last_update(e, v->path, text);
+    writer_text(w, "      Last update: %s\n", text);
+}
+
+static void text_kernel(struct exec *e, enum family f, uint32_t index)
+{
+    struct rib *r = e->s->rib;
+    const struct rib_entry *entry = rib_entry(r, f, index);
+    const struct rib_path *head = rib_path(r, entry->paths);
+    char text[256];
+    int32_t error;
+    writer_text(e->w, "  In the kernel: ");
+    switch ((enum fib_state)entry->fib) {
+    case FIB_INSTALLED:
+        writer_text(e->w, "installed%s\n", rib_fib_is_unreachable(r, f, index) ? " as unreachable" : "");
+        return;
+    case FIB_PENDING:
+        writer_text(e->w, "pending\n");
+        return;
+    case FIB_FAILED:
+        error = rib_fib_error(r, f, index);
+        snprintf(text, sizeof text, "failed: %s (%s)", show_fib_error(error), show_fib_hint(error));
+        show_wrap(e->w, 17, 17, text);
+        return;
+    case FIB_NONE:
+        break;
+    }
+    writer_text(e->w, "no, %s\n",
+                !(head->flags & PATH_BEST)   ? "there is no usable path"
+                : !head->peer                ? "it is originated here"
+                : !e->s->config->fib.install ? "fib.install is false"
+                                             : "not yet");
 }
 
 static void text_entry(struct exec *e, enum family f, uint32_t index)
@@ -118,17 +207,15 @@ static void text_entry(struct exec *e, enum family f, uint32_t index)
     writer_text(e->w, "BGP routing table entry for %s\n", prefix_format(&prefix, text));
     writer_text(e->w, "Paths: (%u available, ", n);
     writer_text(e->w, best ? "best #%u)\n" : "no best path)\n", best);
-    if (entry->fib == FIB_INSTALLED)
-        writer_text(e->w, "  In the kernel: installed\n");
-    else if (entry->fib == FIB_PENDING)
-        writer_text(e->w, "  In the kernel: pending\n");
-    else if (entry->fib == FIB_FAILED)
-        writer_text(e->w, "  In the kernel: failed: %s\n", show_fib_error(rib_fib_error(r, f, index)));
+    text_kernel(e, f, index);
     for (unsigned k = 0; k < peer_set_count(e->s->peers); k++) {
         const struct peer *p = peer_set_at(e->s->peers, k);
         if (!advertised_to(p, f, index))
             continue;
-        writer_text(e->w, "%s  %s\n", told++ ? "" : "  Advertised to peers:\n", peer_name(p));
+        writer_text(e->w, "%s    %s%s", told++ ? "" : "  Advertised to peers:\n", peer_name(p),
+                    *peer_config(p)->description ? " " : "");
+        unsigned at = 5 + (unsigned)strlen(peer_name(p));
+        show_wrap(e->w, at, at, peer_config(p)->description);
     }
     if (!told)
         writer_text(e->w, "  Not advertised to any peer\n");
@@ -165,6 +252,21 @@ static void json_aspath(struct writer *w, const struct attr *a)
     writer_end(w);
 }
 
+/* The list has FRR's other spelling of well-known ones: "no-export" in the string, "noExport" here. */
+static void camel_case(char *word)
+{
+    char *out = word;
+    for (bool up = false, tail = false; *word; word++) {
+        if (*word == '-') {
+            up = tail = true;
+            continue;
+        }
+        *out++ = (char)(up ? toupper((unsigned char)*word) : tail ? tolower((unsigned char)*word) : *word);
+        up = false;
+    }
+    *out = 0;
+}
+
 static void json_community(struct writer *w, const char *key, const struct attr *a,
                            int (*format)(const struct attr *a, char *buf, size_t size), bool list)
 {
@@ -176,8 +278,10 @@ static void json_community(struct writer *w, const char *key, const struct attr 
     writer_str(w, "string", text);
     if (list) {
         writer_array(w, "list");
-        for (char *word = strtok_r(text, " ", &save); word; word = strtok_r(NULL, " ", &save))
+        for (char *word = strtok_r(text, " ", &save); word; word = strtok_r(NULL, " ", &save)) {
+            camel_case(word);
             writer_str(w, NULL, word);
+        }
         writer_end(w);
     }
     writer_end(w);
@@ -218,15 +322,23 @@ static void json_path(struct exec *e, enum family f, const struct rib_entry *ent
         writer_bool(w, "stale", true);
     if (flags & PATH_FILTERED)
         writer_str(w, "filteredReason", import_reason_text(v->path->reason));
+    if (lost_by(e, entry, v))
+        writer_str(w, "notBestReason", lost_by(e, entry, v));
     if (flags & PATH_BEST) {
         writer_object(w, "bestpath");
         writer_bool(w, "overall", true);
+        writer_uint(w, "bestpathFromAs", v->from ? a->neighbor_as : 0);
         writer_str(w, "selectionReason", select_reason_name(entry->selection));
         writer_end(w);
     }
     json_community(w, "community", a, attr_format_communities, true);
     json_community(w, "largeCommunity", a, attr_format_large, true);
     json_community(w, "extendedCommunity", a, attr_format_extended, false);
+    char when[26];
+    writer_object(w, "lastUpdate");
+    writer_int(w, "epoch", last_update(e, v->path, when));
+    writer_str(w, "string", when);
+    writer_end(w);
     json_nexthops(e, v, f, NULL);
     json_path_source(e, v);
     writer_end(w);

@@ -68,7 +68,7 @@ static void text_heading(struct exec *e)
                 "Status codes: * valid, > best, = multipath, i internal, S stale, F refused by\n"
                 "              the import, U next hop unreachable, r not in the kernel\n"
                 "Origin codes: i - IGP, e - EGP, ? - incomplete\n\n"
-                "    Network           Next Hop         Metric LocPrf Path\n",
+                "    Network           Next Hop            Metric LocPrf Path\n",
                 e->s->config->router.asn);
 }
 
@@ -114,7 +114,7 @@ static void text_path(struct exec *e, enum family f, const struct rib_entry *ent
                 v->from && v->from->ibgp ? 'i' : ' ');
     put_column(e->w, network, 17, 22);
     put_column(e->w, hop, 15, 38);
-    unsigned at = 38 + (unsigned)snprintf(line, sizeof line, "%7s %6s ", metric, pref);
+    unsigned at = 38 + (unsigned)snprintf(line, sizeof line, "%10s %6s ", metric, pref);
     writer_text(e->w, "%s", line);
     attr_format_as_path(v->attr, path, sizeof path - 2);
     size_t n = strlen(path);
@@ -156,7 +156,18 @@ static void json_path(struct exec *e, enum family f, const struct rib_entry *ent
     writer_str(w, "path", text);
     writer_str(w, "origin", origin_name(v->attr->origin));
     if (!is_table(e)) {
+        const char code[] = {origin_letter(v->attr), 0};
         struct ip_addr a = next ? *next : show_nexthop(v, f);
+        writer_addr(w, "addrPrefix", &p->addr);
+        writer_str(w, "bgpOriginCode", code);
+        writer_object(w, "appliedStatusSymbols");
+        if (v->valid)
+            writer_bool(w, "*", true);
+        if (flags & PATH_BEST)
+            writer_bool(w, ">", true);
+        else if (flags & PATH_MULTIPATH)
+            writer_bool(w, "=", true);
+        writer_end(w);
         writer_addr(w, "nextHop", &a);
     }
     json_nexthops(e, v, f, next);

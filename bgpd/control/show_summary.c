@@ -162,7 +162,7 @@ static void text_family(struct exec *e, enum family f)
                                           "Up/Down",  "State/PfxRcd", "PfxSnt",  "Desc"};
     static const char *const failed_heading[] = {"Neighbor", "EstdCnt", "DropCnt", "ResetTime", "Reason"};
     bool failed = command_has(e->cmd, "failed");
-    struct table t = {.columns = failed ? 5 : 9};
+    struct table t = {.columns = failed ? 5 : 9, .cut_last = !failed};
     struct rib_stats rs;
     struct peer_info i;
     char id[ADDR_STRLEN];
@@ -187,7 +187,7 @@ static void text_family(struct exec *e, enum family f)
         free(t.cells);
     if (shown != total)
         writer_text(e->w, "%sDisplayed neighbors %u\n", shown ? "\n" : "", shown);
-    writer_text(e->w, "%sTotal number of neighbors %u\n", shown == total ? "\n" : "", total);
+    writer_text(e->w, "%sTotal number of neighbors %u\n", shown && shown == total ? "\n" : "", total);
 }
 
 enum exec_result show_summary(struct exec *e)

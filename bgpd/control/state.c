@@ -33,6 +33,8 @@
 #define STATE_MAX_BYTES (64u << 20)
 #define STATE_DELAY_MS  200
 #define LINES_PER_TURN  250
+#define IGNORED_SHOWN   5
+#define CANNOT_WRITE    "cannot write the state file; what commands change is lost at a restart"
 
 static const char heading[] = "# What commands changed in underlayd; read at its start, written by it.\n";
 
@@ -41,6 +43,8 @@ struct state {
     const struct grammar *grammar;
     struct timer *due;
     bool loading, loaded, running_line, saving, again;
+    bool failing;     /* to write, which has been said */
+    unsigned ignored; /* lines */
     void (*flushed)(void *arg); /* NULL: nobody waits */
     void *flushed_arg;
     /* reading */
@@ -110,7 +114,15 @@ static void loading_done(struct state *st)
     if (st->again)
         timer_set(st->due, STATE_DELAY_MS);
     st->again = false;
+    if (st->ignored > IGNORED_SHOWN)
+        log_warn("lines of the state file are ignored", F_STR("path", st->s->state_path), F_UINT("lines", st->ignored));
     speaker_state_loaded(st->s);
+}
+
+static void ignored(struct state *st, const char *why)
+{
+    if (st->ignored++ < IGNORED_SHOWN)
+        log_warn("a line of the state file is ignored", F_STR("reason", why));
 }
 
 static void run_line(struct state *st, const char *line)
@@ -126,7 +138,7 @@ static void run_line(struct state *st, const char *line)
         rc = -EINVAL;
     }
     if (rc) {
-        log_warn("a line of the state file is ignored", F_STR("why", error));
+        ignored(st, error);
         return;
     }
     struct writer *w = writer_new(st->sink, false);
@@ -136,7 +148,7 @@ static void run_line(struct state *st, const char *line)
         evbuffer_drain(st->sink, evbuffer_get_length(st->sink));
     st->running_line = false;
     if (e.status)
-        log_warn("a line of the state file is ignored", F_STR("why", e.error ? e.error : "unknown"));
+        ignored(st, e.error ? e.error : "unknown");
     exec_end(&e);
     writer_free(w);
     command_free(&cmd);
@@ -182,6 +194,8 @@ static int read_file(int fd, char **out)
             break;
         n += (size_t)got;
     }
+    for (char *zero = text; (zero = memchr(zero, 0, n - (size_t)(zero - text)));)
+        *zero = '\n'; /* a broken line does not hide those after it */
     text[n] = 0;
     *out = text;
     return 0;
@@ -194,7 +208,8 @@ static void state_opened(void *arg, int fd, int error)
     if (fd >= 0)
         close(fd);
     if (rc && rc != -ENOENT)
-        log_error("cannot read the state file; what commands had changed is lost", F_ERR(rc));
+        log_error("cannot read the state file; what commands had changed is lost",
+                  F_STR("path", st->s->state_path), F_ERR(rc));
     if (rc) {
         loading_done(st);
         return;
@@ -265,8 +280,11 @@ void state_flush(struct state *st, void (*done)(void *arg), void *arg)
 
 static void saving_done(struct state *st, const char *what, int error)
 {
-    if (error)
-        log_error(what, F_ERR(error));
+    if (error && !st->failing)
+        log_warn(what, F_STR("path", st->s->state_path), F_ERR(error));
+    else if (!error && st->failing)
+        log_info("the state file is written again", F_STR("path", st->s->state_path));
+    st->failing = error;
     st->saving = false;
     if (st->again && st->flushed && !error)
         save(st);
@@ -281,7 +299,7 @@ static void committed(void *arg, int fd, int error)
 {
     if (fd >= 0)
         close(fd);
-    saving_done(arg, "cannot rename the new state file into place", error);
+    saving_done(arg, CANNOT_WRITE, error);
 }
 
 static void *write_thread(void *arg)
@@ -319,7 +337,7 @@ static void written(void *arg, int fd, unsigned events)
     st->fd = -1;
     int rc = st->error ? st->error : fibclient_commit_state(st->s->fib, committed, st);
     if (rc)
-        saving_done(st, "cannot write the state file", rc);
+        saving_done(st, CANNOT_WRITE, rc);
 }
 
 static void add_line(void *arg, const char *line)
@@ -337,7 +355,7 @@ static void temporary_opened(void *arg, int fd, int error)
     if (!f) {
         if (fd >= 0)
             close(fd);
-        saving_done(st, "cannot write the state file", fd < 0 ? error : -ENOMEM);
+        saving_done(st, CANNOT_WRITE, fd < 0 ? error : -ENOMEM);
         return;
     }
     fputs(heading, f);
@@ -357,7 +375,7 @@ static void temporary_opened(void *arg, int fd, int error)
     st->data = NULL;
     close(st->fd);
     st->fd = -1;
-    saving_done(st, "cannot write the state file", rc);
+    saving_done(st, CANNOT_WRITE, rc);
 }
 
 static void save(void *arg)
@@ -367,5 +385,5 @@ static void save(void *arg)
     st->again = false;
     int rc = fibclient_open(st->s->fib, FM_ROLE_STATE, 1, temporary_opened, st);
     if (rc)
-        saving_done(st, "cannot write the state file", rc);
+        saving_done(st, CANNOT_WRITE, rc);
 }

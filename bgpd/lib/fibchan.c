@@ -73,6 +73,7 @@ static const struct fm_row {
     [FM_BIND] = {"BIND", sizeof(struct fm_bind), true},
     [FM_SYNCED] = {"SYNCED", 0, true},
     [FM_STOPPED] = {"STOPPED", 0, true},
+    [FM_LOG] = {"LOG", sizeof(struct fm_log), true},
     [FM_FD] = {"FD", sizeof(struct fm_fd), false},
     [FM_LINK] = {"LINK", sizeof(struct fm_link), false},
     [FM_ADDRESS] = {"ADDRESS", sizeof(struct fm_address), false},

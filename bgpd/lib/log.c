@@ -12,6 +12,7 @@
 #include "log.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -231,10 +232,19 @@ static void put_value(struct line *l, const struct log_field *f, bool json)
     (json ? put_json_string : put_text_string)(l, s);
 }
 
+static bool says_nothing(const struct log_field *f)
+{
+    if (f->type == LF_STR)
+        return !f->v.s || !*f->v.s;
+    return f->type == LF_UINT && !f->v.u;
+}
+
 static void put_fields(struct line *l, const struct log_field *fields, bool json)
 {
     for (const struct log_field *f = fields; f && f->key; f++) {
         size_t before = l->n;
+        if (f->optional && says_nothing(f))
+            continue;
         put_format(l, json ? ",\"%s\":" : " %s=", f->key);
         put_value(l, f, json);
         if (l->err) {
@@ -282,6 +292,17 @@ static void put_json_line(struct line *l, enum log_level level, const char *msg,
     l->buf[l->n++] = '}';
 }
 
+/* O_NONBLOCK would be for all who share the open file, a user's shell among them. A pipe that can be written
+ * to has room for a page, which no line that a peer can cause exceeds. */
+static void write_stderr(const char *line, size_t n)
+{
+    struct pollfd p = {.fd = STDERR_FILENO, .events = POLLOUT};
+    if (poll(&p, 1, 0) <= 0)
+        return;
+    ssize_t r = write(STDERR_FILENO, line, n);
+    (void)r;
+}
+
 void log_write(enum log_level level, const char *msg, const struct log_field *fields)
 {
     struct line l;
@@ -296,8 +317,7 @@ void log_write(enum log_level level, const char *msg, const struct log_field *fi
         syslog(levels[level].priority, "%.*s", (int)l.n, l.buf);
     } else {
         l.buf[l.n++] = '\n';
-        ssize_t r = write(STDERR_FILENO, l.buf, l.n);
-        (void)r;
+        write_stderr(l.buf, l.n);
     }
     errno = saved;
 }

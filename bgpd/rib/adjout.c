@@ -19,7 +19,7 @@
 
 #define BATCH       4096  /* prefixes a fill at most */
 #define BATCH_LEAST 256   /* and when the buffer is small: sorting many to send few is work for nothing */
-#define SCAN_STEP   16384 /* entries compared a fill after a change of mode */
+#define SCAN_STEP   16384 /* entries looked at a fill */
 
 /* RFC 1997 */
 #define NO_EXPORT           0xffffff01u
@@ -186,9 +186,11 @@ static void served(struct adjout *o, enum family f, uint32_t index)
 static void gather(struct adjout *o, enum family f, unsigned limit, struct batch *b)
 {
     const struct dirty *d = &o->sub.dirty[f];
+    unsigned looked_at = 0; /* those of which nothing is to be said cost time too */
     b->n_reach = b->n_unreach = 0;
-    for (uint32_t i = dirty_next(d, 0); i != DIRTY_NONE && b->n_reach + b->n_unreach < limit;
-         i = dirty_next(d, i + 1)) {
+    for (uint32_t i = dirty_next(d, 0);
+         i != DIRTY_NONE && b->n_reach + b->n_unreach < limit && looked_at < SCAN_STEP;
+         i = dirty_next(d, i + 1), looked_at++) {
         bool used = rib_entry_used(o->rib, f, i);
         const struct rib_path *p = used ? adjout_exportable(o, f, rib_entry(o->rib, f, i)) : NULL;
         if (p)

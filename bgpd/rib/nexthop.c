@@ -12,6 +12,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/random.h>
 
 #include "lib/slab.h"
 #include "rib/ixhash.h"
@@ -29,16 +30,17 @@ struct nexthop_table {
     struct slab groups;   /* struct group */
     struct ixhash by_addr, by_members;
     uint64_t member_bytes;
+    uint32_t seed; /* peers choose the addresses */
 };
 
-static uint32_t hash_nexthop(const struct ip_addr *a, uint32_t scope)
+static uint32_t hash_nexthop(const struct nexthop_table *t, const struct ip_addr *a, uint32_t scope)
 {
-    return hash_bytes(a, sizeof *a, scope * 0x9e3779b1u);
+    return hash_bytes(a, sizeof *a, t->seed ^ scope * 0x9e3779b1u);
 }
 
-static uint32_t hash_members(const uint32_t *members, unsigned n)
+static uint32_t hash_members(const struct nexthop_table *t, const uint32_t *members, unsigned n)
 {
-    return hash_bytes(members, n * sizeof *members, n);
+    return hash_bytes(members, n * sizeof *members, t->seed);
 }
 
 static bool nexthop_hash_of(const void *arg, uint32_t id, uint32_t *hash)
@@ -47,7 +49,7 @@ static bool nexthop_hash_of(const void *arg, uint32_t id, uint32_t *hash)
     const struct nexthop *nh = slab_at(&t->nexthops, id);
     if (!nh->refs)
         return false;
-    *hash = hash_nexthop(&nh->addr, nh->scope);
+    *hash = hash_nexthop(t, &nh->addr, nh->scope);
     return true;
 }
 
@@ -57,7 +59,7 @@ static bool group_hash_of(const void *arg, uint32_t id, uint32_t *hash)
     const struct group *g = slab_at(&t->groups, id);
     if (!g->members || !g->refs)
         return false;
-    *hash = hash_members(g->members, g->n);
+    *hash = hash_members(t, g->members, g->n);
     return true;
 }
 
@@ -66,6 +68,10 @@ struct nexthop_table *nexthop_table_new(const struct nexthop_ops *ops, void *arg
     struct nexthop_table *t = calloc(1, sizeof *t);
     if (!t)
         return NULL;
+    if (getrandom(&t->seed, sizeof t->seed, 0) != sizeof t->seed) {
+        free(t);
+        return NULL;
+    }
     if (ops)
         t->ops = *ops;
     t->arg = arg;
@@ -108,12 +114,12 @@ uint32_t nexthop_get(struct nexthop_table *t, const struct ip_addr *addr, uint32
 {
     struct ip_addr key = *addr;
     memset(key.pad, 0, sizeof key.pad);
-    uint32_t hash = hash_nexthop(&key, scope), id = nexthop_find(t, &key, scope, hash);
+    uint32_t hash = hash_nexthop(t, &key, scope), id = nexthop_find(t, &key, scope, hash);
     if (id) {
         ((struct nexthop *)slab_at(&t->nexthops, id))->refs++;
         return id;
     }
-    id = slab_alloc(&t->nexthops);
+    id = t->nexthops.used < NEXTHOPS_MOST ? slab_alloc(&t->nexthops) : 0;
     if (!id)
         return 0;
     struct nexthop *nh = slab_at(&t->nexthops, id);
@@ -135,7 +141,7 @@ void nexthop_put(struct nexthop_table *t, uint32_t id)
         nh->refs--;
         return;
     }
-    ixhash_remove(&t->by_addr, hash_nexthop(&nh->addr, nh->scope), id);
+    ixhash_remove(&t->by_addr, hash_nexthop(t, &nh->addr, nh->scope), id);
     if (t->ops.unwatch)
         t->ops.unwatch(t->arg, nh);
     nh->refs = 0;
@@ -157,15 +163,17 @@ uint32_t nexthop_set_state(struct nexthop_table *t, const struct fm_nexthop_stat
         return 0;
     struct ip_addr addr = addr_from_bytes(f->af, f->addr);
     memset(addr.pad, 0, sizeof addr.pad);
-    uint32_t id = nexthop_find(t, &addr, f->scope, hash_nexthop(&addr, f->scope));
+    uint32_t id = nexthop_find(t, &addr, f->scope, hash_nexthop(t, &addr, f->scope));
     if (!id)
         return 0; /* the watch has ended meanwhile */
     struct nexthop *nh = slab_at(&t->nexthops, id);
     bool reachable = s->flags & FM_NH_REACHABLE;
-    bool changed = nh->reachable != reachable || (reachable && nh->metric != s->metric);
+    bool connected = s->flags & FM_NH_CONNECTED;
+    bool changed = nh->reachable != reachable ||
+                   (reachable && (nh->metric != s->metric || nh->connected != connected));
     nh->resolved = true;
     nh->reachable = reachable;
-    nh->connected = s->flags & FM_NH_CONNECTED;
+    nh->connected = connected;
     nh->ifindex = s->ifindex;
     nh->metric = s->metric;
     return changed ? id : 0;
@@ -196,7 +204,7 @@ static unsigned members_sort(const struct nexthop_table *t, const uint32_t *in, 
 
 static uint32_t group_new(struct nexthop_table *t, const uint32_t *members, unsigned n, uint32_t hash)
 {
-    uint32_t id = slab_alloc(&t->groups);
+    uint32_t id = t->groups.used < NHGROUPS_MOST ? slab_alloc(&t->groups) : 0;
     if (!id)
         return 0;
     struct group *g = slab_at(&t->groups, id);
@@ -221,7 +229,7 @@ uint32_t nhgroup_get(struct nexthop_table *t, const uint32_t *nexthops, unsigned
 {
     uint32_t members[FM_GROUP_MEMBERS];
     n = members_sort(t, nexthops, n < FM_GROUP_MEMBERS ? n : FM_GROUP_MEMBERS, members);
-    uint32_t hash = hash_members(members, n);
+    uint32_t hash = hash_members(t, members, n);
     struct ixhash_probe p;
     for (uint32_t id = ixhash_first(&t->by_members, &p, hash); id; id = ixhash_next(&t->by_members, &p)) {
         struct group *g = slab_at(&t->groups, id);
@@ -245,7 +253,7 @@ void nhgroup_put(struct nexthop_table *t, uint32_t group)
         g->refs--;
         return;
     }
-    ixhash_remove(&t->by_members, hash_members(g->members, g->n), group);
+    ixhash_remove(&t->by_members, hash_members(t, g->members, g->n), group);
     if (t->ops.group_del)
         t->ops.group_del(t->arg, group);
     for (unsigned i = 0; i < g->n; i++)

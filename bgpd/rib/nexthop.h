@@ -26,10 +26,14 @@ struct nexthop_ops { /* what reaches out to the FIB process; every member may be
     void (*group_del)(void *arg, uint32_t group);
 };
 
+/* The FIB process and the kernel pay for each, and peers name them. Who names one more is out of resources. */
+#define NEXTHOPS_MOST 16384
+#define NHGROUPS_MOST 65536
+
 struct nexthop_table;
 struct nexthop_table *nexthop_table_new(const struct nexthop_ops *ops, void *arg);
 void nexthop_table_free(struct nexthop_table *t);
-/* A reference; the first one starts the watch. 0: out of memory. */
+/* A reference; the first one starts the watch. 0: out of memory, or NEXTHOPS_MOST. */
 uint32_t nexthop_get(struct nexthop_table *t, const struct ip_addr *addr, uint32_t scope);
 void nexthop_put(struct nexthop_table *t, uint32_t id); /* the last one ends the watch */
 const struct nexthop *nexthop_by_id(const struct nexthop_table *t, uint32_t id);
@@ -37,7 +41,7 @@ const struct nexthop *nexthop_by_id(const struct nexthop_table *t, uint32_t id);
 uint32_t nexthop_set_state(struct nexthop_table *t, const struct fm_nexthop_state *s);
 /* Watches and groups are sent again to a FIB process that has just started with us (never needed while it lives). */
 
-/* Groups: ids 1 and up, by content; a reference each. n 1..FM_GROUP_MEMBERS. 0: out of memory. */
+/* Groups: ids 1 and up, by content; a reference each. n 1..FM_GROUP_MEMBERS. 0: out of memory, or NHGROUPS_MOST. */
 uint32_t nhgroup_get(struct nexthop_table *t, const uint32_t *nexthops, unsigned n);
 void nhgroup_ref(struct nexthop_table *t, uint32_t group);
 void nhgroup_put(struct nexthop_table *t, uint32_t group);

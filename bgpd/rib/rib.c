@@ -127,7 +127,7 @@ static bool path_usable(const struct rib *r, struct rib_path *p, const struct at
     p->flags &= (uint8_t)~PATH_UNREACHABLE;
     if (a->nexthop) {
         const struct nexthop *nh = nexthop_by_id(r->nexthops, a->nexthop);
-        if (nh->reachable)
+        if (nh->reachable && (nh->connected || !r->sources[p->peer]->pub.one_hop))
             *metric = nh->metric;
         else
             p->flags |= PATH_UNREACHABLE;

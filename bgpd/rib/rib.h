@@ -75,6 +75,7 @@ struct rib_peer {
     uint16_t number; /* set by rib_peer_add */
     uint8_t gen;     /* current session */
     bool ibgp;
+    bool one_hop;             /* RFC 4271 6.3: only next hops on a subnet of ours will do */
     uint32_t router_id;       /* host order */
     struct ip_addr address;
     void *owner;              /* struct peer */

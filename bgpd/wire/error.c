@@ -9,7 +9,7 @@
 struct bgp_error bgp_error_make(uint8_t code, uint8_t subcode, const void *data, size_t len)
 {
     struct bgp_error e = {.code = code, .subcode = subcode};
-    e.len = (uint8_t)(len < BGP_ERROR_DATA ? len : BGP_ERROR_DATA);
+    e.len = (uint16_t)(len < BGP_ERROR_DATA ? len : BGP_ERROR_DATA);
     if (e.len)
         memcpy(e.data, data, e.len);
     return e;
@@ -151,5 +151,5 @@ void bgp_error_set_message(struct bgp_error *e, const char *utf8)
     }
     e->data[0] = (uint8_t)len;
     memcpy(e->data + 1, utf8, len);
-    e->len = (uint8_t)(len ? len + 1 : 0);
+    e->len = (uint16_t)(len ? len + 1 : 0);
 }

@@ -66,11 +66,11 @@ enum {                                                                          
     BGP_CEASE_BFD_DOWN = 10,
 };
 
-#define BGP_ERROR_DATA 255
+#define BGP_ERROR_DATA 256 /* the longest shutdown communication with its length, RFC 9003 section 2 */
 /* What a NOTIFICATION says, sent or received. code 0: none. */
 struct bgp_error {
     uint8_t code, subcode;
-    uint8_t len; /* of data; longer data is cut */
+    uint16_t len; /* of data; longer data is cut */
     uint8_t data[BGP_ERROR_DATA];
 };
 struct bgp_error bgp_error_make(uint8_t code, uint8_t subcode, const void *data, size_t len);
@@ -79,7 +79,7 @@ const char *bgp_error_format(const struct bgp_error *e, char *buf, size_t size);
 /* The shutdown communication of RFC 9003 in a Cease/2 or /4, control characters replaced; "" if none,
  * "(malformed message)" if not UTF-8 or cut short. */
 const char *bgp_error_message(const struct bgp_error *e, char *buf, size_t size);
-void bgp_error_set_message(struct bgp_error *e, const char *utf8); /* cut at 254 bytes, at a character */
+void bgp_error_set_message(struct bgp_error *e, const char *utf8); /* cut at 255 bytes, at a character */
 
 /* Checks the header at p (n >= 19 bytes are there): marker, length against type and max_len, type. RFC 4271 6.1.
  * 0 with *type and *len (whole message), or -EBADMSG with *err filled. */

@@ -148,6 +148,9 @@ def routes(dc):
     show("node1", "ip -6 route show proto 87", node.ip("-6", "route", "show", "proto", "87").stdout)
     proves("What node2 advertises is in node1's kernel: one nexthop group with both ToRs for every prefix. Its own pod "
            "CIDR is unreachable where no pod is, so that nothing loops to the ToR and back.")
+    say()
+    dc.ctl("node1", "show bgp 10.244.2.0/24", keep=r"^(?!.*(Not advertised|Last update))")
+    proves("Every path says why it is the best one or not, and what the kernel made of the prefix.")
 
 
 def ping(dc):
@@ -233,8 +236,8 @@ It is still up. Look around, as root:
   ip netns exec {TAG}-node1 ip route
   ip netns exec {TAG}-tor-a vtysh --vty_socket {dc.frr['tor-a'].dir} -d bgpd
   ip netns exec {TAG}-pod1 ping 10.244.2.10
-  ls {dc.lab.dir}                    logs and configuration files
-Remove it: make demo-clean""")
+  ls {dc.lab.dir}                    # logs and configuration files
+Remove it: sudo make demo-clean""")
 
 
 def main(argv):
@@ -252,7 +255,7 @@ def main(argv):
     for program in (UNDERLAYD, UNDERLAYCTL, *Frr.programs):
         check(os.access(program, os.X_OK), f"{program} is not there")
     with Lab(tag=TAG) as lab:
-        say(f"A small data centre in network namespaces:\n{PICTURE.rstrip()}")
+        say(f"A small data centre in network namespaces; ==> is what a step proves.\n{PICTURE.rstrip()}")
         try:
             dc = DataCentre(lab)
             for number, (text, step) in enumerate(STEPS, 1):

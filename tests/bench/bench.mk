@@ -8,7 +8,11 @@ $(BENCH_OWN): $(BUILD)/bench/%: $(BUILD)/obj/tests/bench/%.o $(BENCH_LIB)
 	@echo "  LINK  $@"
 	@$(CC) $(LDFLAGS) -o $@ $^
 
-.PHONY: bench
-bench: $(BUILD)/underlayd $(BENCH_OWN)
-	@/usr/bin/python3 tests/bench/run.py --build $(BUILD) $(if $(N),--routes $(N)) $(if $(ONLY),--only $(ONLY)) \
+.PHONY: bench bench-run
+bench:
+	@sh tests/install-deps.sh bench
+	@$(MAKE) --no-print-directory bench-run
+
+bench-run: $(BUILD)/underlayd $(BENCH_OWN)
+	@/usr/bin/python3 -B tests/bench/run.py --build $(BUILD) $(if $(N),--routes $(N)) $(if $(ONLY),--only $(ONLY)) \
 	    $(if $(DAEMONS),--daemons $(DAEMONS)) $(if $(RUNS),--runs $(RUNS))

@@ -243,6 +243,8 @@ def parse_args():
 
 
 def interrupt(*_):
+    for signum in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):  # the second must not disturb the cleaning up
+        signal.signal(signum, signal.SIG_IGN)
     raise KeyboardInterrupt
 
 

@@ -2,8 +2,9 @@
 import json
 import re
 import subprocess
+import time
 
-from lab import wait_for
+from lab import LabError, wait_for
 from runner import cases
 from topology import FAR4, FAR6, POD4, POD6, TOR_AS, Pair, gateways
 from underlay import UNDERLAYCTL, UNDERLAYD
@@ -76,7 +77,8 @@ def test_refused_commands_exit_1(lab):
 def test_abbreviations(lab):
     pair = with_routes(lab)
     run = lambda words: pair.underlay.ctl(*words.split(), json_out=False).stdout
-    assert run("sh ver") == run("show version")
+    up = re.compile(r"up for \S+")
+    assert up.sub("", run("sh ver")) == up.sub("", run("show version"))
     assert "10.0.1.1" in run("sh bgp sum")
     done = pair.underlay.ctl("sh", "bgp", "i", json_out=False, check=False)
     assert done.returncode == 2 and "ipv4" in done.stderr and "ipv6" in done.stderr, done  # ambiguous: says between what
@@ -94,6 +96,70 @@ def test_every_show_fits_80_columns_and_is_json_on_request(lab):
         one = pair.underlay.ctl(command)
         last_word = pair.underlay.ctl(*command.split(), "json", json_out=False).stdout
         assert type(json.loads(last_word)) is type(one), command
+
+
+def test_routes_with_long_everything_fit_80_columns(lab):
+    communities = " ".join(f"65001:{i}" for i in range(30))
+    far6 = "2001:db8:1234:5678:9abc:def0:1234:5678/128"
+    out = ["neighbor 10.0.1.0 route-map OUT out"]
+    pair = Pair(lab, "frr", tor_as=4200000100, node_as=4200000001, peer={"description": "tor-a " * 40, "asn": 4200000100},
+                tor_options={"ipv4": out, "ipv6": out, "lines": [
+                    "route-map OUT permit 10", f" set community {communities}", " set metric 4294967294",
+                    " set large-community 4200000100:4200000100:4200000100 4200000100:1:2",
+                    " set extcommunity rt 65001:1 65001:2", " set as-path prepend" + " 4200000101" * 6]}).up()
+    pair.tor.announce(FAR4, far6, "0.0.0.0/0", "10.0.1.0/31")
+    wait_for(lambda: pair.underlay.installed(FAR4, far6), what="learned")
+    wait_for(lambda: pair.underlay.rib().get("10.0.1.0/31"), what="learned, and not to be installed")
+    for command in (*SHOWS[:-7], f"show bgp {FAR4}", f"show bgp {far6}", "show bgp 10.0.1.0/31", "show bgp 0.0.0.0/0",
+                    f"show bgp {POD4}", f"show bgp neighbors {PEER} filtered-routes", "show ip route", "show ipv6 route",
+                    "show ip route 10.0.1.0/31", "show ip route 10.77.0.0/16"):
+        if FAR6 not in command:
+            text = pair.underlay.ctl(*command.split(), json_out=False).stdout
+            assert text and not [line for line in text.splitlines() if len(line) > WIDTH], f"{command}:\n{text}"
+    text = pair.underlay.ctl("show bgp 10.0.1.0/31", json_out=False).stdout
+    assert "In the kernel: failed: connected (" in text, text
+    text = pair.underlay.ctl("show bgp 0.0.0.0/0", json_out=False).stdout
+    assert "no, there is no usable path" in text and "refused by the import: default route" in text, text
+
+
+REASONS = {"refused": ({}, {}, "Connection refused", "whether BGP runs there on port 179"),
+           "wrong-as": ({"asn": 65099}, {}, "Bad Peer AS, expected 65099, got 65001", "`asn` of this peer"),
+           "expected-as": ({}, {"asn": 65099}, "received: OPEN Message Error/Bad Peer AS", "ours is 65100"),
+           "md5": ({"password": "a"}, {"password": "b"}, "no answer from port 179", "TCP-MD5 key"),
+           "far": ({"address": "10.99.0.1"}, {}, "not directly connected", "multihop"),
+           "no-route": ({"address": "10.99.0.1", "multihop": 2}, {}, "Network is unreachable", "ip route get 10.99.0.1"),
+           "shut-there": ({}, {"extra": ("shutdown",)}, "closed the connection before it sent an OPEN", "not shut down"),
+           "no-family": ({"families": ["ipv4"]}, {"families": ("ipv6",)}, "Unsupported Capability", "families")}
+
+
+@cases(*((name,) for name in REASONS))
+def test_a_session_that_is_down_says_why_and_what_to_check(lab, name):
+    peer, neighbor, reason, hint = REASONS[name]
+    pair = Pair(lab, "frr", log={"level": "info"})
+    pair.underlay.config["peers"][0].update(peer)
+    for key, value in neighbor.items():
+        setattr(pair.tor.neighbors[0], key, value)
+    if name != "refused":
+        pair.tor.start()
+    pair.underlay.start()
+
+    def shown():
+        text = pair.underlay.ctl("show", "bgp", "neighbors", json_out=False).stdout
+        assert not [line for line in text.splitlines() if len(line) > WIDTH], text
+        flat = re.sub(r"\s+", " ", text)
+        return reason in flat and hint in flat and "Next attempt: " in flat and flat
+
+    try:
+        wait_for(shown, what=f"{reason}; {hint}")
+    except LabError:
+        raise LabError(pair.underlay.ctl("show", "bgp", "neighbors", json_out=False).stdout) from None
+    row = pair.underlay.neighbor(peer.get("address"))
+    assert row["notEstablishedBecause"] and row["notEstablishedHint"], row
+    text = pair.underlay.ctl("show", "bgp", "summary", "failed", json_out=False).stdout
+    assert reason in re.sub(r"\s+", " ", text), text
+    time.sleep(2.5)  # and fails again, which is not worth another line
+    lines = [line for line in pair.underlay.process.output().splitlines() if peer.get("address", PEER) in line]
+    assert len(lines) == len({line.split(" ", 1)[1] for line in lines}) <= 2, "\n".join(lines)
 
 
 def test_running_config_is_a_configuration(lab):
@@ -131,12 +197,12 @@ def test_summary_has_the_names_everybody_knows(lab):
 def test_neighbors_have_the_names_everybody_knows(lab):
     pair = with_routes(lab)
     peer = pair.underlay.neighbor(PEER)
-    for key in ("remoteAs", "localAs", "nbrExternalLink", "nbrDesc", "bgpVersion", "remoteRouterId", "localRouterId",
+    for key in ("remoteAs", "localAs", "nbrExternalLink", "localRole", "remoteRole", "nbrDesc", "bgpVersion", "remoteRouterId", "localRouterId",
                 "bgpState", "bgpTimerUpMsec", "bgpTimerUpString", "bgpTimerUpEstablishedEpoch", "bgpTimerLastRead",
                 "bgpTimerLastWrite", "bgpTimerHoldTimeMsecs", "bgpTimerKeepAliveIntervalMsecs",
                 "bgpTimerConfiguredHoldTimeMsecs", "bgpTimerConfiguredKeepAliveIntervalMsecs", "neighborCapabilities",
                 "messageStats", "addressFamilyInfo", "connectionsEstablished", "connectionsDropped", "hostLocal",
-                "portLocal", "hostForeign", "portForeign", "nexthop"):
+                "portLocal", "hostForeign", "portForeign", "nexthop", "connectRetryTimer"):
         assert key in peer, f"no {key} in {sorted(peer)}"
     for key in ("4byteAs", "routeRefresh", "multiprotocolExtensions"):
         assert key in peer["neighborCapabilities"], peer["neighborCapabilities"]
@@ -169,10 +235,17 @@ def test_routes_have_the_names_everybody_knows(lab):
     detail = pair.underlay.ctl(f"show bgp ipv4 unicast {FAR4}")
     (path,) = detail["paths"]
     assert path["aspath"]["string"] == str(TOR_AS) and detail["fibInstalled"] is True, detail
+    assert path["bestpath"]["bestpathFromAs"] == TOR_AS, path
+    assert abs(path["lastUpdate"]["epoch"] - time.time()) < 60 and path["lastUpdate"]["string"], path
     sent = pair.underlay.ctl(f"show bgp neighbors {PEER} advertised-routes")
+    theirs = pair.tor.json(f"show bgp ipv4 unicast neighbors {pair.mine} advertised-routes")["advertisedRoutes"][FAR4]
+    ours = sent["advertisedRoutes"][POD4]
+    assert {k: type(v) for k, v in theirs.items() if k not in ("metric", "locPrf")}.items() <= \
+        {k: type(v) for k, v in ours.items()}.items(), (theirs, ours)
     assert POD4 in json.dumps(sent) and POD6 in json.dumps(sent) and FAR4 not in json.dumps(sent)
     got = pair.underlay.ctl(f"show bgp neighbors {PEER} received-routes")
-    assert FAR4 in json.dumps(got) and FAR6 in json.dumps(got), got
+    assert FAR4 in got["receivedRoutes"] and FAR6 in got["receivedRoutes"], got
+    assert "filteredReason" in got["receivedRoutes"].get(POD4, {"filteredReason": ""}), got  # FRR sends it back, or not yet
 
 
 @cases(("show ip route", FAR4, POD4), ("show ipv6 route", FAR6, POD6))

@@ -3,20 +3,27 @@ import os
 import socket
 import subprocess
 
-from lab import wait_for
+from lab import never_during, wait_for
 from runner import cases
-from topology import POD4, Pair
+from topology import FAR4, POD4, Pair
 from underlay import UNDERLAYCTL, UNDERLAYD, Underlay, tor
 
 
 def ends(daemon, status, *words):
-    """The daemon, started without waiting, ends with a status and a message with these words."""
+    """The daemon, started without waiting, ends with a status, and at the default log level with one message, the last,
+    which has these words. It leaves no socket and no route."""
+    daemon.config["log"] = {"level": "info"}
+    ours = lambda: (daemon.kernel("ipv4"), daemon.kernel("ipv6"), daemon.node.ip_json("nexthop", "show"))
+    before, had = ours(), os.path.exists(daemon.socket)
     daemon.start(wait=False)
     got = daemon.process.wait(10)
     said = daemon.process.output()
     assert got == status, f"exit {got}: {said}"
+    lines = [line for line in said.splitlines() if " warn  " not in line]
+    assert len(lines) == 1 and said.endswith(lines[0] + "\n"), said
     for word in words:
-        assert word in said, f"no {word!r} in: {said}"
+        assert word in lines[0], f"no {word!r} in: {said}"
+    assert ours() == before and os.path.exists(daemon.socket) == had, "half done"
 
 
 def test_port_taken(lab):
@@ -24,17 +31,62 @@ def test_port_taken(lab):
     holder = node.start("/usr/bin/python3", "-c",
                         "import socket, time; s = socket.create_server(('0.0.0.0', 179)); time.sleep(60)")
     wait_for(lambda: ":179" in node.run("ss", "-Htln").stdout, what="somebody else listens")
-    ends(Underlay(node, advertise={"pod-cidrs": [POD4]}), 3, "179", "in use")
+    ends(Underlay(node, advertise={"pod-cidrs": [POD4]}), 3, "179", "in use", "router.port")
     assert holder.alive
-    assert node.routes("ipv4", protocol="87") == {}, "nothing half done"
+
+
+def test_address_to_listen_on_is_not_there(lab):
+    ends(Underlay(lab.node("node"), advertise={"pod-cidrs": [POD4]}, router={"listen": ["10.9.9.9"]}), 3, "10.9.9.9",
+         "router.listen")
 
 
 def test_second_daemon_on_the_same_socket(lab):
     pair = Pair(lab, "frr").up()
     second = Underlay(lab.node("other"), name="second")
     second.socket = pair.underlay.socket
-    ends(second, 3, pair.underlay.socket)
+    ends(second, 3, pair.underlay.socket, "--control-socket")
     assert pair.underlay.established(), "the first one still answers"
+
+
+def test_second_daemon_in_the_same_namespace_leaves_the_first_ones_routes(lab):
+    pair = Pair(lab, "frr", networks=[FAR4]).up()
+    wait_for(lambda: pair.underlay.installed(FAR4, POD4))
+    watch = pair.node.monitor()
+    second = Underlay(pair.node, name="second")
+    second.socket = pair.underlay.socket
+    ends(second, 3, pair.underlay.socket)
+    ends(Underlay(pair.node, name="third"), 3, "179")
+    ends(Underlay(pair.node, name="fourth", router={"listen": []}, advertise={"pod-cidrs": [POD4]}), 3, "fib.protocol")
+    never_during(lambda: not pair.underlay.installed(FAR4, POD4), 1, "routes of the first one went")
+    assert watch.events(FAR4) == [] and pair.underlay.established()
+
+
+def test_nobody_in_particular_cannot_hold_the_protocol_number(lab):
+    node = lab.node("node")
+    squat = "import socket, time; s = socket.socket(socket.AF_UNIX); s.bind('\\0underlay/protocol/87'); s.listen(); time.sleep(60)"
+    node.start("setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", "/usr/bin/python3", "-c", squat)
+    wait_for(lambda: "@underlay/protocol/87" in node.run("ss", "-Hxl").stdout, what="the name is taken")
+    daemon = Underlay(node, advertise={"pod-cidrs": [POD4]}).start()
+    wait_for(lambda: daemon.installed(POD4))
+
+
+@cases(("a file",), ("no directory",), ("too long",))
+def test_control_socket_that_cannot_be(lab, what):
+    daemon = Underlay(lab.node("node"), advertise={"pod-cidrs": [POD4]})
+    in_the_way = os.path.join(lab.dir, "file")
+    open(in_the_way, "w").close()
+    daemon.socket = {"a file": in_the_way, "no directory": in_the_way + "/x.sock",
+                     "too long": os.path.join(lab.dir, "x" * 100)}[what]
+    ends(daemon, 3, daemon.socket, *(["107"] if what == "too long" else []))
+    assert os.path.getsize(in_the_way) == 0 and os.path.isfile(in_the_way), "it was not ours to remove"
+
+
+def test_missing_directories_are_made(lab):
+    daemon = Underlay(lab.node("node"))
+    daemon.socket = os.path.join(lab.dir, "deep", "er", "ul.sock")
+    daemon.start()
+    daemon.command("advertise 198.51.100.7/32")
+    wait_for(lambda: os.path.exists(daemon.socket + ".state"))
 
 
 def test_stale_socket_of_a_dead_daemon_is_replaced(lab):
@@ -82,12 +134,13 @@ def test_configuration_error(lab, what):
 
 
 def test_unreadable_key_file(lab):
-    daemon = Underlay(lab.node("node"), [tor("10.0.1.1", password_file=os.path.join(lab.dir, "missing.key"))])
+    daemon = Underlay(lab.node("node"), [tor("10.0.1.1", password_file=os.path.join(lab.dir, "missing.key"))],
+                      advertise={"pod-cidrs": [POD4]})
     ends(daemon, 1, "missing.key")
 
 
 def test_named_user_that_does_not_exist(lab):
-    daemon = Underlay(lab.node("node"))
+    daemon = Underlay(lab.node("node"), advertise={"pod-cidrs": [POD4]})
     daemon.start(wait=False, argv=["--user", "no-such-user-here"])
     assert daemon.process.wait(10) in (2, 3), daemon.process.output()
     assert "no-such-user-here" in daemon.process.output()
@@ -96,9 +149,7 @@ def test_named_user_that_does_not_exist(lab):
 def test_no_router_id_anywhere(lab):
     daemon = Underlay(lab.node("node"))
     del daemon.config["router"]["id"]
-    daemon.start(wait=False)
-    assert daemon.process.wait(10) == 1, daemon.process.output()
-    assert "id" in daemon.process.output()
+    ends(daemon, 1, daemon.config_path, "router.id")
 
 
 @cases(("missing",), ("dead",))

@@ -22,6 +22,7 @@ import time
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 # Under sanitizers and on busy machines everything takes longer; only deadlines scale, never the tests' own protocol timers.
 SLOW = float(os.environ.get("LAB_SLOW", "1"))
+SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _labs = []
 _count = itertools.count(1)
 
@@ -267,8 +268,12 @@ class Lab:
         return path
 
     def logs(self, lines=25):
-        """The ends of all logs, for a failure report."""
+        """The ends of all logs, and what the kernel has, for a failure report."""
         out = []
+        for node in self.nodes.values():
+            for words in (("route",), ("-6", "route"), ("nexthop",), ("-br", "addr")):
+                text = node.ip(*words, check=False).stdout.splitlines()
+                out += [f"--- {node.name}: ip {' '.join(words)}", *text[:lines]] if text else []
         for name in sorted(os.listdir(self.dir)):
             if name.endswith(".log"):
                 with open(os.path.join(self.dir, name), errors="replace") as f:
@@ -279,12 +284,19 @@ class Lab:
         return "\n".join(out)
 
     def close(self):
-        if self in _labs:
-            _labs.remove(self)
-        if self.keep:
-            return
-        # A second signal must not cut this short.
-        handlers = {n: signal.signal(n, signal.SIG_IGN) for n in (signal.SIGINT, signal.SIGTERM)}
+        """End and remove everything; a second interrupt waits until that is done."""
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
+        try:
+            if self in _labs:
+                _labs.remove(self)
+            if not self.keep:
+                self._end_processes()
+                sweep(self.tag)
+                shutil.rmtree(self.dir, ignore_errors=True)
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+    def _end_processes(self):
         for process in reversed(self.processes):
             process.send(signal.SIGTERM)
         deadline = time.monotonic() + 1.0
@@ -294,20 +306,15 @@ class Lab:
             if process.alive:
                 process.popen.kill()
                 process.popen.wait()
-        for node in self.nodes.values():  # daemons' own children: whatever lives in our namespaces is ours
-            _kill(node.pids())
-            run(["ip", "netns", "del", node.netns], check=False)
-        shutil.rmtree(self.dir, ignore_errors=True)
-        for number, handler in handlers.items():
-            signal.signal(number, handler)
 
 
 def sweep(tag):
-    """Remove what a lab left behind whose process is gone: all namespaces and directories named <tag>-… or <tag>."""
+    """Remove all namespaces and directories named <tag>-… or <tag>, of a lab that ends or whose process is gone. Whatever
+    lives in such a namespace is the lab's: daemons have children of their own."""
     for line in run(["ip", "netns", "list"], check=False).stdout.splitlines():
         name = line.split()[0]
         if name.startswith(f"{tag}-"):
-            _kill(run(["ip", "netns", "pids", name], check=False).stdout.split())
+            _empty(name)
             run(["ip", "netns", "del", name], check=False)
     for base in (tempfile.gettempdir(), "/run"):
         for name in os.listdir(base):
@@ -315,12 +322,18 @@ def sweep(tag):
                 shutil.rmtree(os.path.join(base, name), ignore_errors=True)
 
 
-def _kill(pids):
-    for pid in pids:
-        try:
-            os.kill(int(pid), signal.SIGKILL)
-        except ProcessLookupError:
-            pass
+def _empty(netns):
+    """Kill what lives in a namespace, until nothing does: one that is dying may just have forked."""
+    deadline = time.monotonic() + 5
+    while pids := run(["ip", "netns", "pids", netns], check=False).stdout.split():
+        for pid in pids:
+            try:
+                os.kill(int(pid), signal.SIGKILL)
+            except ProcessLookupError:
+                pass
+        if time.monotonic() > deadline:
+            break
+        time.sleep(0.01)
 
 
 def _close_all(*_):
@@ -328,8 +341,17 @@ def _close_all(*_):
         lab.close()
 
 
-def _on_signal(number, _frame):
-    raise SystemExit(128 + number)
+def end_on_signals():
+    """SIGINT, SIGTERM and SIGHUP end the program through its finally blocks, once: the second changes nothing. SIGINT too,
+    which a shell's background job has ignored, and its children with it."""
+
+    def on_signal(number, _frame):
+        for again in SIGNALS:
+            signal.signal(again, signal.SIG_IGN)
+        raise SystemExit(128 + number)
+
+    for number in SIGNALS:
+        signal.signal(number, on_signal)
 
 
 def require_root():
@@ -337,6 +359,9 @@ def require_root():
         raise SystemExit("network namespaces need root: run this with sudo")
 
 
+# Daemons and tests under other accounts read what the labs write, whatever the caller's umask; and root by way of su has
+# the caller's PATH.
+os.umask(0o022)
+os.environ["PATH"] = os.environ.get("PATH", "/usr/bin:/bin") + ":/usr/sbin:/sbin"
 atexit.register(_close_all)
-if signal.getsignal(signal.SIGTERM) == signal.SIG_DFL:
-    signal.signal(signal.SIGTERM, _on_signal)
+end_on_signals()

@@ -12,6 +12,7 @@ import itertools
 import json
 import os
 import re
+import shutil
 import signal
 
 from lab import LabError, run, wait_for
@@ -360,7 +361,8 @@ class ExaBgp(Peer):
 
     def config(self):
         fifo, events = self.file("commands"), self.file("events.json")
-        out = ["process api {", f"  run /usr/bin/python3 {HERE}/exabgp_api.py {fifo} {events};", "  encoder json;", "}"]
+        helper = shutil.copy(os.path.join(HERE, "exabgp_api.py"), self.dir)  # its own path may have spaces
+        out = ["process api {", f"  run /usr/bin/python3 {helper} {fifo} {events};", "  encoder json;", "}"]
         for n in self.neighbors:
             out += [f"neighbor {n.address} {{", f"  router-id {self.router_id};", f"  local-address {n.local};",
                     f"  local-as {self.asn};", f"  peer-as {n.asn};", f"  hold-time {n.hold};"]

@@ -78,16 +78,16 @@ class Job:
         self.output = tempfile.TemporaryFile("w+", errors="replace")
         self.pid = os.fork()
         if not self.pid:
-            os.dup2(self.output.fileno(), 1)
-            os.dup2(self.output.fileno(), 2)
-            sys.stdout = os.fdopen(1, "w", errors="replace", buffering=1)
+            status = 1
             try:
+                os.dup2(self.output.fileno(), 1)
+                os.dup2(self.output.fileno(), 2)
+                sys.stdout = os.fdopen(1, "w", errors="replace", buffering=1)
                 status = run_one(name, function, row)
             except BaseException:
                 traceback.print_exc(file=sys.stdout)
-                status = 1
-            sys.stdout.flush()
-            os._exit(status)
+            finally:
+                os._exit(status)
 
     def poll(self):
         """None while it runs, else its exit status."""
@@ -102,6 +102,12 @@ class Job:
             self.killed = True
             os.kill(self.pid, signal.SIGTERM)
         return None
+
+    def end(self):
+        """Tell it to stop, and see that it leaves nothing: for a run that is interrupted."""
+        os.kill(self.pid, signal.SIGTERM)
+        os.waitpid(self.pid, 0)
+        sweep(f"ul-{self.pid}")
 
     def text(self):
         self.output.seek(0)
@@ -123,7 +129,6 @@ def main(directory):
         if not os.access(program, os.X_OK):
             print(f"{program} is not there: run make first")
             return 3
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     count = {"ok": 0, "FAIL": 0, "SKIP": 0}
     waiting, running = list(reversed(tests)), []
     try:
@@ -146,8 +151,6 @@ def main(directory):
             time.sleep(0.02)
     finally:
         for job in running:
-            os.kill(job.pid, signal.SIGTERM)
-            os.waitpid(job.pid, 0)
-            sweep(f"ul-{job.pid}")
+            job.end()
     print(f"{count['ok']} passed, {count['FAIL']} failed, {count['SKIP']} skipped")
     return 1 if count["FAIL"] else 0

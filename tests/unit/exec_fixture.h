@@ -156,6 +156,11 @@ void control_state_changed(struct control *c)
     (void)c;
     sources.state_changes++;
 }
+void speaker_set_log_level(struct speaker *s, enum log_level level)
+{
+    (void)s;
+    log_set_level(level);
+}
 void speaker_state_loaded(struct speaker *s)
 {
     (void)s;

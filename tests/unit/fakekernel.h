@@ -39,6 +39,7 @@ struct kernel {
     unsigned commits;
     int refuse; /* every route change fails with this */
     int probe;  /* what kernel_probe returns */
+    int claim;  /* what kernel_claim returns */
     bool routes_monitored;
     bool dump_endless;
     unsigned dumps_aborted;
@@ -79,6 +80,11 @@ void kernel_configure(struct kernel *k, const struct kernel_config *cfg)
 int kernel_probe(struct kernel *k)
 {
     return k->probe;
+}
+
+int kernel_claim(struct kernel *k)
+{
+    return k->claim;
 }
 
 int kernel_route(struct kernel *k, enum kernel_op op, const struct kernel_route *r)

@@ -84,6 +84,7 @@ static inline void set_up_with(uint32_t flags)
     add_link(2, "10.9.0.1", true);
     add_link(3, "10.9.1.1", true);
     fib_configure(&x.f, &s);
+    fib_speaker_started(&x.f);
     run_for(20);
 }
 

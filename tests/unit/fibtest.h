@@ -123,8 +123,7 @@ static inline bool fibtest_namespace(struct fibtest *t)
         unit_skip("needs root and network namespaces");
         return false;
     }
-    snprintf(t->dir, sizeof t->dir, "/tmp/fibtest.XXXXXX");
-    bool ok = mkdtemp(t->dir) && run("ip link set lo up");
+    bool ok = unit_make_dir(t->dir, sizeof t->dir) == 0 && run("ip link set lo up");
     for (int i = 0; ok && i < 2; i++)
         ok = run(
             "ip link add up%d type veth peer name far%d && ip link set up%d up && ip link set far%d up && "

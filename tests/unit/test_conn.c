@@ -91,7 +91,7 @@ static void set_up(struct rig *r)
     r->loop = loop_new();
     r->deadline = timer_new(r->loop, on_deadline, r);
     r->scratch = malloc(sizeof *r->scratch);
-    r->lingering = (struct conn_lingering){.empty = on_empty, .arg = r};
+    r->lingering = (struct conn_lingering){.most = 1, .empty = on_empty, .arg = r};
     CU_ASSERT_EQUAL_FATAL(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fd), 0);
     fcntl(fd[0], F_SETFL, O_NONBLOCK);
     r->far = fd[1];
@@ -355,11 +355,36 @@ static void lingering_ends_although_the_peer_never_closes(void)
     tear_down(&r);
 }
 
+static void beyond_the_most_that_linger_connections_close_at_once(void)
+{
+    struct rig r;
+    int fd[2];
+    char byte;
+    set_up(&r);
+    conn_linger(r.c, &r.lingering);
+    r.c = NULL;
+    CU_ASSERT_EQUAL_FATAL(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, fd), 0);
+    struct conn *second = conn_new(r.loop, fd[0], false, r.scratch, &r.count, &ops, &r);
+    put_keepalives(second, 1);
+    conn_linger(second, &r.lingering);
+    CU_ASSERT_EQUAL(r.lingering.count, 1);
+    CU_ASSERT_EQUAL(fcntl(fd[0], F_GETFD), -1);
+    CU_ASSERT_EQUAL(recv(fd[1], &byte, 1, 0), 1); /* what was to be said has been, as far as it fits */
+    close(fd[1]);
+    tear_down(&r);
+}
+
 static const struct unit_case cases[] = {
-    UNIT(messages_split_at_every_byte_arrive_whole),  UNIT(messages_byte_by_byte_arrive_whole),
-    UNIT(one_read_is_bounded_and_loses_nothing),      UNIT(bad_headers_are_reported),
-    UNIT(freeing_inside_a_message_stops_the_reading), UNIT(end_of_file_is_reported_once),
-    UNIT(output_beyond_the_socket_waits_and_drains),  UNIT(output_is_capped_whatever_is_put),
-    UNIT(notification_goes_ahead_of_what_was_queued), UNIT(lingering_ends_although_the_peer_never_closes),
+    UNIT(messages_split_at_every_byte_arrive_whole),
+    UNIT(messages_byte_by_byte_arrive_whole),
+    UNIT(one_read_is_bounded_and_loses_nothing),
+    UNIT(bad_headers_are_reported),
+    UNIT(freeing_inside_a_message_stops_the_reading),
+    UNIT(end_of_file_is_reported_once),
+    UNIT(output_beyond_the_socket_waits_and_drains),
+    UNIT(output_is_capped_whatever_is_put),
+    UNIT(notification_goes_ahead_of_what_was_queued),
+    UNIT(lingering_ends_although_the_peer_never_closes),
+    UNIT(beyond_the_most_that_linger_connections_close_at_once),
 };
 UNIT_MAIN("conn", cases)

@@ -105,8 +105,7 @@ static void begin(void)
     struct sockaddr_un sa = {.sun_family = AF_UNIX};
     steps = ended = big = 0;
     waiting = NULL;
-    strcpy(dir, "/tmp/test_control.XXXXXX");
-    CU_ASSERT_PTR_NOT_NULL_FATAL(mkdtemp(dir));
+    CU_ASSERT_EQUAL_FATAL(unit_make_dir(dir, sizeof dir), 0);
     snprintf(path, sizeof path, "%s/s", dir);
     strcpy(sa.sun_path, path);
     int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0);

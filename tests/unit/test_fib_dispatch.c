@@ -275,6 +275,55 @@ static void texts_are_printable_and_end(void)
     tear_down();
 }
 
+static void a_log_setting_is_checked_and_followed(void)
+{
+    static const struct fm_log bad[] = {
+        {.level = LOG_LVL_COUNT}, {.format = LOG_FMT_JSON + 1}, {.target = LOG_TO_SYSLOG + 1}, {.reserved = 1}};
+    const struct fm_log warn = {.level = LOG_LVL_WARN};
+
+    set_up();
+    start();
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
+        CU_ASSERT_NOT_EQUAL(say(FM_LOG, &bad[i], 1), 0);
+    CU_ASSERT_EQUAL(say(FM_LOG, &warn, 1), 0);
+    CU_ASSERT_EQUAL(log_get_level(), LOG_LVL_WARN);
+    tear_down();
+}
+
+/* Where another daemon has the socket, the routes of our protocol are that one's. */
+static void without_its_sockets_it_leaves_the_kernel_alone(void)
+{
+    struct fm_path control = {.role = FM_ROLE_CONTROL, .path = "/dev/null/no.sock"};
+
+    set_up();
+    CU_ASSERT_EQUAL(say(FM_HELLO, &hello, 1), 0);
+    CU_ASSERT_EQUAL(say(FM_SETTINGS, &settings, 1), 0);
+    CU_ASSERT_EQUAL(say(FM_PATH, &control, 1), 0);
+    CU_ASSERT_EQUAL(say(FM_START, NULL, 0), 0);
+    CU_ASSERT_FALSE(x.f.started);
+    CU_ASSERT_FALSE(x.f.install);
+    CU_ASSERT_EQUAL(say(FM_READY, &text, 1), 0); /* swallowed: it is about to end */
+    CU_ASSERT_EQUAL(say(FM_SYNCED, NULL, 0), 0);
+    CU_ASSERT_FALSE(dispatch_is_ready(x.f.dispatch));
+    x.k.n_nexthops = 1;
+    x.k.nexthops[0] = (struct knexthop){.id = 87u << 24 | 1, .protocol = 87};
+    fib_stop(&x.f, 0);
+    CU_ASSERT_EQUAL(x.k.n_nexthops, 1);
+    tear_down();
+}
+
+static void a_protocol_number_of_another_daemon_is_not_touched(void)
+{
+    set_up();
+    x.k.claim = -EADDRINUSE;
+    CU_ASSERT_EQUAL(say(FM_HELLO, &hello, 1), 0);
+    CU_ASSERT_EQUAL(say(FM_SETTINGS, &settings, 1), 0);
+    CU_ASSERT_EQUAL(say(FM_START, NULL, 0), 0);
+    CU_ASSERT_FALSE(x.f.started);
+    CU_ASSERT_EQUAL(loop_run(x.f.loop), 3);
+    tear_down();
+}
+
 static void malformed_binds_are_refused(void)
 {
     static const struct fm_bind bad[] = {{.op = 0, .af = AF_INET, .addr = {192, 0, 2, 1}},
@@ -311,6 +360,8 @@ static const struct unit_case cases[] = {
     UNIT(malformed_next_hops_are_refused),   UNIT(malformed_groups_are_refused),
     UNIT(only_settled_roles_are_opened),     UNIT(malformed_paths_are_refused),
     UNIT(texts_are_printable_and_end),       UNIT(malformed_binds_are_refused),
-    UNIT(a_new_speaker_starts_over),
+    UNIT(a_new_speaker_starts_over),         UNIT(a_log_setting_is_checked_and_followed),
+    UNIT(without_its_sockets_it_leaves_the_kernel_alone),
+    UNIT(a_protocol_number_of_another_daemon_is_not_touched),
 };
 UNIT_MAIN("fib_dispatch", cases)

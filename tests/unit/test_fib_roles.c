@@ -35,8 +35,8 @@ static void set_up(void)
     static const struct fibchan_ops ops = {.message = ignore_message, .closed = ignore_close};
     int pair[2];
 
-    x = (struct fixture){.dir = "/tmp/fibroles.XXXXXX"};
-    CU_ASSERT_PTR_NOT_NULL_FATAL(mkdtemp(x.dir));
+    x = (struct fixture){.far = -1};
+    CU_ASSERT_EQUAL_FATAL(unit_make_dir(x.dir, sizeof x.dir), 0);
     snprintf(x.path, sizeof x.path, "%s/run/deep/control.sock", x.dir);
     CU_ASSERT_FATAL(socketpair(AF_UNIX, SOCK_SEQPACKET, 0, pair) == 0);
     x.f.loop = loop_new();
@@ -201,13 +201,13 @@ static void a_new_speaker_gets_the_same_listener(void)
     x.f.settings.port = 0;
     CU_ASSERT_EQUAL(roles_add_listen(x.f.roles, &l), 0);
     CU_ASSERT_NOT_EQUAL(roles_add_listen(x.f.roles, &l), 0);
-    roles_start(x.f.roles);
+    CU_ASSERT_TRUE(roles_start(x.f.roles));
     int first = received();
     CU_ASSERT_TRUE_FATAL(first > 0);
     roles_forget(x.f.roles);
     l.index = 3;
     CU_ASSERT_EQUAL(roles_add_listen(x.f.roles, &l), 0);
-    roles_start(x.f.roles);
+    CU_ASSERT_TRUE(roles_start(x.f.roles));
     int second = received();
     CU_ASSERT_TRUE(fstat(first, &a) == 0 && fstat(second, &b) == 0 && a.st_ino == b.st_ino);
     close(first);
@@ -230,7 +230,7 @@ static void a_taken_port_is_an_error(void)
     addr_from_sockaddr((void *)&ss, &any, &port, NULL);
     x.f.settings.port = port;
     CU_ASSERT_EQUAL(roles_add_listen(x.f.roles, &l), 0);
-    roles_start(x.f.roles);
+    CU_ASSERT_FALSE(roles_start(x.f.roles));
     CU_ASSERT_EQUAL(received(), -EADDRINUSE);
     close(s);
     tear_down();

@@ -1,6 +1,8 @@
 /* Routes, groups and next hops over a kernel in memory: order of wishes, refusals, retries, memory. */
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 #include "fibfixture.h"
 
@@ -262,8 +264,20 @@ static void a_kernel_without_nexthop_objects_is_refused(void)
     x.f.loop = loop_new();
     x.k.probe = -EOPNOTSUPP;
     CU_ASSERT_FATAL(fib_make_modules(&x.f, &options));
+    FILE *said = tmpfile();
+    char text[512] = "";
+    int was = dup(STDERR_FILENO);
+    CU_ASSERT_FATAL(said && dup2(fileno(said), STDERR_FILENO) >= 0);
     CU_ASSERT_EQUAL(fib_configure(&x.f, &s), -EOPNOTSUPP);
+    dup2(was, STDERR_FILENO);
+    close(was);
+    CU_ASSERT_TRUE(pread(fileno(said), text, sizeof text - 1, 0) > 0);
+    fclose(said);
+    CU_ASSERT_PTR_NOT_NULL(strstr(text, "no nexthop objects"));
+    CU_ASSERT_PTR_NOT_NULL(strstr(text, "Linux 5.3"));
+    CU_ASSERT_PTR_EQUAL(strchr(text, '\n'), text + strlen(text) - 1); /* one line */
     CU_ASSERT_EQUAL(loop_run(x.f.loop), 3);
+    CU_ASSERT_EQUAL(x.k.n_routes + x.k.n_nexthops, 0);
     fib_free_modules(&x.f);
     loop_free(x.f.loop);
 }

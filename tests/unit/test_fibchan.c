@@ -123,7 +123,7 @@ static void malformed_datagrams_close_the_channel(void)
         {"shorter than its header", {FIBMSG_VERSION, FM_START, 0}, 7},
         {"another version", {FIBMSG_VERSION + 1, FM_START, 0}, 8},
         {"type 0", {FIBMSG_VERSION, 0, 0}, 8},
-        {"type in the gap", {FIBMSG_VERSION, FM_STOPPED + 1, 0}, 8},
+        {"type in the gap", {FIBMSG_VERSION, FM_LOG + 1, 0}, 8},
         {"type past the end", {FIBMSG_VERSION, FM_STOP + 1, 0}, 8},
         {"type 65535", {FIBMSG_VERSION, 65535, 0}, 8},
         {"records where none belong", {FIBMSG_VERSION, FM_START, 1}, 8},

@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -17,9 +18,7 @@ static int saved = -1, file = -1;
 /* Standard error into a file, so that what was written can be read back. */
 static void capture(enum log_level level, enum log_format format)
 {
-    char path[] = "/tmp/test_log.XXXXXX";
-    file = mkstemp(path);
-    unlink(path);
+    file = memfd_create("log", MFD_CLOEXEC);
     saved = dup(2);
     dup2(file, 2);
     log_init("speaker", level, format, LOG_TO_STDERR);
@@ -57,6 +56,14 @@ static void text_line_has_time_level_process_and_fields(void)
                       "^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}\\.[0-9]{3}Z info  speaker: "
                       "session established peer=10\\.0\\.1\\.1 asn=65001 delta=-3 prefix=fd00::/8 "
                       "error=\"No such file or directory\"\n$"));
+}
+
+static void optional_fields_without_a_value_are_left_out(void)
+{
+    capture(LOG_LVL_INFO, LOG_FMT_TEXT);
+    log_info("x", F_STR_IF("a", ""), F_STR_IF("b", NULL), F_UINT_IF("c", 0), F_STR_IF("d", "e"),
+             F_UINT_IF("f", 1), F_UINT("g", 0));
+    CU_ASSERT_PTR_NOT_NULL(strstr(captured(), "speaker: x d=e f=1 g=0\n"));
 }
 
 static void values_are_quoted_and_escaped_when_needed(void)
@@ -206,8 +213,31 @@ static void limit_lets_a_burst_through_then_one_in_ten_seconds(void)
     CU_ASSERT_FALSE(log_limit_ok(&l, now, &swallowed));
 }
 
+static void full_pipe_costs_lines_and_no_time(void)
+{
+    int fd[2];
+    char page[4096];
+    CU_ASSERT_EQUAL_FATAL(pipe(fd), 0);
+    saved = dup(2);
+    dup2(fd[1], 2);
+    close(fd[1]);
+    log_init("speaker", LOG_LVL_INFO, LOG_FMT_TEXT, LOG_TO_STDERR);
+    alarm(20); /* a line that blocks ends the program */
+    for (int i = 0; i < 5000; i++)
+        log_info("a line that nobody reads", F_INT("number", i));
+    ssize_t n = read(fd[0], page, sizeof page);
+    log_info("and one more");
+    dup2(saved, 2);
+    close(saved);
+    alarm(0);
+    CU_ASSERT_EQUAL(n, (ssize_t)sizeof page);
+    CU_ASSERT(strstr(page, "number=0\n") != NULL);
+    close(fd[0]);
+}
+
 static const struct unit_case cases[] = {
     UNIT(text_line_has_time_level_process_and_fields),
+    UNIT(optional_fields_without_a_value_are_left_out),
     UNIT(values_are_quoted_and_escaped_when_needed),
     UNIT(json_line_is_one_object),
     UNIT(monstrous_values_leave_valid_json),
@@ -215,6 +245,7 @@ static const struct unit_case cases[] = {
     UNIT(level_names),
     UNIT(journal_lines_carry_a_priority_and_no_time),
     UNIT(errno_survives_a_line),
+    UNIT(full_pipe_costs_lines_and_no_time),
     UNIT(limit_lets_a_burst_through_then_one_in_ten_seconds),
 };
 UNIT_MAIN("log", cases)

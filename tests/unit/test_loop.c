@@ -274,11 +274,15 @@ static void timers_stay_punctual_while_everything_is_busy(void)
     b.due = loop_now_us() + 5000;
     timer_set(b.timer, 5);
     run_for(l, 400);
-    /* 16 callbacks of 2 ms are ready in every turn. In order of readiness alone the timer would come every 32
-     * ms. */
-    CU_ASSERT(b.ticks >= 25);
+    /* 16 callbacks of 2 ms (or more, on a busy machine) are ready in every turn. In order of readiness alone the
+     * timer would come once in 16 callbacks; it is due after every third. */
+    int total = 0;
     for (int i = 0; i < 2 * N; i++)
-        CU_ASSERT(each[i].steps + each[i].reads >= 4); /* nobody starves: 200 callbacks over 16 */
+        total += each[i].steps + each[i].reads;
+    CU_ASSERT(total >= 2 * N);
+    CU_ASSERT(b.ticks * 8 >= total);
+    for (int i = 0; i < 2 * N; i++)
+        CU_ASSERT((each[i].steps + each[i].reads + 1) * 2 * N * 4 >= total); /* nobody starves */
     for (int i = 0; i < N; i++) {
         io_free(io[i]);
         task_free(task[i]);

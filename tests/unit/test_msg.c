@@ -284,6 +284,16 @@ static void shutdown_messages_are_safe_to_print(void)
     }
 }
 
+static void a_message_may_have_255_octets(void)
+{
+    uint8_t body[2 + 256] = {BGP_ERR_CEASE, BGP_CEASE_ADMIN_RESET, 255};
+    char buf[BGP_ERROR_DATA + 1];
+    struct bgp_error e;
+    memset(body + 3, 'x', 255);
+    CU_ASSERT_EQUAL(notification_decode(body, sizeof body, &e), 0);
+    CU_ASSERT_EQUAL(strlen(bgp_error_message(&e, buf, sizeof buf)), 255);
+}
+
 static void a_message_is_cut_at_a_character(void)
 {
     char text[400] = "", buf[300];
@@ -295,9 +305,9 @@ static void a_message_is_cut_at_a_character(void)
     for (int i = 0; i < 100; i++)
         strcat(text, "\xe2\x82\xac");
     bgp_error_set_message(&e, text);
-    CU_ASSERT_EQUAL(e.data[0], 252);
-    CU_ASSERT_EQUAL(e.len, 253);
-    CU_ASSERT_EQUAL(strlen(bgp_error_message(&e, buf, sizeof buf)), 252);
+    CU_ASSERT_EQUAL(e.data[0], 255);
+    CU_ASSERT_EQUAL(e.len, 256);
+    CU_ASSERT_EQUAL(strlen(bgp_error_message(&e, buf, sizeof buf)), 255);
     CU_ASSERT_EQUAL(strlen(bgp_error_message(&e, buf, 12)), 9);
     bgp_error_set_message(&e, "");
     CU_ASSERT_EQUAL(e.len, 0);
@@ -314,6 +324,7 @@ static const struct unit_case cases[] = {
     UNIT(refresh_lengths_are_checked),
     UNIT(errors_have_the_registrys_names),
     UNIT(shutdown_messages_are_safe_to_print),
+    UNIT(a_message_may_have_255_octets),
     UNIT(a_message_is_cut_at_a_character),
 };
 UNIT_MAIN("msg", cases)

@@ -106,7 +106,7 @@ static void only_what_decisions_look_at_counts_as_a_change(void)
         {0, 0, false}, /* unusable before the answer and after it */
         {FM_NH_REACHABLE | FM_NH_CONNECTED, 0, true},
         {FM_NH_REACHABLE | FM_NH_CONNECTED, 0, false},
-        {FM_NH_REACHABLE, 0, false},
+        {FM_NH_REACHABLE, 0, true}, /* a peer one hop away may name connected ones only */
         {FM_NH_REACHABLE, 20, true},
         {0, 20, true},
         {0, 30, false},
@@ -188,6 +188,26 @@ static void many_come_and_go(void)
     nexthop_table_free(t);
 }
 
+static void there_is_a_most_of_them(void)
+{
+    struct fake_fib k;
+    struct nexthop_table *t = table_over(&k);
+    uint32_t first = get(t, 1);
+    for (uint32_t i = 2; i <= NEXTHOPS_MOST; i++)
+        CU_ASSERT_FATAL(get(t, i) != 0);
+    CU_ASSERT_EQUAL(get(t, NEXTHOPS_MOST + 1), 0);
+    CU_ASSERT_EQUAL(get(t, 1), first); /* those that are there can be had */
+    for (uint32_t i = 0; i < NHGROUPS_MOST; i++) {
+        uint32_t pair[] = {i / NEXTHOPS_MOST + 1, i % NEXTHOPS_MOST + 1};
+        nhgroup_get(t, pair, 2);
+    }
+    uint32_t beyond[] = {9, 10};
+    for (uint32_t i = 0; i < 16; i++) /* pairs with themselves or told before were fewer groups */
+        beyond[1] = nhgroup_get(t, (uint32_t[]){9, 100 + i}, 2);
+    CU_ASSERT_EQUAL(beyond[1], 0);
+    nexthop_table_free(t);
+}
+
 static const struct unit_case cases[] = {
     UNIT(first_reference_watches_and_last_unwatches),
     UNIT(link_local_addresses_differ_by_scope),
@@ -197,5 +217,6 @@ static const struct unit_case cases[] = {
     UNIT(groups_are_one_per_set_whatever_the_order),
     UNIT(a_group_keeps_its_nexthops_and_goes_with_the_last_reference),
     UNIT(many_come_and_go),
+    UNIT(there_is_a_most_of_them),
 };
 UNIT_MAIN("nexthop", cases)

@@ -174,6 +174,29 @@ static void unresolved_next_hops_wait_for_the_answer(void)
     fx_free(&x);
 }
 
+static void a_peer_one_hop_away_names_next_hops_of_the_subnet_only(void)
+{
+    struct ip_addr addr = fx_addr(1);
+    struct fm_nexthop_state s = {.nexthop.af = AF_INET, .flags = FM_NH_REACHABLE, .ifindex = 1};
+    struct fixture x;
+    fx_init(&x, 1);
+    struct rib_peer *a = fx_peer(&x, 1, false);
+    a->one_hop = true;
+    memcpy(s.nexthop.addr, addr.b, sizeof s.nexthop.addr);
+    fx_update(&x, a, P, fx_attr(&x, 1, 1));
+    uint32_t id = nexthop_set_state(x.nexthops, &s);
+    CU_ASSERT(id != 0);
+    rib_nexthop_changed(x.rib, id);
+    fx_work(&x);
+    CU_ASSERT_EQUAL(fx_best_peer(&x, P), -1); /* reachable over another router */
+    s.flags |= FM_NH_CONNECTED;
+    CU_ASSERT_EQUAL(nexthop_set_state(x.nexthops, &s), id);
+    rib_nexthop_changed(x.rib, id);
+    fx_work(&x);
+    CU_ASSERT_EQUAL(fx_best_peer(&x, P), a->number);
+    fx_free(&x);
+}
+
 static void interior_cost_decides_and_changes(void)
 {
     struct fixture x;
@@ -564,6 +587,7 @@ static const struct unit_case cases[] = {
     UNIT(families_and_lengths_do_not_mix),
     UNIT(filtered_paths_stay_but_are_no_candidates),
     UNIT(unresolved_next_hops_wait_for_the_answer),
+    UNIT(a_peer_one_hop_away_names_next_hops_of_the_subnet_only),
     UNIT(interior_cost_decides_and_changes),
     UNIT(a_lost_session_is_swept_in_bounded_steps),
     UNIT(a_new_session_delivers_while_the_old_is_swept),

@@ -44,10 +44,10 @@ static void table_has_codes_next_hops_and_paths(void)
     some_routes();
     run("show bgp ipv4");
     CU_ASSERT_EQUAL(status, 0);
-    expect_output("    Network           Next Hop         Metric LocPrf Path\n");
-    expect_output(" *> 10.1.0.0/24       10.0.0.1             50        65001 64601 i\n");
-    expect_output(" *=                   10.0.0.2             50        65002 64601 i\n");
-    expect_output(" *> 10.244.7.0/24     0.0.0.0                        i\n");
+    expect_output("    Network           Next Hop            Metric LocPrf Path\n");
+    expect_output(" *> 10.1.0.0/24       10.0.0.1                50        65001 64601 i\n");
+    expect_output(" *=                   10.0.0.2                50        65002 64601 i\n");
+    expect_output(" *> 10.244.7.0/24     0.0.0.0                           i\n");
     expect_output("\nDisplayed 3 routes and 4 total paths\n");
     CU_ASSERT_PTR_NULL(strstr(output, "10.3.0.0"));
     expect_tidy();
@@ -102,10 +102,12 @@ static void one_prefix_in_detail(void)
     expect_output("BGP routing table entry for 10.1.0.0/24\nPaths: (2 available, best #1)\n");
     expect_output("    10.0.0.2 from 10.0.0.2 (0.0.0.2)\n");
     expect_output("Origin IGP, metric 50, valid, external, multipath, best (");
+    expect_output("      Not the best: higher router ID; used beside it (multipath)\n");
     expect_tidy();
     run("show bgp 10.3.0.0/16");
     expect_output("no best path");
-    expect_output("Refused by the import: ");
+    expect_output("  In the kernel: no, there is no usable path\n");
+    expect_output("      Not used, refused by the import: ");
     run("show bgp 10.9.0.0/16");
     expect_error(STATUS_REFUSED, "10.9.0.0/16: not in the table");
     run("show bgp 10.1.0.1/24");
@@ -163,7 +165,8 @@ static void what_a_peer_has_from_us(void)
     expect_output(" *> 10.244.7.0/24     10.0.0.1 ");
     expect_output("Total number of prefixes 1\n");
     run("show bgp 10.244.7.0/24");
-    expect_output("  Advertised to peers:\n  10.0.0.1\n");
+    expect_output("  Advertised to peers:\n    10.0.0.1 tor-a\n");
+    expect_output("  In the kernel: no, it is originated here\n");
     json_t *j = run_json("show bgp neighbors tor-a advertised-routes");
     CU_ASSERT_EQUAL(json_integer_value(at(j, "totalPrefixCounter")), 1);
     CU_ASSERT_STRING_EQUAL(json_string_value(at(j, "advertisedRoutes|10.244.7.0/24|nextHop")), "10.0.0.1");
@@ -187,7 +190,7 @@ static void summary_counts_and_names_states(void)
     expect_output("Total number of neighbors 3\n");
     expect_tidy();
     run("show bgp ipv4 summary failed");
-    expect_output("10.0.0.3       0       0     never no connection to port 179 of the peer yet\n");
+    expect_output("10.0.0.3       0       0     never no answer yet from port 179 of the peer\n");
     expect_output("Displayed neighbors 1\n");
     CU_ASSERT_PTR_NULL(strstr(output, "10.0.0.1 "));
     CU_ASSERT_PTR_NULL(strstr(output, "IPv6"));
@@ -228,7 +231,7 @@ static void neighbors_say_what_holds_and_why_not(void)
     expect_output("    Graceful Restart: received\n");
     expect_output("    Address Family IPv6 Unicast: advertised\n");
     expect_output("  Not in use: no IPv6 next hop on eth0\n");
-    expect_output("  3 prefixes received, 2 accepted, 1 refused by the import\n");
+    expect_output("  Prefixes: 3 received, 2 accepted, 1 refused by the import\n");
     expect_output("  BGP state = Idle (Admin), for ");
     expect_output("  Not established: shut down by command (no neighbor 10.0.0.3 shutdown)\n");
     expect_output("  Shutdown message: new optics\n");
@@ -247,6 +250,58 @@ static void neighbors_say_what_holds_and_why_not(void)
     CU_ASSERT_EQUAL(json_integer_value(at(p, "addressFamilyInfo/ipv4Unicast/acceptedPrefixCounter")), 2);
     CU_ASSERT_TRUE(json_is_true(at(j, "10.0.0.3/adminShutDown")));
     json_decref(j);
+    end();
+}
+
+/* Reason, what to look at, when it goes on: for whoever is woken by it. */
+static void neighbors_that_are_down_say_what_to_do(void)
+{
+    begin();
+    struct peer_info *i = &peers[2].info;
+    i->last_failure = "NOTIFICATION sent: OPEN Message Error/Bad Peer AS, expected 65003, got 65004";
+    i->hint = "`asn` of this peer here, and the AS that is configured there";
+    i->idle_hold_ms = 7400;
+    i->last_error = bgp_error_make(BGP_ERR_OPEN, BGP_ERR_OPEN_PEER_AS, NULL, 0);
+    i->last_reset = "hold timer expired";
+    i->last_reset_ms = 61000;
+    i->dropped_count = i->established_count = 1;
+    run("show bgp neighbors tor-c");
+    expect_output("  Not established: NOTIFICATION sent: OPEN Message Error/Bad Peer AS, expected\n"
+                  "                   65003, got 65004\n"
+                  "  Check: `asn` of this peer here, and the AS that is configured there\n"
+                  "  Next attempt: in 8 seconds, after the pause that follows an error\n");
+    expect_output("  Last reset 00:01:01, due to hold timer expired\n");
+    CU_ASSERT_PTR_NULL(strstr(output, "  Hold time is ")); /* nothing was negotiated */
+    expect_tidy();
+    json_t *j = run_json("show bgp neighbors tor-c");
+    json_t *p = at(j, "10.0.0.3");
+    CU_ASSERT_STRING_EQUAL(json_string_value(at(p, "notEstablishedBecause")), i->last_failure);
+    CU_ASSERT_STRING_EQUAL(json_string_value(at(p, "notEstablishedHint")), i->hint);
+    CU_ASSERT_STRING_EQUAL(json_string_value(at(p, "lastErrorCodeSubcode")), "0202");
+    CU_ASSERT_STRING_EQUAL(json_string_value(at(p, "lastNotificationReason")),
+                           "OPEN Message Error/Bad Peer AS");
+    CU_ASSERT_EQUAL(json_integer_value(at(p, "nextStartTimerDueInMsecs")), 7400);
+    json_decref(j);
+    i->idle_hold_ms = 0;
+    i->waiting = true;
+    i->remote_as = 0;
+    run("show bgp neighbors tor-c");
+    expect_output("remote AS not known yet");
+    expect_output("  Not established: not directly connected: 10.0.0.3 is on no subnet of this node\n");
+    expect_output("needs `multihop`\n  Next attempt: as soon as there is such a subnet\n");
+    expect_tidy();
+    end();
+}
+
+static void long_descriptions_are_cut_in_the_summary_only(void)
+{
+    begin();
+    peers[0].config.description = (char *)"tor-a, rack 12, the one with \xc3\xa4 description that is long";
+    run("show bgp ipv4 summary");
+    expect_output(" tor-a, rack...\n");
+    expect_tidy();
+    run("show bgp neighbors 10.0.0.1");
+    expect_output(" Description: tor-a, rack 12, the one with \xc3\xa4 description that is long\n");
     end();
 }
 
@@ -331,6 +386,8 @@ static const struct unit_case cases[] = {
     UNIT(what_a_peer_has_from_us),
     UNIT(summary_counts_and_names_states),
     UNIT(neighbors_say_what_holds_and_why_not),
+    UNIT(neighbors_that_are_down_say_what_to_do),
+    UNIT(long_descriptions_are_cut_in_the_summary_only),
     UNIT(hostile_peer_texts_stay_inside_their_line),
     UNIT(a_large_table_is_shown_in_bounded_steps),
     UNIT(memory_version_and_configuration),

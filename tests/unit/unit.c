@@ -2,6 +2,7 @@
  * and counts; this file only prints so that tests/run can add the totals up. */
 #include "unit.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -11,6 +12,15 @@ static unsigned passed, failed, skipped;
 void unit_skip(const char *why)
 {
     skipped_why = why;
+}
+
+int unit_make_dir(char *path, size_t size)
+{
+    const char *base = getenv("TMPDIR");
+    int n = snprintf(path, size, "%s/unit.XXXXXX", base ? base : "/tmp");
+    if (n < 0 || (size_t)n >= size)
+        return -ENAMETOOLONG;
+    return mkdtemp(path) ? 0 : -errno;
 }
 
 static void before_case(const CU_pTest test, const CU_pSuite suite)

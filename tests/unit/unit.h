@@ -4,6 +4,7 @@
 #define UNDERLAY_UNIT_H
 
 #include <CUnit/CUnit.h>
+#include <stddef.h>
 
 struct unit_case {
     const char *name;
@@ -13,6 +14,10 @@ struct unit_case {
 
 /* From inside a case that cannot run on this machine; return right after. Shown with the reason. */
 void unit_skip(const char *why);
+
+/* Make a directory of one's own below $TMPDIR or /tmp and put its path into path. 0, -ENAMETOOLONG, or another -errno. The
+ * test removes it; tests/unit/run.py does when the test dies. */
+int unit_make_dir(char *path, size_t size);
 
 int unit_main(const char *suite, const struct unit_case *cases, unsigned n);
 #define UNIT_MAIN(suite, cases)                                                                                        \

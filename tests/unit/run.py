@@ -1,0 +1,100 @@
+#!/usr/bin/python3
+"""The unit test programs of one build, side by side: most of their time is spent waiting. usage: run.py [-j N] BUILD
+
+A program prints "ok", "FAIL" or "SKIP" per case and ends with its totals; one that dies before them, runs out of time, or
+exits non-zero without a failure to show for it counts as a failure. Programs put files below $TMPDIR, which is a
+directory of this run, and are started in sessions of their own, so that an interrupted run leaves neither files nor
+processes. The last line is the sum over all.
+"""
+import argparse
+import glob
+import os
+import re
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+
+TOTALS = re.compile(r"^(\d+) passed, (\d+) failed, (\d+) skipped$", re.M)
+SOURCES = os.path.dirname(os.path.abspath(__file__))
+TIMEOUT = 300
+
+
+class Program:
+    def __init__(self, path, directory):
+        self.path, self.began, self.late = path, time.monotonic(), False
+        self.output = tempfile.TemporaryFile("w+", errors="replace", dir=directory)
+        self.popen = subprocess.Popen([path], stdin=subprocess.DEVNULL, stdout=self.output, stderr=self.output,
+                                      start_new_session=True, env={**os.environ, "TMPDIR": directory})
+
+    def done(self):
+        if self.popen.poll() is None and time.monotonic() > self.began + TIMEOUT:
+            self.late = True
+            self.end()
+        return self.popen.poll() is not None
+
+    def end(self):
+        """Kill it and what it started."""
+        try:
+            os.killpg(self.popen.pid, signal.SIGKILL)
+        except ProcessLookupError:
+            pass
+        self.popen.wait()
+
+    def report(self):
+        """Print what it said; returns what it passed, failed and skipped."""
+        self.output.seek(0)
+        text = self.output.read()
+        found = TOTALS.findall(text)
+        passed, failed, skipped = map(int, found[-1]) if found else (0, 0, 0)
+        print(TOTALS.sub("", text).rstrip())
+        if not failed and (self.popen.returncode or not found):
+            why = f"not done after {TIMEOUT} s" if self.late else f"exit status {self.popen.returncode}"
+            print(f"FAIL  {self.path}: {why}")
+            print("\n".join(f"      {line}" for line in text.splitlines()[-40:]))
+            failed = 1
+        return passed, failed, skipped
+
+
+def on_signal(number, _frame):
+    for again in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(again, signal.SIG_IGN)
+    sys.exit(128 + number)
+
+
+def main():
+    parser = argparse.ArgumentParser(description="Run the unit tests of one build.")
+    parser.add_argument("-j", type=int, default=1, metavar="N", help="run N side by side")
+    parser.add_argument("build", help="the build directory, as in make BUILD=build/asan units")
+    options = parser.parse_args()
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, on_signal)
+    names = sorted(os.path.basename(p)[:-2] for p in glob.glob(os.path.join(SOURCES, "test_*.c")))
+    waiting = [os.path.join(options.build, "tests", n) for n in reversed(names)]
+    running, sums = [], (0, 0, 0)
+    with tempfile.TemporaryDirectory(prefix="ul-units-") as directory:
+        os.chmod(directory, 0o755)
+        try:
+            while waiting or running:
+                while waiting and len(running) < options.j:
+                    path = waiting.pop()
+                    if os.access(path, os.X_OK):
+                        running.append(Program(path, directory))
+                    else:
+                        print(f"FAIL  {path}: not built")
+                        sums = (sums[0], sums[1] + 1, sums[2])
+                for program in [p for p in running if p.done()]:
+                    running.remove(program)
+                    sums = tuple(map(sum, zip(sums, program.report())))
+                sys.stdout.flush()
+                time.sleep(0.02)
+        finally:
+            for program in running:
+                program.end()
+    print("{} passed, {} failed, {} skipped".format(*sums))
+    return 1 if sums[1] else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
