@@ -9,7 +9,7 @@
 #define DIRTY_NONE UINT32_MAX
 
 struct dirty {
-    uint64_t *bits;
+    uint64_t *bits; /* valid where the summary says so */
     uint64_t *summary;
     uint32_t words; /* allocated words in bits */
     uint32_t count;
@@ -24,6 +24,6 @@ uint32_t dirty_next(const struct dirty *d, uint32_t from);
 /* Sets 0..n-1. 0 or -ENOMEM. */
 int dirty_fill(struct dirty *d, uint32_t n);
 void dirty_reset(struct dirty *d); /* empties and frees */
-uint64_t dirty_memory(const struct dirty *d);
+uint64_t dirty_memory(const struct dirty *d); /* reserved; of a sparse set only some pages are touched */
 
 #endif

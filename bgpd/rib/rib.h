@@ -112,6 +112,11 @@ void rib_peer_down(struct rib *r, struct rib_peer *p);
 const struct rib_peer *rib_peer_by_number(const struct rib *r, uint16_t number);
 const struct rib_peer *rib_local(const struct rib *r); /* number 0 */
 
+/* These n <= RIB_PREFETCH prefixes are updated or withdrawn next. A table of millions is in no cache: to wait for memory
+ * once and not for each of them is a third of the time. */
+#define RIB_PREFETCH 16
+void rib_prefetch(const struct rib *r, enum family f, const struct prefix *p, unsigned n);
+
 /* Takes its own references. 0, or -ENOMEM (nothing changed). peer 0 originates (kind). */
 int rib_update(struct rib *r, enum family f, const struct prefix *p, struct rib_peer *peer, const struct attr *a);
 int rib_withdraw(struct rib *r, enum family f, const struct prefix *p, struct rib_peer *peer); /* unknown: no-op */
