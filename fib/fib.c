@@ -226,15 +226,17 @@ int fib_configure(struct fib *f, const struct fm_settings *s)
     return rc;
 }
 
-/* The kernel is not touched before the sockets are ours: where they are another daemon's, its routes are too. */
+/* The kernel is not touched before the sockets are ours: where they are another daemon's, its routes are too.
+ */
 int fib_speaker_started(struct fib *f)
 {
     if (!f->started) {
         int claimed = f->settings.flags & FM_SET_INSTALL ? kernel_claim(f->kernel) : 0;
         if (claimed) {
-            log_error(claimed == -EADDRINUSE ? "another underlayd in this network namespace has the protocol number; give "
-                                               "this one a fib.protocol of its own"
-                                             : "cannot claim the protocol number",
+            log_error(claimed == -EADDRINUSE
+                          ? "another underlayd in this network namespace has the protocol number; give "
+                            "this one a fib.protocol of its own"
+                          : "cannot claim the protocol number",
                       F_UINT("fib.protocol", f->settings.protocol), F_ERR(claimed));
             fib_stop(f, EXIT_SYSTEM);
             return claimed;
