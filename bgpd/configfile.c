@@ -1,9 +1,9 @@
 /* Reading what a configuration consists of: the file itself and the password files it names.
  *
- * At start both are read with the privilege of the start. After that the speaker may not even see them, so a reload gets the
- * descriptors from the parent; it reads every password file before the configuration is parsed, because parsing is one
- * synchronous pass. A password file that was not named at start has no number at the parent; it works when the speaker's
- * own account can read it, and says what to do otherwise. */
+ * At start both are read with the privilege of the start. After that the speaker may not even see them, so a
+ * reload gets the descriptors from the parent; it reads every password file before the configuration is
+ * parsed, because parsing is one synchronous pass. A password file that was not named at start has no number
+ * at the parent; it works when the speaker's own account can read it, and says what to do otherwise. */
 #include "configfile.h"
 
 #include <errno.h>
@@ -114,8 +114,8 @@ static int read_from_keys(void *arg, const char *path, char *buf, size_t size, s
     return rc == -EACCES ? -ENOKEY : rc;
 }
 
-static int parse(const char *name, const char *text, size_t len, const struct config_files *files, struct config **out,
-                 char **errors)
+static int parse(const char *name, const char *text, size_t len, const struct config_files *files,
+                 struct config **out, char **errors)
 {
     struct config_errors e = {0};
     int rc = config_load(name, text, len, files, &e, out);
@@ -125,8 +125,8 @@ static int parse(const char *name, const char *text, size_t len, const struct co
     return rc;
 }
 
-int configfile_parse(const char *name, const char *text, size_t len, const struct keyfiles *keys, struct config **out,
-                     char **errors)
+int configfile_parse(const char *name, const char *text, size_t len, const struct keyfiles *keys,
+                     struct config **out, char **errors)
 {
     struct config_files files = {.read = read_from_keys, .arg = (void *)keys};
     return parse(name, text, len, &files, out, errors);

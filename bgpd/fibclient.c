@@ -1,11 +1,12 @@
 /* The speaker's end of fibmsg.
  *
- * Routes flow one way as a dirty set (rib_sub): a task walks it, asks the RIB what the kernel should hold now and sends
- * that, so a prefix that flaps costs one message however often it changed. Results flow back by RIB index (the cookie).
- * The socketpair is never waited for: when fibchan has no room the task sleeps until it has.
+ * Routes flow one way as a dirty set (rib_sub): a task walks it, asks the RIB what the kernel should hold now
+ * and sends that, so a prefix that flaps costs one message however often it changed. Results flow back by RIB
+ * index (the cookie). The socketpair is never waited for: when fibchan has no room the task sleeps until it
+ * has.
  *
- * Group messages and route messages share one queue in order, so a group exists before the first route over it and goes
- * after the last one has left it: group_del therefore first sends the routes gathered so far.
+ * Group messages and route messages share one queue in order, so a group exists before the first route over
+ * it and goes after the last one has left it: group_del therefore first sends the routes gathered so far.
  *
  * Not here: what to install (rib_fib.c) and how (the fib process). */
 #include "fibclient.h"
@@ -109,7 +110,8 @@ struct nexthop_ops fibclient_nexthop_ops(void)
         .watch = op_touch, .unwatch = op_touch, .group_set = op_group_set, .group_del = op_group_del};
 }
 
-static void add_route(struct fibclient *c, const struct prefix *p, uint8_t op, uint32_t group, uint32_t cookie)
+static void add_route(struct fibclient *c, const struct prefix *p, uint8_t op, uint32_t group,
+                      uint32_t cookie)
 {
     if (c->n_batch == ROUTES_PER_STEP || c->n_batch == fm_max_records(FM_ROUTES))
         flush_batch(c);
@@ -120,8 +122,8 @@ static void add_route(struct fibclient *c, const struct prefix *p, uint8_t op, u
         c->counts.pending++;
 }
 
-/* Tells the kernel's side what one prefix should be now. A change between unicast and unreachable is two records; the
- * first has cookie 0, whose result nobody waits for. */
+/* Tells the kernel's side what one prefix should be now. A change between unicast and unreachable is two
+ * records; the first has cookie 0, whose result nobody waits for. */
 static void serve_index(struct fibclient *c, enum family f, uint32_t index)
 {
     struct rib *rib = c->s->rib;
@@ -137,11 +139,11 @@ static void serve_index(struct fibclient *c, enum family f, uint32_t index)
     int op = rib_fib_desired(rib, f, index, &group);
 
     if (op < 0) {
-        /* No memory for the group: what the kernel has stays, and the next change of the prefix tries again. */
+        /* No memory for the group: what the kernel has stays, and the next change of the prefix tries again.
+         */
         uint32_t swallowed = 0;
         if (log_limit_ok(&c->log_limit, loop_now_ms(), &swallowed))
-            log_error("route failed", F_PREFIX("prefix", &p), F_ERR(op),
-                      F_UINT("suppressed", swallowed));
+            log_error("route failed", F_PREFIX("prefix", &p), F_ERR(op), F_UINT("suppressed", swallowed));
     } else if (op && rib_fib_is_current(rib, f, index, op, group)) {
         if (group)
             nhgroup_put(c->s->nexthops, group);
@@ -246,8 +248,9 @@ static void on_addresses(struct fibclient *c, const struct fm_address *r, uint32
     for (uint32_t i = 0; i < n; i++) {
         struct ip_addr a = addr_from_bytes(r[i].af, r[i].addr);
         unsigned k = 0;
-        while (k < c->n_addresses && !(c->addresses[k].ifindex == r[i].ifindex && c->addresses[k].len == r[i].len &&
-                                       addr_equal(&c->addresses[k].addr, &a)))
+        while (k < c->n_addresses &&
+               !(c->addresses[k].ifindex == r[i].ifindex && c->addresses[k].len == r[i].len &&
+                 addr_equal(&c->addresses[k].addr, &a)))
             k++;
         if (r[i].flags & FM_ADDR_DELETED) {
             if (k < c->n_addresses)
@@ -328,7 +331,8 @@ static void on_heartbeat(void *arg)
     timer_set(c->heartbeat, FM_HEARTBEAT_MS);
 }
 
-static const struct fibchan_ops chan_ops = {.message = on_message, .writable = on_writable, .closed = on_closed};
+static const struct fibchan_ops chan_ops = {
+    .message = on_message, .writable = on_writable, .closed = on_closed};
 
 struct fibclient *fibclient_new(struct speaker *s, int fd)
 {
@@ -411,7 +415,8 @@ unsigned fibclient_addresses(const struct fibclient *c, const struct fib_address
     return c->n_addresses;
 }
 
-const struct fib_address *fibclient_subnet_of(const struct fibclient *c, const struct ip_addr *a, uint32_t scope)
+const struct fib_address *fibclient_subnet_of(const struct fibclient *c, const struct ip_addr *a,
+                                              uint32_t scope)
 {
     const struct fib_address *best = NULL;
     for (unsigned i = 0; i < c->n_addresses; i++) {

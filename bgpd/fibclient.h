@@ -1,5 +1,5 @@
-/* The speaker's end of fibmsg: tells the FIB process what the RIB wants in the kernel, and the RIB what came of it. Knows
- * the links and addresses of the node as the parent reports them. */
+/* The speaker's end of fibmsg: tells the FIB process what the RIB wants in the kernel, and the RIB what came
+ * of it. Knows the links and addresses of the node as the parent reports them. */
 #ifndef UNDERLAY_FIBCLIENT_H
 #define UNDERLAY_FIBCLIENT_H
 
@@ -20,17 +20,19 @@ struct fib_address {
 };
 
 struct fibclient *fibclient_new(struct speaker *s, int fd); /* owns fd */
-/* Before the RIB and the next hops are freed: what they say while they go is not for the parent. fibclient_free after them. */
+/* Before the RIB and the next hops are freed: what they say while they go is not for the parent.
+ * fibclient_free after them. */
 void fibclient_detach(struct fibclient *c);
 void fibclient_free(struct fibclient *c);
 struct nexthop_ops fibclient_nexthop_ops(void); /* for nexthop_table_new; its arg is the fibclient */
-void fibclient_attach_rib(struct fibclient *c);  /* subscribes to s->rib */
+void fibclient_attach_rib(struct fibclient *c); /* subscribes to s->rib */
 
 const struct fib_link *fibclient_link(const struct fibclient *c, uint32_t ifindex);
 const struct fib_link *fibclient_link_by_name(const struct fibclient *c, const char *name);
 unsigned fibclient_addresses(const struct fibclient *c, const struct fib_address **out);
 /* The address of ours that is on the subnet of a, or NULL. For "directly connected" and own next hops. */
-const struct fib_address *fibclient_subnet_of(const struct fibclient *c, const struct ip_addr *a, uint32_t scope);
+const struct fib_address *fibclient_subnet_of(const struct fibclient *c, const struct ip_addr *a,
+                                              uint32_t scope);
 bool fibclient_is_own(const struct fibclient *c, const struct ip_addr *a);
 
 void fibclient_ready(struct fibclient *c, const char *status);

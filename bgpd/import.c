@@ -1,14 +1,15 @@
-/* What the import accepts by default (a policy will replace this): everything but martians, the default route unless it is
- * asked for, what is our own, and what has been through our AS. Judged per path and prefix; the RIB asks again when the
- * own prefixes or the configuration change. RFC 4271 9.1.2 (AS loop), RFC 4456 8 (ORIGINATOR_ID). */
+/* What the import accepts by default (a policy will replace this): everything but martians, the default route
+ * unless it is asked for, what is our own, and what has been through our AS. Judged per path and prefix; the
+ * RIB asks again when the own prefixes or the configuration change. RFC 4271 9.1.2 (AS loop), RFC 4456 8
+ * (ORIGINATOR_ID). */
 #include "config.h"
 #include "fibclient.h"
 #include "peer.h"
 #include "source/source.h"
 #include "speaker.h"
 
-enum import_reason speaker_import(struct speaker *s, enum family f, const struct prefix *p, const struct attr *a,
-                                  const struct rib_peer *from)
+enum import_reason speaker_import(struct speaker *s, enum family f, const struct prefix *p,
+                                  const struct attr *a, const struct rib_peer *from)
 {
     (void)f;
     const struct peer *peer = from->owner;

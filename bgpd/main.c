@@ -1,8 +1,8 @@
 /* underlayd: the command line, and which of the two processes this one is.
  *
- * Started by a person or systemd it is the parent, which runs the FIB and starts the speaker by executing itself with the
- * same arguments and UNDERLAY_SPEAKER_FD in the environment. Usage errors and --check are answered here, before any
- * process is made. */
+ * Started by a person or systemd it is the parent, which runs the FIB and starts the speaker by executing
+ * itself with the same arguments and UNDERLAY_SPEAKER_FD in the environment. Usage errors and --check are
+ * answered here, before any process is made. */
 #include <errno.h>
 #include <fcntl.h>
 #include <getopt.h>
@@ -47,10 +47,14 @@ static int parse_options(int argc, char **argv, struct options *o)
 {
     enum { OPT_CONFIG = 1, OPT_CHECK, OPT_SOCKET, OPT_USER, OPT_LEVEL, OPT_VERSION, OPT_HELP };
     static const struct option table[] = {
-        {"config", required_argument, NULL, OPT_CONFIG},       {"check", no_argument, NULL, OPT_CHECK},
-        {"control-socket", required_argument, NULL, OPT_SOCKET}, {"user", required_argument, NULL, OPT_USER},
-        {"log-level", required_argument, NULL, OPT_LEVEL},     {"version", no_argument, NULL, OPT_VERSION},
-        {"help", no_argument, NULL, OPT_HELP},                 {NULL, 0, NULL, 0},
+        {"config", required_argument, NULL, OPT_CONFIG},
+        {"check", no_argument, NULL, OPT_CHECK},
+        {"control-socket", required_argument, NULL, OPT_SOCKET},
+        {"user", required_argument, NULL, OPT_USER},
+        {"log-level", required_argument, NULL, OPT_LEVEL},
+        {"version", no_argument, NULL, OPT_VERSION},
+        {"help", no_argument, NULL, OPT_HELP},
+        {NULL, 0, NULL, 0},
     };
     enum log_level level;
     int c;

@@ -88,11 +88,12 @@ struct peer_info {
     uint32_t established_count, dropped_count;
     struct bgp_error last_error; /* last reset; code 0 none */
     bool last_error_received;    /* from the peer, else sent by us */
-    const char *last_reset; /* of the last Established session, else the last error: "hold timer expired", "" */
-    uint64_t last_reset_ms; /* ago */
+    const char
+        *last_reset; /* of the last Established session, else the last error: "hold timer expired", "" */
+    uint64_t last_reset_ms;          /* ago */
     const char *last_failure, *hint; /* why it is not up and what to look at; "" unknown or up */
     bool waiting;                    /* for a subnet of ours that has the peer */
-    const char *last_message; /* RFC 9003 text of the peer's last Cease, "" */
+    const char *last_message;        /* RFC 9003 text of the peer's last Cease, "" */
     bool md5, gtsm;
     uint8_t ttl_security, multihop;
     size_t inq, outq; /* bytes, messages not yet written */

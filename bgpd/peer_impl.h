@@ -59,8 +59,8 @@ struct peer_history {
     char last_failure[160], hint[160]; /* of the last attempt or session; empty while Established */
     uint64_t last_failure_ms;
     int connect_error; /* the last one */
-    uint32_t asn;   /* of the last session, 0 none yet */
-    char told[160]; /* the failure that was last logged */
+    uint32_t asn;      /* of the last session, 0 none yet */
+    char told[160];    /* the failure that was last logged */
     char last_message[BGP_ERROR_DATA + 1];
 };
 
@@ -143,7 +143,7 @@ void peer_notification_received(struct peer *p, const struct bgp_error *e);
 
 /* peer_why.c: reasons, hints, and the log lines about them; before the event that they cause */
 void peer_note_error(struct peer *p, const struct bgp_error *e, bool received);
-void peer_note_bad_as(struct peer *p, uint32_t got); /* detail of the error that follows */
+void peer_note_bad_as(struct peer *p, uint32_t got);       /* detail of the error that follows */
 void peer_note_closed(struct peer_link *l, int error);     /* 0 or -errno */
 void peer_note_connect_failure(struct peer *p, int error); /* -errno; -ETIMEDOUT: no answer */
 void peer_log_transition(struct peer *p, enum peer_state before);

@@ -32,19 +32,28 @@ static void note_offence(struct peer *p, const struct update *u)
                  F_UINT_IF("suppressed", swallowed));
 }
 
-static int apply_spans(struct peer *p, const struct update *u, enum family f, int k)
+/* a NULL: withdrawn. */
+static int apply_span(struct peer *p, enum family f, struct nlri_span span, const struct attr *a)
 {
     struct rib *rib = p->set->speaker->rib;
-    struct nlri_span gone = u->withdrawn[f][k], reach = u->reach[f][k];
-    const struct attr *a = u->attr[f][k];
-    struct prefix x;
+    struct prefix x[RIB_PREFETCH];
+    unsigned n;
     int r = 0;
 
-    while (!r && nlri_next(&gone, f, &x))
-        r = rib_withdraw(rib, f, &x, p->rib);
-    while (!r && nlri_next(&reach, f, &x))
-        r = a ? rib_update(rib, f, &x, p->rib, a) : rib_withdraw(rib, f, &x, p->rib);
+    do {
+        for (n = 0; n < RIB_PREFETCH && nlri_next(&span, f, &x[n]); n++)
+            ;
+        rib_prefetch(rib, f, x, n);
+        for (unsigned i = 0; !r && i < n; i++)
+            r = a ? rib_update(rib, f, &x[i], p->rib, a) : rib_withdraw(rib, f, &x[i], p->rib);
+    } while (!r && n == RIB_PREFETCH);
     return r;
+}
+
+static int apply_spans(struct peer *p, const struct update *u, enum family f, int k)
+{
+    int r = apply_span(p, f, u->withdrawn[f][k], NULL);
+    return r ? r : apply_span(p, f, u->reach[f][k], u->attr[f][k]);
 }
 
 static int apply(struct peer_link *l, const struct update *u)

@@ -1,8 +1,9 @@
 /* Reloading: read everything again through the parent, check it as a whole, then apply the difference.
  *
- * Reading is a chain of answers from the parent (password files first, the configuration last), because the speaker may not
- * open them itself. Nothing is touched before the new configuration has parsed without an error. What only a restart can
- * change (fib, control, listeners) keeps its old value, and the answer says so. */
+ * Reading is a chain of answers from the parent (password files first, the configuration last), because the
+ * speaker may not open them itself. Nothing is touched before the new configuration has parsed without an
+ * error. What only a restart can change (fib, control, listeners) keeps its old value, and the answer says
+ * so. */
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -59,14 +60,15 @@ static void finish_errno(struct reload *r, const char *what, int rc)
     finish(r, text, NULL);
 }
 
-/* What the running process cannot change goes back to what it was; the new configuration gives the old one its own. */
+/* What the running process cannot change goes back to what it was; the new configuration gives the old one
+ * its own. */
 static void keep_what_needs_restart(struct config *old, struct config *new)
 {
-#define KEEP(part)                                                                                                     \
-    do {                                                                                                               \
-        typeof(new->part) was = old->part;                                                                             \
-        old->part = new->part;                                                                                         \
-        new->part = was;                                                                                               \
+#define KEEP(part)                                                                                           \
+    do {                                                                                                     \
+        typeof(new->part) was = old->part;                                                                   \
+        old->part = new->part;                                                                               \
+        new->part = was;                                                                                     \
     } while (0)
     KEEP(fib.install);
     KEEP(fib.protocol);
@@ -174,7 +176,8 @@ static void next_file(struct reload *r)
         finish_errno(r, "cannot read the configuration", rc);
 }
 
-int speaker_reload(struct speaker *s, void (*done)(void *arg, const char *errors, const char *notes), void *arg)
+int speaker_reload(struct speaker *s, void (*done)(void *arg, const char *errors, const char *notes),
+                   void *arg)
 {
     if (s->reloading || !s->running || s->stopping)
         return -EBUSY;

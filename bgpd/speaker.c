@@ -1,9 +1,9 @@
-/* The speaker's life: read the configuration with the privilege of the start, ask the parent for what needs root, give the
- * privilege up, learn the links, then run until told to stop.
+/* The speaker's life: read the configuration with the privilege of the start, ask the parent for what needs
+ * root, give the privilege up, learn the links, then run until told to stop.
  *
- * Everything after the start is driven by the loop; the order of a start is that of fibmsg.h. A failure before the sessions
- * start ends the process with the exit status of underlayd, which the parent passes on. When the parent goes, so do we: the
- * kernel's routes are its business, and it keeps them or not.
+ * Everything after the start is driven by the loop; the order of a start is that of fibmsg.h. A failure
+ * before the sessions start ends the process with the exit status of underlayd, which the parent passes on.
+ * When the parent goes, so do we: the kernel's routes are its business, and it keeps them or not.
  *
  * Reloading is in reload.c, the import check in import.c. */
 #include "speaker.h"
@@ -41,8 +41,8 @@ static void rib_wants_work(void *arg)
     task_wake(s->rib_task);
 }
 
-static enum import_reason rib_asks_import(void *arg, enum family f, const struct prefix *p, const struct attr *a,
-                                          const struct rib_peer *peer)
+static enum import_reason rib_asks_import(void *arg, enum family f, const struct prefix *p,
+                                          const struct attr *a, const struct rib_peer *peer)
 {
     return speaker_import(arg, f, p, a, peer);
 }
@@ -54,11 +54,13 @@ static int find_user(struct speaker *s, const char *name)
         return 0; /* there is no choice */
     const struct passwd *pw = getpwnam(name ? name : "underlay");
     if (!pw && name) {
-        fprintf(stderr, "underlayd: --user %s: no such account on this host; create it or name another one\n", name);
+        fprintf(stderr, "underlayd: --user %s: no such account on this host; create it or name another one\n",
+                name);
         return EXIT_SYSTEM;
     }
     if (!pw) {
-        log_warn("there is no account named underlay; the speaker runs as nobody (systemd-sysusers creates it)");
+        log_warn(
+            "there is no account named underlay; the speaker runs as nobody (systemd-sysusers creates it)");
         pw = getpwnam("nobody");
     }
     s->uid = pw ? pw->pw_uid : 65534;
@@ -66,12 +68,15 @@ static int find_user(struct speaker *s, const char *name)
     return 0;
 }
 
-/* Every capability set but the bounding one, which no longer matters without gains by exec. The change of account empties
- * them too, but not where the daemon was started as another user with ambient capabilities. */
+/* Every capability set but the bounding one, which no longer matters without gains by exec. The change of
+ * account empties them too, but not where the daemon was started as another user with ambient capabilities.
+ */
 static int drop_capabilities(void)
 {
     cap_t none = cap_init();
-    int rc = !none ? -ENOMEM : cap_set_proc(none) || prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0) ? -errno : 0;
+    int rc = !none                                                                            ? -ENOMEM
+             : cap_set_proc(none) || prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0) ? -errno
+                                                                                              : 0;
     cap_free(none);
     return rc;
 }
@@ -91,7 +96,8 @@ static uint32_t control_gid(const struct config *c)
 {
     const struct group *g = getgrnam(c->control.group);
     if (!g)
-        log_warn("no such group: only root may use the control socket", F_STR("control.group", c->control.group));
+        log_warn("no such group: only root may use the control socket",
+                 F_STR("control.group", c->control.group));
     return g ? g->gr_gid : (uint32_t)-1;
 }
 
@@ -106,7 +112,8 @@ static int set_path(struct fm_path *p, enum fm_file_role role, uint32_t index, c
     return 0;
 }
 
-/* systemd's directory, the default one for the default socket, else beside the socket: instances never share a state. */
+/* systemd's directory, the default one for the default socket, else beside the socket: instances never share
+ * a state. */
 static char *choose_state_path(const struct speaker *s)
 {
     const char *dir = getenv("STATE_DIRECTORY");
@@ -203,11 +210,12 @@ static void got_listener(struct speaker *s, uint32_t index, int fd, int error)
     int rc = error ? error : peer_set_listen(s->peers, fd);
     if (!rc)
         return;
-    fprintf(stderr, "underlayd: cannot listen on %s port %u: %s%s\n", text, s->config->router.port, strerror(-rc),
-            rc == -EADDRINUSE  ? "; another BGP daemon has it: stop that, or set router.listen or router.port"
-            : rc == -EACCES    ? "; ports below 1024 need CAP_NET_BIND_SERVICE"
+    fprintf(stderr, "underlayd: cannot listen on %s port %u: %s%s\n", text, s->config->router.port,
+            strerror(-rc),
+            rc == -EADDRINUSE ? "; another BGP daemon has it: stop that, or set router.listen or router.port"
+            : rc == -EACCES   ? "; ports below 1024 need CAP_NET_BIND_SERVICE"
             : rc == -EADDRNOTAVAIL ? "; router.listen names an address that this host does not have"
-                               : "");
+                                   : "");
     fail(s, EXIT_SYSTEM);
 }
 
@@ -225,7 +233,8 @@ void speaker_got_fd(struct speaker *s, enum fm_file_role role, uint32_t index, i
     }
     int rc = error ? error : control_listen(s->control, fd);
     if (rc) {
-        fprintf(stderr, "underlayd: control socket %s: %s%s\n", s->control_path, strerror(-rc), socket_hint(rc));
+        fprintf(stderr, "underlayd: control socket %s: %s%s\n", s->control_path, strerror(-rc),
+                socket_hint(rc));
         fail(s, EXIT_SYSTEM);
     }
 }
@@ -282,8 +291,8 @@ void speaker_ready_again(struct speaker *s)
     update_status(s);
 }
 
-/* The parent sweeps what was not learned again once there is nothing left to wait for. Routes that are still on their way
- * through the RIB go first: fibclient holds the word back until its queue is empty. */
+/* The parent sweeps what was not learned again once there is nothing left to wait for. Routes that are still
+ * on their way through the RIB go first: fibclient holds the word back until its queue is empty. */
 static void check_synced(struct speaker *s)
 {
     for (unsigned i = 0; i < peer_set_count(s->peers); i++) {
@@ -308,7 +317,8 @@ void speaker_own_prefixes_changed(struct speaker *s)
     rib_reimport(s->rib, NULL);
 }
 
-/* The state file has been read (or there is none): sessions that an operator shut down must not come up for a moment. */
+/* The state file has been read (or there is none): sessions that an operator shut down must not come up for a
+ * moment. */
 void speaker_state_loaded(struct speaker *s)
 {
     if (s->running || s->stopping)
@@ -334,7 +344,8 @@ void speaker_links_known(struct speaker *s)
     }
     s->router_id = s->config->router.id ? s->config->router.id : choose_router_id(s);
     if (!s->router_id) {
-        fprintf(stderr, "%s: router.id: this host has no IPv4 address to take it from; set it\n", s->config_name);
+        fprintf(stderr, "%s: router.id: this host has no IPv4 address to take it from; set it\n",
+                s->config_name);
         fail(s, EXIT_CONFIG);
         return;
     }

@@ -1,5 +1,5 @@
-/* The speaker: the unprivileged process that everything on the network can reach. This struct ties the modules together;
- * modules take it as first argument when they need more than one of the others. */
+/* The speaker: the unprivileged process that everything on the network can reach. This struct ties the
+ * modules together; modules take it as first argument when they need more than one of the others. */
 #ifndef UNDERLAY_SPEAKER_H
 #define UNDERLAY_SPEAKER_H
 
@@ -18,34 +18,34 @@ struct control;
 
 struct speaker {
     struct loop *loop;
-    struct config *config;    /* the one in force */
-    const char *config_name;  /* path, for messages */
+    struct config *config;   /* the one in force */
+    const char *config_name; /* path, for messages */
     struct attr_table *attrs;
     struct nexthop_table *nexthops;
     struct rib *rib;
-    struct task *rib_task;    /* rib_work */
+    struct task *rib_task; /* rib_work */
     struct peer_set *peers;
     struct fibclient *fib;
     struct sources *sources;
     struct control *control;
-    uint32_t router_id;       /* host order; configured or chosen */
+    uint32_t router_id; /* host order; configured or chosen */
     uint64_t started_ms;
-    bool running;             /* links and state file known, peers started */
+    bool running; /* links and state file known, peers started */
     bool stopping, reloading, reload_again;
-    bool failed;              /* to start: the process ends with a status that says how */
+    bool failed; /* to start: the process ends with a status that says how */
 
     /* Of the start. */
-    const char *log_level;    /* --log-level, NULL */
+    const char *log_level; /* --log-level, NULL */
     char *control_path, *state_path;
-    struct keyfiles keys;     /* password files by the number that the parent knows them by */
-    uid_t uid;                /* the account without privilege */
+    struct keyfiles keys; /* password files by the number that the parent knows them by */
+    uid_t uid;            /* the account without privilege */
     gid_t gid;
-    unsigned fds_missing;     /* control socket and listeners that the parent still owes us */
+    unsigned fds_missing; /* control socket and listeners that the parent still owes us */
     bool links_known, ready;
 };
 
 struct speaker_options {
-    int fib_fd;                 /* the socketpair to the parent */
+    int fib_fd; /* the socketpair to the parent */
     const char *config;
     const char *control_socket; /* NULL: the configuration's */
     const char *user;           /* NULL: underlay, else nobody with a warning */
@@ -53,21 +53,24 @@ struct speaker_options {
 };
 int speaker_main(const struct speaker_options *o); /* exit status of underlayd */
 
-/* Reads the configuration again through the parent and applies it; done gets the error text (NULL: applied) and notes
- * (settings that need a restart; NULL none). -EBUSY: a reload is under way. */
-int speaker_reload(struct speaker *s, void (*done)(void *arg, const char *errors, const char *notes), void *arg);
+/* Reads the configuration again through the parent and applies it; done gets the error text (NULL: applied)
+ * and notes (settings that need a restart; NULL none). -EBUSY: a reload is under way. */
+int speaker_reload(struct speaker *s, void (*done)(void *arg, const char *errors, const char *notes),
+                   void *arg);
 
 /* Events between the modules. */
 void speaker_state_loaded(struct speaker *s); /* control: the state file has been read and its commands run */
-void speaker_peer_state_changed(struct speaker *s); /* some session came up, went down or finished its End-of-RIB */
+void speaker_peer_state_changed(
+    struct speaker *s); /* some session came up, went down or finished its End-of-RIB */
 void speaker_own_prefixes_changed(struct speaker *s); /* import must be judged again */
-enum import_reason speaker_import(struct speaker *s, enum family f, const struct prefix *p, const struct attr *a,
-                                  const struct rib_peer *from);
+enum import_reason speaker_import(struct speaker *s, enum family f, const struct prefix *p,
+                                  const struct attr *a, const struct rib_peer *from);
 /* Derived from a configuration. */
 struct rib_config speaker_rib_config(const struct config *c);
 void speaker_log_setup(const struct speaker *s, const struct config *c);
-void speaker_set_log_level(struct speaker *s, enum log_level level); /* of both processes, until the next reload */
-void speaker_log_changed(struct speaker *s);                         /* the parent logs as we do */
-void speaker_ready_again(struct speaker *s); /* after a reload: READY=1 with a new status line */
+void speaker_set_log_level(struct speaker *s,
+                           enum log_level level); /* of both processes, until the next reload */
+void speaker_log_changed(struct speaker *s);      /* the parent logs as we do */
+void speaker_ready_again(struct speaker *s);      /* after a reload: READY=1 with a new status line */
 
 #endif

@@ -26,6 +26,7 @@ struct dispatch {
     enum state state;
 };
 
+#define AHEAD          16  /* records */
 #define ZEBRA_PROTOCOL 186 /* FRR's zebra takes every such route for its own and deletes it */
 
 static bool all_zero(const void *p, size_t n)
@@ -352,8 +353,11 @@ static const char *judge(struct dispatch *d, const struct fm_header *h, const vo
     if (h->count > 1 && !row->many)
         return "more than one record";
     uint32_t n = h->count ? h->count : 1;
+    size_t size = fm_record_size(h->type);
     for (uint32_t i = 0; i < n; i++) {
-        const char *wrong = row->on(d, record + i * fm_record_size(h->type));
+        if (h->type == FM_ROUTES && i + AHEAD < n)
+            routes_prefetch(d->f->routes, (const void *)(record + (i + AHEAD) * size));
+        const char *wrong = row->on(d, record + i * size);
         if (wrong)
             return wrong;
     }

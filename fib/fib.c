@@ -226,15 +226,17 @@ int fib_configure(struct fib *f, const struct fm_settings *s)
     return rc;
 }
 
-/* The kernel is not touched before the sockets are ours: where they are another daemon's, its routes are too. */
+/* The kernel is not touched before the sockets are ours: where they are another daemon's, its routes are too.
+ */
 int fib_speaker_started(struct fib *f)
 {
     if (!f->started) {
         int claimed = f->settings.flags & FM_SET_INSTALL ? kernel_claim(f->kernel) : 0;
         if (claimed) {
-            log_error(claimed == -EADDRINUSE ? "another underlayd in this network namespace has the protocol number; give "
-                                               "this one a fib.protocol of its own"
-                                             : "cannot claim the protocol number",
+            log_error(claimed == -EADDRINUSE
+                          ? "another underlayd in this network namespace has the protocol number; give "
+                            "this one a fib.protocol of its own"
+                          : "cannot claim the protocol number",
                       F_UINT("fib.protocol", f->settings.protocol), F_ERR(claimed));
             fib_stop(f, EXIT_SYSTEM);
             return claimed;
@@ -409,7 +411,12 @@ int fib_main(const struct fib_options *o)
     struct fib f = {0};
     struct signals s = {0};
     int status = EXIT_SYSTEM;
+    sigset_t early;
 
+    /* A reload that is asked for before there is a handler must not end us. */
+    sigemptyset(&early);
+    sigaddset(&early, SIGHUP);
+    sigprocmask(SIG_BLOCK, &early, NULL);
     prctl(PR_SET_NAME, "underlayd: fib");
     if (!caps_can_administer()) {
         log_error("no permission: underlayd needs root, or CAP_NET_ADMIN and CAP_NET_BIND_SERVICE");
@@ -421,7 +428,9 @@ int fib_main(const struct fib_options *o)
         return status;
     }
     f.loop = loop_new();
-    if (f.loop && watch_signals(&f, &s) && fib_make_modules(&f, o))
+    bool ok = f.loop && fib_make_modules(&f, o) && watch_signals(&f, &s);
+    sigprocmask(SIG_UNBLOCK, &early, NULL);
+    if (ok)
         status = run(&f);
     else
         log_error("out of memory");

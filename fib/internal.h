@@ -52,7 +52,8 @@ void fib_tell(struct fib *f, enum fm_type type, const void *records, uint32_t n)
 /* Settings arrived or were confirmed: checks the kernel. 0 or -errno, then already logged. */
 int fib_configure(struct fib *f, const struct fm_settings *s);
 /* 0 or -errno, then already logged and the parent about to end. */
-int fib_speaker_started(struct fib *f); /* FM_START: the kernel side starts, links and addresses go to the speaker */
+int fib_speaker_started(
+    struct fib *f); /* FM_START: the kernel side starts, links and addresses go to the speaker */
 void fib_speaker_ready(struct fib *f, const char *status);
 void fib_speaker_status(struct fib *f, const char *status);
 void fib_speaker_reloading(struct fib *f);

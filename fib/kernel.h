@@ -1,6 +1,7 @@
 /* The kernel as the parent sees it: one batch of changes at a time, dumps, lookups and a monitor. This header
  * is the whole border, so that a test can put a fake kernel behind it at link time. Implemented by netlink.c
- * (sockets, dumps, monitor), kernel_batch.c (changes), kernel_parse.c (messages to structs) and kernel_claim.c.
+ * (sockets, dumps, monitor), kernel_batch.c (changes), kernel_parse.c (messages to structs) and
+ * kernel_claim.c.
  *
  * Every call is synchronous: rtnetlink does its work inside sendmsg, so the answers are there when it
  * returns. */
@@ -88,8 +89,8 @@ void kernel_close(struct kernel *k);
 void kernel_configure(struct kernel *k, const struct kernel_config *cfg);
 /* 0, or -EOPNOTSUPP when this kernel has no nexthop objects, or -errno. */
 int kernel_probe(struct kernel *k);
-/* Claims the configured protocol number in this network namespace until kernel_close. -EADDRINUSE: another daemon has
- * it; -errno. */
+/* Claims the configured protocol number in this network namespace until kernel_close. -EADDRINUSE: another
+ * daemon has it; -errno. */
 int kernel_claim(struct kernel *k);
 
 /* Changes are gathered until kernel_commit sends them; each call returns its place in the batch, or -ENOBUFS

@@ -1,6 +1,6 @@
-/* What systemd is told, by libsystemd's sd_notify. The parent alone speaks to systemd: supervise.c takes the variables out
- * of the speaker's environment. The watchdog is fed by a timer of the event loop: a loop that hangs goes hungry. Without
- * systemd every call is a no-op.
+/* What systemd is told, by libsystemd's sd_notify. The parent alone speaks to systemd: supervise.c takes the
+ * variables out of the speaker's environment. The watchdog is fed by a timer of the event loop: a loop that
+ * hangs goes hungry. Without systemd every call is a no-op.
  *
  * Not here: stopping or starting anything. */
 #include "fib/notify.h"

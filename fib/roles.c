@@ -258,7 +258,8 @@ static int open_control(struct roles *r)
     roles_remove_control(r);
     int rc = roles_bind_control(p->path, r->f->settings.control_gid, &r->control_fd, &r->control_lock);
     if (rc) {
-        log_debug("cannot open the control socket", F_STR("path", p->path), F_ERR(rc)); /* the speaker says it */
+        log_debug("cannot open the control socket", F_STR("path", p->path),
+                  F_ERR(rc)); /* the speaker says it */
         return rc;
     }
     memcpy(r->control, p->path, sizeof r->control);

@@ -13,7 +13,8 @@ void roles_forget(struct roles *r);
 int roles_add_path(struct roles *r, const struct fm_path *p);     /* 0, -EINVAL, -ENOMEM, -E2BIG */
 int roles_add_listen(struct roles *r, const struct fm_listen *l); /* likewise */
 /* FM_START: FM_FD for the control socket and for every listener. What the former speaker had and this one has
- * not is closed. False: one that a speaker cannot do without did not open; it has been told, says why, and ends. */
+ * not is closed. False: one that a speaker cannot do without did not open; it has been told, says why, and
+ * ends. */
 bool roles_start(struct roles *r);
 void roles_open(struct roles *r, const struct fm_role *m);   /* answers FM_FD */
 void roles_commit(struct roles *r, const struct fm_role *m); /* answers FM_FD */

@@ -27,6 +27,7 @@
 #define RETRY_FIRST_MS 1000
 #define RETRY_MAX_MS   60000
 #define RESULTS_MAX    4096
+#define AHEAD          8 /* records: what it takes to fetch one from memory */
 
 struct batch {
     unsigned n;
@@ -185,11 +186,22 @@ static int answer_at_once(struct routes *r, const struct fm_route *m, int error)
     return error;
 }
 
+static bool names_unreachable(const struct fm_route *m)
+{
+    return m->op == FM_ROUTE_UNREACHABLE || m->op == FM_ROUTE_DEL_UNREACHABLE;
+}
+
+void routes_prefetch(const struct routes *r, const struct fm_route *m)
+{
+    enum family f = m->af == AF_INET6 ? FAM_IPV6 : FAM_IPV4;
+    route_table_prefetch(&r->tables[f], m->addr, m->len, names_unreachable(m));
+}
+
 int routes_apply(struct routes *r, const struct fm_route *m)
 {
     enum family f = family_of_af(m->af);
     struct route_table *t = &r->tables[f];
-    bool unreachable = m->op == FM_ROUTE_UNREACHABLE || m->op == FM_ROUTE_DEL_UNREACHABLE;
+    bool unreachable = names_unreachable(m);
     bool del = m->op == FM_ROUTE_DEL || m->op == FM_ROUTE_DEL_UNREACHABLE;
 
     if (!r->f->install)
@@ -360,8 +372,11 @@ static bool write_batch(void *arg)
     for (unsigned i = 0; i < n; i++)
         plan(r, &b, taken[i]);
     kernel_commit(r->f->kernel, b.errors);
-    for (unsigned i = 0; i < b.n; i++)
+    for (unsigned i = 0; i < b.n; i++) {
+        if (i + AHEAD < b.n)
+            routes_fetch(r, b.ref[i + AHEAD]);
         finish(r, routes_ref_family(b.ref[i]), routes_ref_index(b.ref[i]), b.op[i], b.target[i], b.errors[i]);
+    }
     if (b.n)
         r->written_ms = loop_now_ms();
     routes_flush_results(r);

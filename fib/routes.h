@@ -12,6 +12,8 @@ void routes_free(struct routes *r);
 /* One validated fm_route. Answered later by FM_ROUTE_RESULTS. 0; -ENOMEM or -ENOSPC were answered as a result
  * too. */
 int routes_apply(struct routes *r, const struct fm_route *m);
+/* One that comes soon, not validated yet: fetches the memory that routes_apply will want. */
+void routes_prefetch(const struct routes *r, const struct fm_route *m);
 /* Sends the results gathered so far. */
 void routes_flush_results(struct routes *r);
 void routes_wake(struct routes *r);   /* the channel has room again */

@@ -50,6 +50,8 @@ void route_table_init(struct route_table *t, enum family f);
 void route_table_reset(struct route_table *t);
 /* By prefix and kind; 0: not there. */
 uint32_t route_table_find(const struct route_table *t, const uint8_t *addr, uint8_t len, bool unreachable);
+/* Soon to be looked up: a table of millions of routes is in no cache. */
+void route_table_prefetch(const struct route_table *t, const uint8_t *addr, uint8_t len, bool unreachable);
 /* The existing or a new, zeroed one; 0: out of memory or full. Moves the records: pointers from route_at are
  * void. */
 uint32_t route_table_get(struct route_table *t, const uint8_t *addr, uint8_t len, bool unreachable);
@@ -110,6 +112,7 @@ void routes_enqueue(struct routes *r, enum family f, uint32_t i);
 /* Takes out up to max routes whose turn it is; 0 with some queued: they wait for more, and the writer is
  * woken. */
 unsigned routes_take(struct routes *r, uint32_t *refs, unsigned max);
+void routes_fetch(const struct routes *r, uint32_t ref); /* into the cache */
 uint32_t routes_queued(const struct routes *r);
 void routes_queue_reset(struct routes *r); /* forgets all; RF_PENDING is the caller's */
 void routes_set_have(struct routes *r, struct route *e, uint32_t have);

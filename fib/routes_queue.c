@@ -28,6 +28,11 @@ static struct route *route_of(const struct routes *r, uint32_t ref)
     return route_at(&r->tables[routes_ref_family(ref)], routes_ref_index(ref));
 }
 
+void routes_fetch(const struct routes *r, uint32_t ref)
+{
+    __builtin_prefetch(route_of(r, ref), 1);
+}
+
 static bool queue_reserve(struct route_queue *q)
 {
     if (q->n < q->size)
@@ -147,7 +152,7 @@ unsigned routes_take(struct routes *r, uint32_t *out, unsigned max)
         uint32_t k = next_random(r, q->n);
         out[i] = q->refs[k];
         q->refs[k] = q->refs[--q->n];
-        __builtin_prefetch(route_of(r, out[i]));
+        routes_fetch(r, out[i]);
     }
     if (!q->n)
         queue_reset(q);

@@ -22,6 +22,7 @@
 #define MAX_ROUTES     (1u << INDEX_BITS) /* a family: a speaker gone mad does not eat the node */
 #define FAR            (1u << INDEX_BITS) /* one slot farther from home */
 #define FAR_MAX        255u
+#define AHEAD          16 /* records: what it takes to fetch a slot from memory */
 
 static uint32_t slot_index(uint32_t slot)
 {
@@ -73,12 +74,11 @@ static bool matches(const struct route_table *t, const struct route *e, const ui
            !memcmp(e->addr, addr, family_bytes(t->family));
 }
 
-uint32_t route_table_find(const struct route_table *t, const uint8_t *addr, uint8_t len, bool unreachable)
+static uint32_t find(const struct route_table *t, uint32_t home, const uint8_t *addr, uint8_t len,
+                     bool unreachable)
 {
-    if (!t->used)
-        return 0;
-    uint32_t s = home_of(t, addr, len, unreachable), far = 0;
-    for (; t->slots[s] && slot_far(t->slots[s]) >= far; s = next_slot(t, s), far++) {
+    for (uint32_t s = home, far = 0; t->slots[s] && slot_far(t->slots[s]) >= far;
+         s = next_slot(t, s), far++) {
         uint32_t i = slot_index(t->slots[s]);
         if (slot_far(t->slots[s]) == far && matches(t, route_at(t, i), addr, len, unreachable))
             return i;
@@ -86,11 +86,22 @@ uint32_t route_table_find(const struct route_table *t, const uint8_t *addr, uint
     return 0;
 }
 
+uint32_t route_table_find(const struct route_table *t, const uint8_t *addr, uint8_t len, bool unreachable)
+{
+    return t->used ? find(t, home_of(t, addr, len, unreachable), addr, len, unreachable) : 0;
+}
+
+void route_table_prefetch(const struct route_table *t, const uint8_t *addr, uint8_t len, bool unreachable)
+{
+    if (t->used)
+        __builtin_prefetch(&t->slots[home_of(t, addr, len, unreachable)], 1);
+}
+
 /* Puts index i behind those of its home or an earlier one; what follows moves on by one. False: something
  * would be too far from home. */
-static bool link_index(struct route_table *t, uint32_t i)
+static bool link_index(struct route_table *t, uint32_t home, uint32_t i)
 {
-    uint32_t s = home_of_route(t, route_at(t, i)), far = 0, end;
+    uint32_t s = home, far = 0, end;
 
     for (; t->slots[s] && slot_far(t->slots[s]) >= far; s = next_slot(t, s))
         far++;
@@ -111,9 +122,17 @@ static bool link_index(struct route_table *t, uint32_t i)
 
 static bool link_all(struct route_table *t)
 {
-    for (uint32_t i = 1; i < t->n; i++)
-        if (route_at(t, i)->flags & RF_USED && !link_index(t, i))
+    uint32_t homes[AHEAD]; /* of the next ones, on their way from memory */
+
+    for (uint32_t i = 1; i < t->n + AHEAD; i++) {
+        uint32_t k = i % AHEAD;
+        if (i > AHEAD && route_at(t, i - AHEAD)->flags & RF_USED && !link_index(t, homes[k], i - AHEAD))
             return false;
+        if (i >= t->n)
+            continue;
+        homes[k] = home_of_route(t, route_at(t, i));
+        __builtin_prefetch(&t->slots[homes[k]], 1);
+    }
     return true;
 }
 
@@ -160,12 +179,11 @@ static void free_record(struct route_table *t, uint32_t i)
 
 uint32_t route_table_get(struct route_table *t, const uint8_t *addr, uint8_t len, bool unreachable)
 {
-    uint32_t i = route_table_find(t, addr, len, unreachable);
-
-    if (i)
-        return i;
     if ((t->used + 1) * 8ull > t->n_slots * 7ull && !grow_index(t))
         return 0;
+    uint32_t home = home_of(t, addr, len, unreachable), i = find(t, home, addr, len, unreachable);
+    if (i)
+        return i;
     if (!t->free && t->n >= t->capacity && !grow_records(t))
         return 0;
     i = t->free;
@@ -178,7 +196,7 @@ uint32_t route_table_get(struct route_table *t, const uint8_t *addr, uint8_t len
     e->flags = RF_USED | (unreachable ? RF_UNREACHABLE : 0);
     e->len = len;
     memcpy(e->addr, addr, family_bytes(t->family));
-    if (!link_index(t, i) && !grow_index(t)) {
+    if (!link_index(t, home, i) && !grow_index(t)) {
         free_record(t, i);
         return 0;
     }

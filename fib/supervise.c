@@ -195,7 +195,8 @@ static _Noreturn void become_speaker(struct supervisor *s, int fd)
     int mine = dup2(fd, SPEAKER_FD); /* without close-on-exec */
     if (fd == SPEAKER_FD)
         fcntl(fd, F_SETFD, 0);
-    close_range(SPEAKER_FD + 1, ~0U, 0); /* whatever we were started with is not for the process on the network */
+    close_range(SPEAKER_FD + 1, ~0U,
+                0); /* whatever we were started with is not for the process on the network */
     snprintf(number, sizeof number, "%d", mine);
     setenv(FIB_SPEAKER_FD_ENV, number, 1);
     unsetenv("NOTIFY_SOCKET"); /* the parent alone speaks to systemd */

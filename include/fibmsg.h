@@ -1,22 +1,24 @@
 /* fibmsg: what the two processes of underlayd say to each other over one SOCK_SEQPACKET socketpair.
  *
- * One datagram is one message: struct fm_header, then `count` records of the type's fixed size. No pointers, no padding,
- * host byte order (same binary on both ends), addresses in network order. The parent (fib) distrusts the speaker: every
- * message is checked for type, direction, count, sizes, state and, for routes, against the settings sent once at start.
- * An invalid message from the speaker is logged and the speaker is killed and started again.
+ * One datagram is one message: struct fm_header, then `count` records of the type's fixed size. No pointers,
+ * no padding, host byte order (same binary on both ends), addresses in network order. The parent (fib)
+ * distrusts the speaker: every message is checked for type, direction, count, sizes, state and, for routes,
+ * against the settings sent once at start. An invalid message from the speaker is logged and the speaker is
+ * killed and started again.
  *
  * Order of a start:
  *   parent: socketpair, exec speaker (as root)
- *   speaker: FM_HELLO, FM_SETTINGS, FM_PATH*, FM_LISTEN*, FM_START       (has read the configuration; still root)
- *   parent:  opens control socket and listeners by role, FM_FD each (error instead of a descriptor on failure; with one
- *            that is needed the start ends here, before anything of the kernel is looked at); claims the protocol number
- *   speaker: gives up its privileges
- *   parent:  FM_LINK*, FM_ADDRESS* (the present state), FM_SYNC_DONE; later FM_LINK/FM_ADDRESS as they change
- *   speaker: FM_READY, then FM_NEXTHOP_*, FM_GROUP_*, FM_ROUTES …, FM_HEARTBEAT every few seconds
- * Of a later speaker of the same parent, stale time, on-stop and log settings are taken over; what else differs in its
- * FM_SETTINGS is logged and ignored (fib.* and the port need a full restart). Its paths and listeners may differ, for it sends them while it is still root.
- * When a speaker cannot start it exits with the exit status of underlayd (1 configuration, 2 usage, 3 system); the parent
- * passes on the status of a first speaker that never said FM_READY, and starts any later one again with back-off.
+ *   speaker: FM_HELLO, FM_SETTINGS, FM_PATH*, FM_LISTEN*, FM_START       (has read the configuration; still
+ * root) parent:  opens control socket and listeners by role, FM_FD each (error instead of a descriptor on
+ * failure; with one that is needed the start ends here, before anything of the kernel is looked at); claims
+ * the protocol number speaker: gives up its privileges parent:  FM_LINK*, FM_ADDRESS* (the present state),
+ * FM_SYNC_DONE; later FM_LINK/FM_ADDRESS as they change speaker: FM_READY, then FM_NEXTHOP_*, FM_GROUP_*,
+ * FM_ROUTES …, FM_HEARTBEAT every few seconds Of a later speaker of the same parent, stale time, on-stop and
+ * log settings are taken over; what else differs in its FM_SETTINGS is logged and ignored (fib.* and the port
+ * need a full restart). Its paths and listeners may differ, for it sends them while it is still root. When a
+ * speaker cannot start it exits with the exit status of underlayd (1 configuration, 2 usage, 3 system); the
+ * parent passes on the status of a first speaker that never said FM_READY, and starts any later one again
+ * with back-off.
  */
 #ifndef UNDERLAY_FIBMSG_H
 #define UNDERLAY_FIBMSG_H
@@ -37,16 +39,17 @@ enum fm_type {
     FM_LISTEN,    /* fm_listen */
     FM_START,     /* no record; nothing of the above is accepted after it */
     /* speaker to fib, any time after FM_START */
-    FM_READY,         /* fm_text: for systemd's STATUS= */
-    FM_STATUS,        /* fm_text: a new STATUS= line */
-    FM_RELOADING,     /* no record; sd_notify RELOADING=1 until the next FM_READY */
-    FM_HEARTBEAT,     /* no record; at least every FM_HEARTBEAT_MS */
-    FM_OPEN,          /* fm_role; answered by FM_FD */
-    FM_COMMIT,        /* fm_role; renames the temporary file of FM_ROLE_STATE over the real one; answered by FM_FD */
+    FM_READY,     /* fm_text: for systemd's STATUS= */
+    FM_STATUS,    /* fm_text: a new STATUS= line */
+    FM_RELOADING, /* no record; sd_notify RELOADING=1 until the next FM_READY */
+    FM_HEARTBEAT, /* no record; at least every FM_HEARTBEAT_MS */
+    FM_OPEN,      /* fm_role; answered by FM_FD */
+    FM_COMMIT, /* fm_role; renames the temporary file of FM_ROLE_STATE over the real one; answered by FM_FD */
     FM_NEXTHOP_WATCH, /* fm_nexthop; answered by FM_NEXTHOP_STATE at once and at every change */
     FM_NEXTHOP_UNWATCH,
     FM_GROUP_SET, /* fm_group; one record a message. Defines or redefines a group */
-    FM_GROUP_DEL, /* fm_group_id; no route of the speaker refers to it any more (those still to be deleted may go with it) */
+    FM_GROUP_DEL, /* fm_group_id; no route of the speaker refers to it any more (those still to be deleted may
+                     go with it) */
     FM_ROUTES,    /* fm_route[]; answered by FM_ROUTE_RESULTS */
     FM_BIND,      /* fm_bind[]; puts a VIP on lo or takes it away */
     FM_SYNCED,    /* no record; everything was learned: sweep what was not confirmed */
@@ -62,7 +65,7 @@ enum fm_type {
     FM_RELOAD,        /* no record; SIGHUP */
     FM_STOP,          /* no record; SIGTERM or SIGINT: close the sessions, say FM_STOPPED, exit 0 */
 };
-#define FM_HEARTBEAT_MS 5000 /* few wake-ups when idle */
+#define FM_HEARTBEAT_MS 5000  /* few wake-ups when idle */
 #define FM_HANG_MS      15000 /* no message for so long: the parent kills the speaker */
 
 struct fm_header {
@@ -83,10 +86,10 @@ struct fm_settings {
     uint32_t flags;
     uint32_t table;
     uint32_t metric;
-    uint32_t protocol;       /* 1..255, not 186 */
-    uint32_t stale_time_ms;  /* sweep at the latest so long after FM_READY when FM_SYNCED does not come */
-    uint32_t control_gid;    /* group of the control socket, (uint32_t)-1: leave */
-    uint32_t port;           /* BGP port of all listeners */
+    uint32_t protocol;      /* 1..255, not 186 */
+    uint32_t stale_time_ms; /* sweep at the latest so long after FM_READY when FM_SYNCED does not come */
+    uint32_t control_gid;   /* group of the control socket, (uint32_t)-1: leave */
+    uint32_t port;          /* BGP port of all listeners */
     uint8_t log_level, log_format, log_target; /* enums of log.h; the parent logs in the same way */
     uint8_t reserved;
     uint8_t prefsrc_ipv4[4]; /* all zero: none */
@@ -103,7 +106,8 @@ enum fm_file_role {
     FM_ROLE_KEY,     /* password file `index`, read only */
     FM_ROLE_CONTROL, /* the listening control socket */
     FM_ROLE_LISTEN,  /* BGP listener `index` */
-    FM_ROLE_STATE,   /* FM_OPEN index 0: read the state file (-ENOENT: none yet); index 1: a fresh temporary file to write */
+    FM_ROLE_STATE,   /* FM_OPEN index 0: read the state file (-ENOENT: none yet); index 1: a fresh temporary
+                        file to write */
     FM_ROLE_COUNT
 };
 struct fm_path {
@@ -150,8 +154,9 @@ struct fm_nexthop_state {
     uint8_t via[16];
 };
 
-/* A set of next hops; the parent turns it into one kernel nexthop group. Numbers are the speaker's own, 1 and up; they
- * are forgotten when the speaker dies, and groups are matched by content. Members sorted, no duplicates, one family. */
+/* A set of next hops; the parent turns it into one kernel nexthop group. Numbers are the speaker's own, 1 and
+ * up; they are forgotten when the speaker dies, and groups are matched by content. Members sorted, no
+ * duplicates, one family. */
 #define FM_GROUP_MEMBERS 64
 struct fm_member {
     struct fm_nexthop nexthop;
@@ -173,8 +178,8 @@ enum fm_route_op {
     FM_ROUTE_DEL,         /* the unicast one */
     FM_ROUTE_DEL_UNREACHABLE,
 };
-/* cookie is the speaker's and comes back in the result. A later record for the same prefix overrides an earlier one that
- * has not reached the kernel yet; both are answered, the overridden one with -ECANCELED. */
+/* cookie is the speaker's and comes back in the result. A later record for the same prefix overrides an
+ * earlier one that has not reached the kernel yet; both are answered, the overridden one with -ECANCELED. */
 struct fm_route {
     uint8_t op; /* enum fm_route_op */
     uint8_t af;
@@ -188,8 +193,10 @@ struct fm_route {
 #define FM_E_CONNECTED (-10001) /* equal to a connected prefix: never installed; installed if that goes */
 #define FM_E_CONFLICT  (-10002) /* another protocol's route is in the place (same prefix, table, metric) */
 #define FM_E_NEXTHOP   (-10003) /* no member of the group is usable now; installed when one comes back */
-#define FM_E_PREFSRC   (-10004) /* the preferred source is no address of this host; installed when it becomes one */
-/* Sent for every fm_route; and unasked for (op FM_ROUTE_SET, same cookie) when an installed route's state changes later.*/
+#define FM_E_PREFSRC                                                                                         \
+    (-10004) /* the preferred source is no address of this host; installed when it becomes one */
+/* Sent for every fm_route; and unasked for (op FM_ROUTE_SET, same cookie) when an installed route's state
+ * changes later.*/
 struct fm_result {
     uint32_t cookie;
     int32_t error;
@@ -246,27 +253,29 @@ _Static_assert(sizeof(struct fm_bind) == 20, "fibmsg layout");
 _Static_assert(sizeof(struct fm_link) == 28, "fibmsg layout");
 _Static_assert(sizeof(struct fm_address) == 28, "fibmsg layout");
 
-/* bgpd/lib/fibchan.c: framing over the socketpair, used by both ends. A queue for what the socket does not take now,
- * so that a sender never blocks. */
+/* bgpd/lib/fibchan.c: framing over the socketpair, used by both ends. A queue for what the socket does not
+ * take now, so that a sender never blocks. */
 #include <stdbool.h>
 #include <stddef.h>
 struct fibchan;
 struct loop;
 struct fibchan_ops {
-    /* One whole, well-formed message (header and payload length agree with the type's record size). fd is -1 or the
-     * descriptor that came with it (the callee owns it). Return 0, or negative to stop reading for good. */
+    /* One whole, well-formed message (header and payload length agree with the type's record size). fd is -1
+     * or the descriptor that came with it (the callee owns it). Return 0, or negative to stop reading for
+     * good. */
     int (*message)(void *arg, const struct fm_header *h, const void *records, int fd);
-    void (*writable)(void *arg);                 /* the queue was above fibchan_room and has drained */
-    void (*closed)(void *arg, const char *why);  /* end of file, error or malformed message; once */
+    void (*writable)(void *arg);                /* the queue was above fibchan_room and has drained */
+    void (*closed)(void *arg, const char *why); /* end of file, error or malformed message; once */
 };
 struct fibchan *fibchan_new(struct loop *l, int fd, const struct fibchan_ops *ops, void *arg); /* owns fd */
 void fibchan_free(struct fibchan *c);
-/* Queues one message of n records of the type's size; passes fd (dup-ed by the kernel, still the caller's) when >= 0.
- * 0, -EMSGSIZE, -ENOMEM. Never blocks, never drops. */
+/* Queues one message of n records of the type's size; passes fd (dup-ed by the kernel, still the caller's)
+ * when >= 0. 0, -EMSGSIZE, -ENOMEM. Never blocks, never drops. */
 int fibchan_send(struct fibchan *c, enum fm_type type, const void *records, uint32_t n, int fd);
 /* Messages that may still be queued before a producer of bulk should wait for `writable`; 0: wait. */
 unsigned fibchan_room(struct fibchan *c);
-/* Stops and resumes reading: for an end that owes more answers than it can send. End of file is then noticed late. */
+/* Stops and resumes reading: for an end that owes more answers than it can send. End of file is then noticed
+ * late. */
 void fibchan_pause(struct fibchan *c, bool paused);
 int fibchan_flush(struct fibchan *c, int timeout_ms); /* blocking; at start and stop only */
 /* Largest n for which fibchan_send of this type fits. Record size, 0 for unknown types. */

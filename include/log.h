@@ -1,5 +1,6 @@
-/* Structured log: one line per event, a message and key=value fields; text or JSON; standard error or syslog. Not thread
- * safe. Never pass a secret. One logger a process, set up by main (the one piece of process-wide state we allow). */
+/* Structured log: one line per event, a message and key=value fields; text or JSON; standard error or syslog.
+ * Not thread safe. Never pass a secret. One logger a process, set up by main (the one piece of process-wide
+ * state we allow). */
 #ifndef UNDERLAY_LOG_H
 #define UNDERLAY_LOG_H
 
@@ -25,11 +26,11 @@ struct log_field {
         const struct prefix *prefix;
     } v;
 };
-#define F_STR(k, val)    ((struct log_field){.key = (k), .type = LF_STR, .v.s = (val)})
-#define F_INT(k, val)    ((struct log_field){.key = (k), .type = LF_INT, .v.i = (val)})
-#define F_UINT(k, val)   ((struct log_field){.key = (k), .type = LF_UINT, .v.u = (val)})
-#define F_ADDR(k, val)   ((struct log_field){.key = (k), .type = LF_ADDR, .v.addr = (val)})
-#define F_PREFIX(k, val) ((struct log_field){.key = (k), .type = LF_PREFIX, .v.prefix = (val)})
+#define F_STR(k, val)     ((struct log_field){.key = (k), .type = LF_STR, .v.s = (val)})
+#define F_INT(k, val)     ((struct log_field){.key = (k), .type = LF_INT, .v.i = (val)})
+#define F_UINT(k, val)    ((struct log_field){.key = (k), .type = LF_UINT, .v.u = (val)})
+#define F_ADDR(k, val)    ((struct log_field){.key = (k), .type = LF_ADDR, .v.addr = (val)})
+#define F_PREFIX(k, val)  ((struct log_field){.key = (k), .type = LF_PREFIX, .v.prefix = (val)})
 #define F_STR_IF(k, val)  ((struct log_field){.key = (k), .optional = true, .type = LF_STR, .v.s = (val)})
 #define F_UINT_IF(k, val) ((struct log_field){.key = (k), .optional = true, .type = LF_UINT, .v.u = (val)})
 /* val is an errno, positive or negative; printed as its text. The key is "error". */
@@ -49,18 +50,18 @@ void log_write(enum log_level level, const char *msg, const struct log_field *fi
 /* A line from outside the fields (a library, a parser): printf style. */
 void log_printf(enum log_level level, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 
-#define log_at(level, msg, ...)                                                                                        \
-    do {                                                                                                               \
-        if (log_enabled(level))                                                                                        \
-            log_write(level, msg, (const struct log_field[]){__VA_ARGS__ __VA_OPT__(, ){.key = NULL}});                \
+#define log_at(level, msg, ...)                                                                              \
+    do {                                                                                                     \
+        if (log_enabled(level))                                                                              \
+            log_write(level, msg, (const struct log_field[]){__VA_ARGS__ __VA_OPT__(, ){.key = NULL}});      \
     } while (0)
 #define log_error(msg, ...) log_at(LOG_LVL_ERROR, msg, __VA_ARGS__)
 #define log_warn(msg, ...)  log_at(LOG_LVL_WARN, msg, __VA_ARGS__)
 #define log_info(msg, ...)  log_at(LOG_LVL_INFO, msg, __VA_ARGS__)
 #define log_debug(msg, ...) log_at(LOG_LVL_DEBUG, msg, __VA_ARGS__)
 
-/* A token bucket for lines that a peer can cause: log_limit_ok says whether to log now; *suppressed is how many were
- * swallowed since the last one. Zero-initialise; burst 5, one more every 10 s. */
+/* A token bucket for lines that a peer can cause: log_limit_ok says whether to log now; *suppressed is how
+ * many were swallowed since the last one. Zero-initialise; burst 5, one more every 10 s. */
 struct log_limit {
     uint64_t refill_ms;
     uint32_t tokens_used;

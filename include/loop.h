@@ -1,5 +1,6 @@
-/* The event loop: everything libevent in one place. Single-threaded; callbacks never block and do a few milliseconds of
- * work at most. Timers run before descriptors and tasks, so that keepalives are never late. */
+/* The event loop: everything libevent in one place. Single-threaded; callbacks never block and do a few
+ * milliseconds of work at most. Timers run before descriptors and tasks, so that keepalives are never late.
+ */
 #ifndef UNDERLAY_LOOP_H
 #define UNDERLAY_LOOP_H
 
@@ -16,7 +17,8 @@ uint64_t loop_now_ms(void); /* CLOCK_MONOTONIC */
 uint64_t loop_now_us(void);
 int64_t wall_now_s(void); /* CLOCK_REALTIME; for showing only */
 
-/* One-shot timers. timer_set re-arms. timer_free(NULL) is a no-op; freeing from inside its own callback is fine. */
+/* One-shot timers. timer_set re-arms. timer_free(NULL) is a no-op; freeing from inside its own callback is
+ * fine. */
 struct timer;
 struct timer *timer_new(struct loop *l, void (*cb)(void *arg), void *arg);
 void timer_free(struct timer *t);
@@ -33,8 +35,8 @@ void io_free(struct io *io);
 void io_want(struct io *io, unsigned events); /* replaces what was wanted; 0 pauses */
 unsigned io_wanted(const struct io *io);
 
-/* Deferred, bounded work: after task_wake, step runs once a loop turn until it returns false. Between two steps
- * timers and descriptors get their turn. */
+/* Deferred, bounded work: after task_wake, step runs once a loop turn until it returns false. Between two
+ * steps timers and descriptors get their turn. */
 struct task;
 struct task *task_new(struct loop *l, bool (*step)(void *arg), void *arg);
 void task_free(struct task *t);

@@ -75,7 +75,7 @@ bool addr_is_loopback(const struct ip_addr *a);
 bool addr_is_link_local(const struct ip_addr *a); /* 169.254/16, fe80::/10 */
 
 bool prefix_equal(const struct prefix *a, const struct prefix *b);
-int prefix_cmp(const struct prefix *a, const struct prefix *b); /* family, address, length */
+int prefix_cmp(const struct prefix *a, const struct prefix *b);               /* family, address, length */
 bool prefix_contains(const struct prefix *outer, const struct prefix *inner); /* equal counts */
 bool prefix_contains_addr(const struct prefix *outer, const struct ip_addr *a);
 static inline bool prefix_is_default(const struct prefix *p)
@@ -86,12 +86,14 @@ static inline bool prefix_is_host(const struct prefix *p)
 {
     return p->len == family_bits(family_of_af(p->addr.af));
 }
-/* Never routable between hosts: 0/8, 127/8, 169.254/16, 224/4, 240/4, ::/128, ::1/128, fe80::/10, ff00::/8 and what is
- * inside them. The default route is none of these. */
+/* Never routable between hosts: 0/8, 127/8, 169.254/16, 224/4, 240/4, ::/128, ::1/128, fe80::/10, ff00::/8
+ * and what is inside them. The default route is none of these. */
 bool prefix_is_martian(const struct prefix *p);
 
-/* sockaddr and back; port in host order; scope for link-local IPv6. addr_from_sockaddr turns IPv4-mapped into IPv4. */
-socklen_t addr_to_sockaddr(const struct ip_addr *a, uint16_t port, uint32_t scope, struct sockaddr_storage *out);
+/* sockaddr and back; port in host order; scope for link-local IPv6. addr_from_sockaddr turns IPv4-mapped into
+ * IPv4. */
+socklen_t addr_to_sockaddr(const struct ip_addr *a, uint16_t port, uint32_t scope,
+                           struct sockaddr_storage *out);
 int addr_from_sockaddr(const struct sockaddr *sa, struct ip_addr *out, uint16_t *port, uint32_t *scope);
 
 /* A 32-bit mix of the value, good enough for power-of-two tables; seed it where a peer picks the keys. */

@@ -56,7 +56,8 @@ const char *show_path_peer(const struct path_view *v,
 void json_nexthops(struct exec *e, const struct path_view *v, enum family f, const struct ip_addr *next);
 #define AS_PATH_STRLEN 4096
 
-/* A small table whose columns are as wide as what is in them. The last column is left-aligned; it wraps or is cut.
+/* A small table whose columns are as wide as what is in them. The last column is left-aligned; it wraps or is
+ * cut.
  */
 #define TABLE_COLUMNS 10
 #define TABLE_CELL    160

@@ -43,8 +43,8 @@ struct state {
     const struct grammar *grammar;
     struct timer *due;
     bool loading, loaded, running_line, saving, again;
-    bool failing;     /* to write, which has been said */
-    unsigned ignored; /* lines */
+    bool failing;               /* to write, which has been said */
+    unsigned ignored;           /* lines */
     void (*flushed)(void *arg); /* NULL: nobody waits */
     void *flushed_arg;
     /* reading */
@@ -115,7 +115,8 @@ static void loading_done(struct state *st)
         timer_set(st->due, STATE_DELAY_MS);
     st->again = false;
     if (st->ignored > IGNORED_SHOWN)
-        log_warn("lines of the state file are ignored", F_STR("path", st->s->state_path), F_UINT("lines", st->ignored));
+        log_warn("lines of the state file are ignored", F_STR("path", st->s->state_path),
+                 F_UINT("lines", st->ignored));
     speaker_state_loaded(st->s);
 }
 

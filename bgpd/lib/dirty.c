@@ -2,9 +2,12 @@
  *
  * The queues of a BGP speaker hold "this prefix changed", not "this is the change": setting a bit twice is
  * one entry, the set cannot outgrow the table, and a consumer that walks with a cursor sees members set
- * behind it on its next round. The summary has one bit a word of the map (set: the word is not zero), so that
- * a walk over a sparse set of a million indices looks at 256 summary words at most, and growth is two
- * reallocs.
+ * behind it on its next round. The summary has one bit a word of the map, set when the word is not zero, so
+ * that a walk over a sparse set of a million indices looks at 256 summary words at most.
+ *
+ * A word whose summary bit is clear is not even initialised. So a set that grows touches its summary only,
+ * and the few prefixes that go to hundreds of peers cost each of them a page or two, whatever else is in the
+ * table.
  *
  * Not here: order of arrival. A walk goes up by index. */
 #include "lib/dirty.h"
@@ -26,10 +29,22 @@ static int grow(struct dirty *d, uint32_t need_words)
     if (!summary)
         return -ENOMEM;
     d->summary = summary;
-    memset(bits + d->words, 0, (words - d->words) * sizeof *bits);
     memset(summary + d->words / 64, 0, (words - d->words) / 64 * sizeof *summary);
     d->words = (uint32_t)words;
     return 0;
+}
+
+/* Word w of the map, which must be there. */
+static uint64_t word(const struct dirty *d, uint32_t w)
+{
+    return d->summary[w / 64] >> (w % 64) & 1 ? d->bits[w] : 0;
+}
+
+static void set_word(struct dirty *d, uint32_t w, uint64_t bits)
+{
+    uint64_t bit = 1ull << (w % 64);
+    d->bits[w] = bits;
+    d->summary[w / 64] = bits ? d->summary[w / 64] | bit : d->summary[w / 64] & ~bit;
 }
 
 int dirty_set(struct dirty *d, uint32_t i)
@@ -37,10 +52,9 @@ int dirty_set(struct dirty *d, uint32_t i)
     uint32_t w = i / 64;
     if (i == DIRTY_NONE || (w >= d->words && grow(d, w + 1)))
         return -ENOMEM;
-    uint64_t bit = 1ull << (i % 64);
-    d->count += !(d->bits[w] & bit);
-    d->bits[w] |= bit;
-    d->summary[w / 64] |= 1ull << (w % 64);
+    uint64_t bit = 1ull << (i % 64), old = word(d, w);
+    d->count += !(old & bit);
+    set_word(d, w, old | bit);
     return 0;
 }
 
@@ -48,16 +62,13 @@ void dirty_clear(struct dirty *d, uint32_t i)
 {
     if (!dirty_test(d, i))
         return;
-    uint32_t w = i / 64;
-    d->bits[w] &= ~(1ull << (i % 64));
-    if (!d->bits[w])
-        d->summary[w / 64] &= ~(1ull << (w % 64));
+    set_word(d, i / 64, d->bits[i / 64] & ~(1ull << (i % 64)));
     d->count--;
 }
 
 bool dirty_test(const struct dirty *d, uint32_t i)
 {
-    return i / 64 < d->words && (d->bits[i / 64] >> (i % 64) & 1);
+    return i / 64 < d->words && (word(d, i / 64) >> (i % 64) & 1);
 }
 
 /* The lowest set bit >= from of a bitmap of `words` words, or UINT32_MAX. */
@@ -80,7 +91,7 @@ uint32_t dirty_next(const struct dirty *d, uint32_t from)
     uint32_t w = from / 64;
     if (!d->count || w >= d->words)
         return DIRTY_NONE;
-    uint64_t rest = d->bits[w] & (~0ull << (from % 64));
+    uint64_t rest = word(d, w) & (~0ull << (from % 64));
     if (!rest) {
         w = next_bit(d->summary, d->words / 64, w + 1);
         if (w == UINT32_MAX)
@@ -100,9 +111,8 @@ int dirty_fill(struct dirty *d, uint32_t n)
         return err;
     uint32_t whole = n / 64;
     for (uint32_t w = 0; w < whole; w++) {
-        d->count += 64 - (uint32_t)__builtin_popcountll(d->bits[w]);
-        d->bits[w] = ~0ull;
-        d->summary[w / 64] |= 1ull << (w % 64);
+        d->count += 64 - (uint32_t)__builtin_popcountll(word(d, w));
+        set_word(d, w, ~0ull);
     }
     for (uint32_t i = whole * 64; i < n; i++)
         dirty_set(d, i); /* cannot fail: the word is there */

@@ -1,5 +1,5 @@
-/* Fixed-size records addressed by a dense 32-bit index, in chunks that never move. Index 0 is never handed out, so 0 can
- * mean "none". Freed indices are used again, lowest churn first. */
+/* Fixed-size records addressed by a dense 32-bit index, in chunks that never move. Index 0 is never handed
+ * out, so 0 can mean "none". Freed indices are used again, lowest churn first. */
 #ifndef UNDERLAY_SLAB_H
 #define UNDERLAY_SLAB_H
 
@@ -19,8 +19,8 @@ struct slab {
 };
 
 void slab_init(struct slab *s, uint32_t record_size);
-void slab_reset(struct slab *s);        /* frees everything */
-uint32_t slab_alloc(struct slab *s);    /* zeroed record; 0: out of memory */
+void slab_reset(struct slab *s);     /* frees everything */
+uint32_t slab_alloc(struct slab *s); /* zeroed record; 0: out of memory */
 void slab_free(struct slab *s, uint32_t i);
 static inline void *slab_at(const struct slab *s, uint32_t i)
 {

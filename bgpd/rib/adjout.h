@@ -1,6 +1,7 @@
-/* Adj-RIB-Out of one peer, RFC 4271 section 3.2 and 9.1.3: which prefixes the peer has from us, and what must still be
- * sent. Two bits a prefix: advertised, dirty. What is sent is derived from the best path when it is sent, so the last
- * word wins and the queue is bounded by the table. Serves sorted by attribute object, so that few UPDATEs carry much. */
+/* Adj-RIB-Out of one peer, RFC 4271 section 3.2 and 9.1.3: which prefixes the peer has from us, and what must
+ * still be sent. Two bits a prefix: advertised, dirty. What is sent is derived from the best path when it is
+ * sent, so the last word wins and the queue is bounded by the table. Serves sorted by attribute object, so
+ * that few UPDATEs carry much. */
 #ifndef UNDERLAY_ADJOUT_H
 #define UNDERLAY_ADJOUT_H
 
@@ -13,20 +14,22 @@ struct adjout;
 struct adjout *adjout_new(struct rib *r, struct rib_peer *peer, void (*wake)(void *arg), void *arg);
 void adjout_free(struct adjout *o);
 /* The session is up: everything that passes is sent, then End-of-RIB per family. */
-int adjout_start(struct adjout *o, const struct update_export *x, enum export_mode mode, const bool family[FAM_COUNT]);
+int adjout_start(struct adjout *o, const struct update_export *x, enum export_mode mode,
+                 const bool family[FAM_COUNT]);
 void adjout_stop(struct adjout *o); /* the session is gone: forget what was advertised */
 /* Another export mode, or the same again after a ROUTE-REFRESH (resend: also what has not changed). */
 int adjout_resend(struct adjout *o, enum family f, enum export_mode mode, bool force);
-/* Writes whole UPDATE messages into w while there are some and there is room for one of max_len; bounded to a few
- * thousand prefixes a call. Returns messages written; *more: something is left. */
+/* Writes whole UPDATE messages into w while there are some and there is room for one of max_len; bounded to a
+ * few thousand prefixes a call. Returns messages written; *more: something is left. */
 unsigned adjout_fill(struct adjout *o, struct wire_writer *w, bool *more);
 bool adjout_pending(const struct adjout *o);
-uint32_t adjout_count(const struct adjout *o, enum family f);  /* advertised prefixes: "sentPrefixCounter" */
+uint32_t adjout_count(const struct adjout *o, enum family f); /* advertised prefixes: "sentPrefixCounter" */
 uint32_t adjout_queued(const struct adjout *o, enum family f);
 bool adjout_eor_sent(const struct adjout *o, enum family f);
 bool adjout_has(const struct adjout *o, enum family f, uint32_t index);
-/* Whether the best path of the entry may go to this peer: split horizon (not back to its source), iBGP not to iBGP,
- * NO_EXPORT / NO_ADVERTISE / NO_EXPORT_SUBCONFED (RFC 1997), the mode, a usable own next hop for the family. */
+/* Whether the best path of the entry may go to this peer: split horizon (not back to its source), iBGP not to
+ * iBGP, NO_EXPORT / NO_ADVERTISE / NO_EXPORT_SUBCONFED (RFC 1997), the mode, a usable own next hop for the
+ * family. */
 const struct rib_path *adjout_exportable(const struct adjout *o, enum family f, const struct rib_entry *e);
 uint64_t adjout_memory(const struct adjout *o);
 

@@ -1,6 +1,6 @@
-/* Path attributes, interned: equal contents are one object, `const`, reference-counted, compared by pointer and named by
- * a dense 32-bit id (paths store the id). A next hop is part of them. The wire codec (wire/attr.c) fills an attr_build;
- * attr_intern turns it into an object. Not thread safe. */
+/* Path attributes, interned: equal contents are one object, `const`, reference-counted, compared by pointer
+ * and named by a dense 32-bit id (paths store the id). A next hop is part of them. The wire codec
+ * (wire/attr.c) fills an attr_build; attr_intern turns it into an object. Not thread safe. */
 #ifndef UNDERLAY_ATTR_H
 #define UNDERLAY_ATTR_H
 
@@ -18,12 +18,13 @@ enum {
 
 /* The variable parts, in the order they lie in struct attr. */
 enum attr_part {
-    PART_AS_PATH,    /* segments with 4-octet ASNs as on the wire: type, count, asn… */
-    PART_COMMUNITY,  /* RFC 1997, 4 octets each, sorted, unique */
-    PART_LARGE,      /* RFC 8092, 12 octets each, sorted, unique */
-    PART_EXTENDED,   /* RFC 4360, 8 octets each, sorted, unique */
-    PART_CLUSTER,    /* RFC 4456, 4 octets each */
-    PART_UNKNOWN,    /* unknown optional transitive attributes: flags (Partial set), type, length 2, value; by type */
+    PART_AS_PATH,   /* segments with 4-octet ASNs as on the wire: type, count, asn… */
+    PART_COMMUNITY, /* RFC 1997, 4 octets each, sorted, unique */
+    PART_LARGE,     /* RFC 8092, 12 octets each, sorted, unique */
+    PART_EXTENDED,  /* RFC 4360, 8 octets each, sorted, unique */
+    PART_CLUSTER,   /* RFC 4456, 4 octets each */
+    PART_UNKNOWN,   /* unknown optional transitive attributes: flags (Partial set), type, length 2, value; by
+                       type */
     PART_COUNT
 };
 
@@ -31,13 +32,14 @@ struct attr {
     uint32_t id;
     uint32_t refs;
     uint32_t hash;
-    uint32_t nexthop;    /* id in the nexthop table (rib/nexthop.h); 0: none, we originate it */
-    uint32_t med;        /* 0 without ATTR_HAS_MED */
-    uint32_t local_pref; /* 0 without ATTR_HAS_LOCAL_PREF */
+    uint32_t nexthop;     /* id in the nexthop table (rib/nexthop.h); 0: none, we originate it */
+    uint32_t med;         /* 0 without ATTR_HAS_MED */
+    uint32_t local_pref;  /* 0 without ATTR_HAS_LOCAL_PREF */
     uint32_t neighbor_as; /* first AS of a leading AS_SEQUENCE, confederation segments
                              skipped, else 0: RFC 4271 9.1.2.2 c, RFC 5065 5.3 */
     uint32_t aggregator_as, aggregator_id, originator_id;
-    uint16_t path_len;   /* ASes, a set counts one, confederation segments none: RFC 4271 9.1.2.2 a, RFC 5065 5.3 */
+    uint16_t
+        path_len; /* ASes, a set counts one, confederation segments none: RFC 4271 9.1.2.2 a, RFC 5065 5.3 */
     uint8_t origin;
     uint8_t flags;
     uint16_t part_len[PART_COUNT]; /* bytes */
@@ -46,8 +48,8 @@ struct attr {
 
 /* The same before interning: spans borrow from anywhere. */
 struct attr_build {
-    struct ip_addr nexthop;  /* af 0: none */
-    uint32_t nexthop_scope;  /* ifindex when link-local */
+    struct ip_addr nexthop; /* af 0: none */
+    uint32_t nexthop_scope; /* ifindex when link-local */
     uint32_t med, local_pref, aggregator_as, aggregator_id, originator_id;
     uint8_t origin, flags;
     const uint8_t *part[PART_COUNT];
@@ -58,8 +60,9 @@ struct attr_table;
 struct nexthop_table;
 struct attr_table *attr_table_new(struct nexthop_table *nexthops); /* borrows nexthops; NULL: out of memory */
 void attr_table_free(struct attr_table *t);
-/* Computes path_len, neighbor_as and ATTR_PATH_HAS_CONFED, sorts the community parts. A new reference; NULL: out of memory.
- * Takes a nexthop reference for the object. part[PART_AS_PATH] must be well formed, the others multiples of their unit. */
+/* Computes path_len, neighbor_as and ATTR_PATH_HAS_CONFED, sorts the community parts. A new reference; NULL:
+ * out of memory. Takes a nexthop reference for the object. part[PART_AS_PATH] must be well formed, the others
+ * multiples of their unit. */
 const struct attr *attr_intern(struct attr_table *t, const struct attr_build *b);
 const struct attr *attr_ref(const struct attr *a);
 void attr_unref(struct attr_table *t, const struct attr *a);
@@ -75,7 +78,8 @@ static inline const uint8_t *attr_part(const struct attr *a, enum attr_part p, u
 /* Back to a build (spans borrow from a; nexthop filled from the table), to make a changed copy. */
 void attr_to_build(const struct attr_table *t, const struct attr *a, struct attr_build *out);
 
-/* "65001 64512 {64600,64601}", "65000:1 no-export", "65000:1:2", "RT:65000:1". Return bytes that would be written. */
+/* "65001 64512 {64600,64601}", "65000:1 no-export", "65000:1:2", "RT:65000:1". Return bytes that would be
+ * written. */
 int attr_format_as_path(const struct attr *a, char *buf, size_t size);
 int attr_format_communities(const struct attr *a, char *buf, size_t size);
 int attr_format_large(const struct attr *a, char *buf, size_t size);

@@ -12,9 +12,9 @@ struct candidate {
     bool multipath;  /* out: used beside the best */
     bool in;         /* scratch: still under consideration */
 };
-/* Index of the best among n candidates, or -1. Marks multipaths (the best too, when there is another one) up to c's width.
- * Deterministic whatever the order of the candidates: MED is compared only among paths of the same neighbour AS
- * (9.1.2.2 c), by elimination, never pairwise. */
+/* Index of the best among n candidates, or -1. Marks multipaths (the best too, when there is another one) up
+ * to c's width. Deterministic whatever the order of the candidates: MED is compared only among paths of the
+ * same neighbour AS (9.1.2.2 c), by elimination, never pairwise. */
 int decision_select(struct candidate *cand, unsigned n, const struct rib_config *c, enum select_reason *why);
 
 #endif

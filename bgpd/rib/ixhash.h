@@ -36,6 +36,17 @@ int ixhash_insert(struct ixhash *h, uint32_t hash, uint32_t index);
 void ixhash_remove(struct ixhash *h, uint32_t hash, uint32_t index);
 uint64_t ixhash_memory(const struct ixhash *h);
 
+/* Fetches the memory that a lookup of hash will want. */
+static inline void ixhash_prefetch(const struct ixhash *h, uint32_t hash)
+{
+    for (const struct ixhash_part *t = &h->now; t->size; t = &h->old) {
+        __builtin_prefetch(&t->tags[hash & (t->size - 1)], 1);
+        __builtin_prefetch(&t->slots[hash & (t->size - 1)], 1);
+        if (t == &h->old)
+            break;
+    }
+}
+
 /* Candidates for a hash, in no order, perhaps one twice: for (i = ixhash_first(h, &p, hash); i; i =
  * ixhash_next(h, &p)). */
 struct ixhash_probe {

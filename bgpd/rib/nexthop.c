@@ -169,8 +169,8 @@ uint32_t nexthop_set_state(struct nexthop_table *t, const struct fm_nexthop_stat
     struct nexthop *nh = slab_at(&t->nexthops, id);
     bool reachable = s->flags & FM_NH_REACHABLE;
     bool connected = s->flags & FM_NH_CONNECTED;
-    bool changed = nh->reachable != reachable ||
-                   (reachable && (nh->metric != s->metric || nh->connected != connected));
+    bool changed =
+        nh->reachable != reachable || (reachable && (nh->metric != s->metric || nh->connected != connected));
     nh->resolved = true;
     nh->reachable = reachable;
     nh->connected = connected;

@@ -1,6 +1,6 @@
-/* Next hops as BGP names them: interned, watched through the FIB process, with what it says of them (RFC 4271 9.1.2.1,
- * resolvability and interior cost). A group is the set that one best path and its multipaths use; the kernel has one
- * nexthop group for each. */
+/* Next hops as BGP names them: interned, watched through the FIB process, with what it says of them (RFC
+ * 4271 9.1.2.1, resolvability and interior cost). A group is the set that one best path and its multipaths
+ * use; the kernel has one nexthop group for each. */
 #ifndef UNDERLAY_NEXTHOP_H
 #define UNDERLAY_NEXTHOP_H
 
@@ -11,8 +11,8 @@ struct nexthop {
     uint32_t id; /* 1 and up */
     uint32_t refs;
     struct ip_addr addr;
-    uint32_t scope;   /* ifindex for link-local, else 0 */
-    bool resolved;    /* an answer has come since the watch */
+    uint32_t scope; /* ifindex for link-local, else 0 */
+    bool resolved;  /* an answer has come since the watch */
     bool reachable;
     bool connected;
     uint32_t ifindex;
@@ -22,11 +22,13 @@ struct nexthop {
 struct nexthop_ops { /* what reaches out to the FIB process; every member may be NULL in tests */
     void (*watch)(void *arg, const struct nexthop *nh);
     void (*unwatch)(void *arg, const struct nexthop *nh);
-    void (*group_set)(void *arg, uint32_t group, const uint32_t *nexthops, unsigned n); /* ascending address order */
+    void (*group_set)(void *arg, uint32_t group, const uint32_t *nexthops,
+                      unsigned n); /* ascending address order */
     void (*group_del)(void *arg, uint32_t group);
 };
 
-/* The FIB process and the kernel pay for each, and peers name them. Who names one more is out of resources. */
+/* The FIB process and the kernel pay for each, and peers name them. Who names one more is out of resources.
+ */
 #define NEXTHOPS_MOST 16384
 #define NHGROUPS_MOST 65536
 
@@ -39,9 +41,11 @@ void nexthop_put(struct nexthop_table *t, uint32_t id); /* the last one ends the
 const struct nexthop *nexthop_by_id(const struct nexthop_table *t, uint32_t id);
 /* The FIB's word on one. Returns its id when anything that matters to decisions changed, else 0. */
 uint32_t nexthop_set_state(struct nexthop_table *t, const struct fm_nexthop_state *s);
-/* Watches and groups are sent again to a FIB process that has just started with us (never needed while it lives). */
+/* Watches and groups are sent again to a FIB process that has just started with us (never needed while it
+ * lives). */
 
-/* Groups: ids 1 and up, by content; a reference each. n 1..FM_GROUP_MEMBERS. 0: out of memory, or NHGROUPS_MOST. */
+/* Groups: ids 1 and up, by content; a reference each. n 1..FM_GROUP_MEMBERS. 0: out of memory, or
+ * NHGROUPS_MOST. */
 uint32_t nhgroup_get(struct nexthop_table *t, const uint32_t *nexthops, unsigned n);
 void nhgroup_ref(struct nexthop_table *t, uint32_t group);
 void nhgroup_put(struct nexthop_table *t, uint32_t group);

@@ -71,6 +71,24 @@ uint32_t table_find(const struct rib_table *t, const struct prefix *p)
     return 0;
 }
 
+/* Twice over the prefixes: the slots of the first are here when the last has asked for its own. */
+void rib_prefetch(const struct rib *r, enum family f, const struct prefix *p, unsigned n)
+{
+    const struct rib_table *t = &r->table[f];
+    uint32_t hash[RIB_PREFETCH];
+
+    for (unsigned i = 0; i < n; i++) {
+        hash[i] = hash_address(t, p[i].addr.b, p[i].len);
+        ixhash_prefetch(&t->hash, hash[i]);
+    }
+    for (unsigned i = 0; i < n; i++) {
+        struct ixhash_probe probe;
+        uint32_t index = ixhash_first(&t->hash, &probe, hash[i]);
+        if (index)
+            __builtin_prefetch(table_entry(t, index), 1);
+    }
+}
+
 uint32_t table_insert(struct rib_table *t, const struct prefix *p)
 {
     uint32_t index = slab_alloc(&t->entries);

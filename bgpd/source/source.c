@@ -1,10 +1,11 @@
 /* Originated prefixes and who wants them.
  *
- * One node per prefix in a search tree (glibc's tsearch), with a flag per source: pod CIDR, VIP and interface address come
- * from the configuration, `cli` from underlayctl. The RIB gets one originated path a prefix: its kind is the strongest
- * source's (a pod CIDR guards the import and has an unreachable route), its attributes those of the CLI when it set any,
- * else of the VIP. Applying a configuration marks what it wants, then sweeps what nobody wants any more, so that a reload
- * never withdraws and advertises again what has not changed.
+ * One node per prefix in a search tree (glibc's tsearch), with a flag per source: pod CIDR, VIP and interface
+ * address come from the configuration, `cli` from underlayctl. The RIB gets one originated path a prefix: its
+ * kind is the strongest source's (a pod CIDR guards the import and has an unreachable route), its attributes
+ * those of the CLI when it set any, else of the VIP. Applying a configuration marks what it wants, then
+ * sweeps what nobody wants any more, so that a reload never withdraws and advertises again what has not
+ * changed.
  *
  * Not here: health checks and Kubernetes, which will be sources of their own beside these. */
 #include "source/source.h"
@@ -23,21 +24,21 @@ enum wanted { BY_POD_CIDR = 1, BY_VIP = 2, BY_INTERFACE = 4, BY_CLI = 8, BY_CONF
 
 struct source {
     struct prefix prefix;
-    uint8_t wanted;            /* now */
-    uint8_t keep;              /* while applying: what the new configuration wants */
-    bool bound, bind_keep;     /* the VIP is on lo */
-    const struct attr *vip;    /* attributes from the configuration; NULL without BY_VIP */
-    const struct attr *cli;    /* from the CLI; NULL without BY_CLI */
+    uint8_t wanted;         /* now */
+    uint8_t keep;           /* while applying: what the new configuration wants */
+    bool bound, bind_keep;  /* the VIP is on lo */
+    const struct attr *vip; /* attributes from the configuration; NULL without BY_VIP */
+    const struct attr *cli; /* from the CLI; NULL without BY_CLI */
 };
 
 struct sources {
     struct speaker *s;
-    void *tree;                /* struct source by prefix */
-    const struct attr *plain;  /* no attribute but ORIGIN IGP */
-    struct prefix *pod_cidrs;  /* borrowed order of the configuration; own copy */
+    void *tree;               /* struct source by prefix */
+    const struct attr *plain; /* no attribute but ORIGIN IGP */
+    struct prefix *pod_cidrs; /* borrowed order of the configuration; own copy */
     unsigned n_pod_cidrs;
     unsigned count;
-    bool guard_changed;        /* the set that the import refuses has changed since the last word about it */
+    bool guard_changed; /* the set that the import refuses has changed since the last word about it */
 };
 
 static int compare(const void *a, const void *b)
@@ -116,10 +117,10 @@ static int publish(struct sources *s, struct source *src)
         forget(s, src);
         return 0;
     }
-    enum origin_kind kind = src->wanted & BY_POD_CIDR     ? ORIGIN_KIND_POD_CIDR
-                            : src->wanted & BY_VIP        ? ORIGIN_KIND_VIP
-                            : src->wanted & BY_INTERFACE  ? ORIGIN_KIND_INTERFACE
-                                                          : ORIGIN_KIND_STATIC;
+    enum origin_kind kind = src->wanted & BY_POD_CIDR    ? ORIGIN_KIND_POD_CIDR
+                            : src->wanted & BY_VIP       ? ORIGIN_KIND_VIP
+                            : src->wanted & BY_INTERFACE ? ORIGIN_KIND_INTERFACE
+                                                         : ORIGIN_KIND_STATIC;
     const struct attr *a = src->cli ? src->cli : src->vip ? src->vip : s->plain;
     rib_set_now(s->s->rib, (loop_now_ms() - s->s->started_ms) / 1000);
     return rib_originate(s->s->rib, f, &src->prefix, kind, a);
@@ -253,7 +254,8 @@ static int want_interface(struct sources *s, const char *name)
     int rc = 0;
     for (unsigned i = 0; link && !rc && i < n; i++) {
         struct prefix p = prefix_host(&a[i].addr);
-        if (a[i].ifindex != link->ifindex || (a[i].flags & (FM_ADDR_OURS | FM_ADDR_TENTATIVE)) || prefix_is_martian(&p))
+        if (a[i].ifindex != link->ifindex || (a[i].flags & (FM_ADDR_OURS | FM_ADDR_TENTATIVE)) ||
+            prefix_is_martian(&p))
             continue;
         rc = want(s, &p, BY_INTERFACE, NULL);
     }
@@ -275,7 +277,8 @@ static int want_all(struct sources *s, const struct config *c)
 static int copy_pod_cidrs(struct sources *s, const struct config *c)
 {
     size_t size = c->advertise.n_pod_cidrs * sizeof *s->pod_cidrs;
-    if (c->advertise.n_pod_cidrs == s->n_pod_cidrs && (!size || !memcmp(s->pod_cidrs, c->advertise.pod_cidrs, size)))
+    if (c->advertise.n_pod_cidrs == s->n_pod_cidrs &&
+        (!size || !memcmp(s->pod_cidrs, c->advertise.pod_cidrs, size)))
         return 0;
     struct prefix *copy = malloc(size ? size : 1);
     if (!copy)

@@ -1,6 +1,6 @@
-/* What the node originates: pod CIDRs, VIPs and interface addresses from the configuration, and prefixes advertised at run
- * time by the CLI (which survive restarts through the state file). One prefix may have several sources; it is withdrawn
- * when the last one goes. */
+/* What the node originates: pod CIDRs, VIPs and interface addresses from the configuration, and prefixes
+ * advertised at run time by the CLI (which survive restarts through the state file). One prefix may have
+ * several sources; it is withdrawn when the last one goes. */
 #ifndef UNDERLAY_SOURCE_H
 #define UNDERLAY_SOURCE_H
 
@@ -26,12 +26,14 @@ struct advertise_options {
     uint32_t med;
 };
 int sources_advertise(struct sources *s, const struct prefix *p, const struct advertise_options *o);
-int sources_withdraw(struct sources *s, const struct prefix *p); /* -ENOENT: not advertised by the CLI; -EBUSY: by the
-                                                                    configuration (not withdrawn) */
+int sources_withdraw(struct sources *s,
+                     const struct prefix *p); /* -ENOENT: not advertised by the CLI; -EBUSY: by the
+                                                 configuration (not withdrawn) */
 /* An address or prefix that the import must refuse: inside an own pod CIDR, or an own VIP/address. */
 enum import_reason sources_own(const struct sources *s, const struct prefix *p);
 
-/* Every CLI advertisement as a command line ("advertise 192.0.2.1/32 community 65000:1 med 5"), for the state file. */
+/* Every CLI advertisement as a command line ("advertise 192.0.2.1/32 community 65000:1 med 5"), for the state
+ * file. */
 void sources_each_command(const struct sources *s, void (*cb)(void *arg, const char *line), void *arg);
 unsigned sources_count(const struct sources *s);
 

@@ -1,4 +1,5 @@
-/* Capabilities in OPEN, RFC 5492. Unknown ones are skipped; the last of a repeated kind counts, multiprotocol adds up. */
+/* Capabilities in OPEN, RFC 5492. Unknown ones are skipped; the last of a repeated kind counts, multiprotocol
+ * adds up. */
 #ifndef UNDERLAY_CAPABILITY_H
 #define UNDERLAY_CAPABILITY_H
 
@@ -24,15 +25,15 @@ enum capability_code {
 
 /* What one side said, or (capabilities_negotiate) what holds for a session. */
 struct capabilities {
-    bool has_multiprotocol;     /* any multiprotocol capability at all; without one IPv4 unicast is implied */
-    bool family[FAM_COUNT];     /* IPv4 and IPv6 unicast */
+    bool has_multiprotocol; /* any multiprotocol capability at all; without one IPv4 unicast is implied */
+    bool family[FAM_COUNT]; /* IPv4 and IPv6 unicast */
     bool route_refresh;
     bool as4;
-    uint32_t asn;               /* of the AS4 capability */
+    uint32_t asn; /* of the AS4 capability */
     /* Room for the rest of the protocol; decoded as received, not offered yet. */
     bool extended_message, enhanced_refresh, extended_nexthop[FAM_COUNT];
     bool graceful_restart;
-    uint16_t gr_flags_time;     /* as on the wire: R, N and the restart time */
+    uint16_t gr_flags_time; /* as on the wire: R, N and the restart time */
     bool gr_family[FAM_COUNT], gr_forwarding[FAM_COUNT];
     uint8_t add_path[FAM_COUNT]; /* 0, 1 receive, 2 send, 3 both */
     bool has_role;
@@ -44,7 +45,8 @@ int capabilities_decode(const uint8_t *p, size_t n, struct capabilities *io);
 /* Optional parameters as a whole, one parameter a capability; what is false is not written. */
 void capabilities_encode(struct wire_writer *w, const struct capabilities *c);
 /* What both sides have. family[]: implied IPv4 counts. */
-struct capabilities capabilities_negotiate(const struct capabilities *ours, const struct capabilities *theirs);
+struct capabilities capabilities_negotiate(const struct capabilities *ours,
+                                           const struct capabilities *theirs);
 bool family_from_afi(uint16_t afi, uint8_t safi, enum family *out);
 
 #endif

@@ -1,16 +1,16 @@
-/* BGP messages, RFC 4271 section 4: header, OPEN, NOTIFICATION, KEEPALIVE, ROUTE-REFRESH. Pure: bytes in, structs out.
- * UPDATE is in update.h. */
+/* BGP messages, RFC 4271 section 4: header, OPEN, NOTIFICATION, KEEPALIVE, ROUTE-REFRESH. Pure: bytes in,
+ * structs out. UPDATE is in update.h. */
 #ifndef UNDERLAY_MSG_H
 #define UNDERLAY_MSG_H
 
 #include "wire/capability.h"
 #include "wire/wire.h"
 
-#define BGP_VERSION      4
-#define BGP_HEADER_LEN   19
-#define BGP_MAX_LEN      4096
-#define BGP_MAX_EXT_LEN  65535 /* RFC 8654 */
-#define BGP_AS_TRANS     23456
+#define BGP_VERSION     4
+#define BGP_HEADER_LEN  19
+#define BGP_MAX_LEN     4096
+#define BGP_MAX_EXT_LEN 65535 /* RFC 8654 */
+#define BGP_AS_TRANS    23456
 
 enum bgp_msg_type {
     BGP_OPEN = 1,
@@ -21,14 +21,14 @@ enum bgp_msg_type {
 };
 
 enum bgp_error_code { /* RFC 4271 section 4.5 */
-    BGP_ERR_HEADER = 1,
-    BGP_ERR_OPEN = 2,
-    BGP_ERR_UPDATE = 3,
-    BGP_ERR_HOLD_TIMER = 4,
-    BGP_ERR_FSM = 5,
-    BGP_ERR_CEASE = 6,
-    BGP_ERR_ROUTE_REFRESH = 7,  /* RFC 7313 */
-    BGP_ERR_SEND_HOLD_TIMER = 8 /* RFC 9687 */
+                      BGP_ERR_HEADER = 1,
+                      BGP_ERR_OPEN = 2,
+                      BGP_ERR_UPDATE = 3,
+                      BGP_ERR_HOLD_TIMER = 4,
+                      BGP_ERR_FSM = 5,
+                      BGP_ERR_CEASE = 6,
+                      BGP_ERR_ROUTE_REFRESH = 7,  /* RFC 7313 */
+                      BGP_ERR_SEND_HOLD_TIMER = 8 /* RFC 9687 */
 };
 enum { BGP_ERR_HDR_SYNC = 1, BGP_ERR_HDR_LENGTH = 2, BGP_ERR_HDR_TYPE = 3 };
 enum {
@@ -53,17 +53,17 @@ enum {
     BGP_ERR_UPD_AS_PATH = 11,
 };
 enum { BGP_ERR_FSM_OPEN_SENT = 1, BGP_ERR_FSM_OPEN_CONFIRM = 2, BGP_ERR_FSM_ESTABLISHED = 3 }; /* RFC 6608 */
-enum {                                                                                        /* RFC 4486 and later */
-    BGP_CEASE_MAX_PREFIXES = 1,
-    BGP_CEASE_ADMIN_SHUTDOWN = 2,
-    BGP_CEASE_DECONFIGURED = 3,
-    BGP_CEASE_ADMIN_RESET = 4,
-    BGP_CEASE_REJECTED = 5,
-    BGP_CEASE_CONFIG_CHANGE = 6,
-    BGP_CEASE_COLLISION = 7,
-    BGP_CEASE_RESOURCES = 8,
-    BGP_CEASE_HARD_RESET = 9,
-    BGP_CEASE_BFD_DOWN = 10,
+enum { /* RFC 4486 and later */
+       BGP_CEASE_MAX_PREFIXES = 1,
+       BGP_CEASE_ADMIN_SHUTDOWN = 2,
+       BGP_CEASE_DECONFIGURED = 3,
+       BGP_CEASE_ADMIN_RESET = 4,
+       BGP_CEASE_REJECTED = 5,
+       BGP_CEASE_CONFIG_CHANGE = 6,
+       BGP_CEASE_COLLISION = 7,
+       BGP_CEASE_RESOURCES = 8,
+       BGP_CEASE_HARD_RESET = 9,
+       BGP_CEASE_BFD_DOWN = 10,
 };
 
 #define BGP_ERROR_DATA 256 /* the longest shutdown communication with its length, RFC 9003 section 2 */
@@ -74,29 +74,33 @@ struct bgp_error {
     uint8_t data[BGP_ERROR_DATA];
 };
 struct bgp_error bgp_error_make(uint8_t code, uint8_t subcode, const void *data, size_t len);
-/* "Cease/Administrative Shutdown", "UPDATE Message Error/Malformed AS_PATH", "code 9 subcode 4". Returns buf. */
+/* "Cease/Administrative Shutdown", "UPDATE Message Error/Malformed AS_PATH", "code 9 subcode 4". Returns buf.
+ */
 const char *bgp_error_format(const struct bgp_error *e, char *buf, size_t size);
 /* The shutdown communication of RFC 9003 in a Cease/2 or /4, control characters replaced; "" if none,
  * "(malformed message)" if not UTF-8 or cut short. */
 const char *bgp_error_message(const struct bgp_error *e, char *buf, size_t size);
 void bgp_error_set_message(struct bgp_error *e, const char *utf8); /* cut at 255 bytes, at a character */
 
-/* Checks the header at p (n >= 19 bytes are there): marker, length against type and max_len, type. RFC 4271 6.1.
- * 0 with *type and *len (whole message), or -EBADMSG with *err filled. */
-int msg_header_decode(const uint8_t *p, size_t max_len, enum bgp_msg_type *type, size_t *len, struct bgp_error *err);
-/* Puts marker, zero length and type; msg_end writes the length. Returns the start, for msg_end; NULL when full. */
+/* Checks the header at p (n >= 19 bytes are there): marker, length against type and max_len, type. RFC
+ * 4271 6.1. 0 with *type and *len (whole message), or -EBADMSG with *err filled. */
+int msg_header_decode(const uint8_t *p, size_t max_len, enum bgp_msg_type *type, size_t *len,
+                      struct bgp_error *err);
+/* Puts marker, zero length and type; msg_end writes the length. Returns the start, for msg_end; NULL when
+ * full. */
 uint8_t *msg_begin(struct wire_writer *w, enum bgp_msg_type type);
 void msg_end(struct wire_writer *w, uint8_t *start);
 
 struct open_msg {
-    uint32_t asn;     /* from the 4-octet AS capability where there is one */
-    uint16_t my_as;   /* the field itself */
+    uint32_t asn;       /* from the 4-octet AS capability where there is one */
+    uint16_t my_as;     /* the field itself */
     uint16_t hold_time; /* seconds */
-    uint32_t id;      /* host order */
+    uint32_t id;        /* host order */
     struct capabilities caps;
 };
-/* body: what follows the header. Checks version, hold time (1 and 2 are refused), identifier 0, AS 0 (RFC 7607), the
- * parameters (RFC 5492, RFC 9072). Whether the AS is the expected one is the session's business. 0 or -EBADMSG. */
+/* body: what follows the header. Checks version, hold time (1 and 2 are refused), identifier 0, AS 0 (RFC
+ * 7607), the parameters (RFC 5492, RFC 9072). Whether the AS is the expected one is the session's business. 0
+ * or -EBADMSG. */
 int open_decode(const uint8_t *body, size_t n, struct open_msg *out, struct bgp_error *err);
 void open_encode(struct wire_writer *w, const struct open_msg *m); /* whole message */
 

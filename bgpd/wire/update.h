@@ -1,5 +1,6 @@
-/* UPDATE: RFC 4271 4.3 and 6.3, RFC 4760, RFC 7606. Decodes into interned attributes and validated NLRI spans; encodes
- * from interned attributes. The attributes are rows of a table in attr.c, each with its RFC 7606 action. */
+/* UPDATE: RFC 4271 4.3 and 6.3, RFC 4760, RFC 7606. Decodes into interned attributes and validated NLRI
+ * spans; encodes from interned attributes. The attributes are rows of a table in attr.c, each with its RFC
+ * 7606 action. */
 #ifndef UNDERLAY_UPDATE_H
 #define UNDERLAY_UPDATE_H
 
@@ -18,11 +19,11 @@ struct update_ctx {
     struct attr_table *attrs;
     struct update_cache *cache; /* may be NULL */
     uint32_t local_as, peer_as;
-    uint32_t scope;              /* ifindex of the session, for link-local next hops */
+    uint32_t scope; /* ifindex of the session, for link-local next hops */
     bool ebgp;
-    bool as4;                    /* negotiated */
-    bool family[FAM_COUNT];      /* negotiated; NLRI of others is ignored */
-    bool confederation;          /* false: confederation segments in AS_PATH are malformed (RFC 7606 7.2) */
+    bool as4;               /* negotiated */
+    bool family[FAM_COUNT]; /* negotiated; NLRI of others is ignored */
+    bool confederation;     /* false: confederation segments in AS_PATH are malformed (RFC 7606 7.2) */
 };
 
 struct nlri_span {
@@ -32,43 +33,47 @@ struct nlri_span {
 
 struct update {
     enum update_action action;
-    struct bgp_error error;      /* UPDATE_RESET: to be sent. Else, of the strongest offences, the first: for log, counters */
-    uint8_t bad_attr;            /* its attribute's type code, 0 none */
+    struct bgp_error
+        error; /* UPDATE_RESET: to be sent. Else, of the strongest offences, the first: for log, counters */
+    uint8_t bad_attr;                         /* its attribute's type code, 0 none */
     struct nlri_span withdrawn[FAM_COUNT][2]; /* validated; classic and MP for IPv4 */
     struct nlri_span reach[FAM_COUNT][2];     /* validated; with TREAT_AS_WITHDRAW these are withdrawn */
-    const struct attr *attr[FAM_COUNT][2];    /* reference of the caller, for the span of the same index; NULL if empty
-                                                 or action >= TREAT_AS_WITHDRAW; update_release drops them */
-    bool eor[FAM_COUNT];         /* End-of-RIB, RFC 4724 section 2 */
+    const struct attr
+        *attr[FAM_COUNT][2]; /* reference of the caller, for the span of the same index; NULL if empty
+                                or action >= TREAT_AS_WITHDRAW; update_release drops them */
+    bool eor[FAM_COUNT];     /* End-of-RIB, RFC 4724 section 2 */
 };
 
-/* body: what follows the header. Always fills *out; spans point into body. Never partially: with UPDATE_RESET there are
- * no spans. -ENOMEM: as RESET with Cease/Out of Resources. Syntactic validity of every NLRI is checked here; a prefix
- * with host bits is masked by nlri_next. */
+/* body: what follows the header. Always fills *out; spans point into body. Never partially: with UPDATE_RESET
+ * there are no spans. -ENOMEM: as RESET with Cease/Out of Resources. Syntactic validity of every NLRI is
+ * checked here; a prefix with host bits is masked by nlri_next. */
 int update_decode(const struct update_ctx *ctx, const uint8_t *body, size_t n, struct update *out);
 void update_release(const struct update_ctx *ctx, struct update *u);
 
 /* Iterates a validated span. False at the end. */
 static inline bool nlri_next(struct nlri_span *s, enum family f, struct prefix *out);
 
-/* Remembers the attribute blocks seen last (bytes in, interned attr out), so that a repeated block is not parsed again.
- * Bounded; holds references. Keep one a session kind (ctx fields that change parsing), e.g. one a peer. */
+/* Remembers the attribute blocks seen last (bytes in, interned attr out), so that a repeated block is not
+ * parsed again. Bounded; holds references. Keep one a session kind (ctx fields that change parsing), e.g. one
+ * a peer. */
 struct update_cache *update_cache_new(unsigned slots);
 void update_cache_free(struct update_cache *c, struct attr_table *attrs);
 
 /* How attributes change on their way out to one peer: RFC 4271 5.1, 9.1.3. */
 struct update_export {
     bool ebgp;
-    bool as4;                   /* the peer takes 4-octet ASNs; else AS_TRANS and AS4_PATH (RFC 6793) */
-    uint32_t local_as;          /* prepended to eBGP peers */
+    bool as4;                    /* the peer takes 4-octet ASNs; else AS_TRANS and AS4_PATH (RFC 6793) */
+    uint32_t local_as;           /* prepended to eBGP peers */
     uint32_t default_local_pref; /* sent to iBGP where the attribute has none */
-    struct ip_addr nexthop[FAM_COUNT];  /* self, per family; af 0: family cannot be sent */
-    struct ip_addr link_local;  /* with IPv6 next hops, RFC 2545; af 0 none */
-    bool nexthop_self;          /* always; else only where attr has no next hop (originated) or the peer is eBGP */
-    size_t max_len;             /* BGP_MAX_LEN or the extended one */
+    struct ip_addr nexthop[FAM_COUNT]; /* self, per family; af 0: family cannot be sent */
+    struct ip_addr link_local;         /* with IPv6 next hops, RFC 2545; af 0 none */
+    bool nexthop_self; /* always; else only where attr has no next hop (originated) or the peer is eBGP */
+    size_t max_len;    /* BGP_MAX_LEN or the extended one */
 };
 
-/* Writes one UPDATE announcing as many of the n prefixes (same family, same attr) as fit, IPv4 as classic NLRI, IPv6 as
- * MP_REACH. Returns how many went in; 0: the attributes alone do not fit, or w has less room than max_len. */
+/* Writes one UPDATE announcing as many of the n prefixes (same family, same attr) as fit, IPv4 as classic
+ * NLRI, IPv6 as MP_REACH. Returns how many went in; 0: the attributes alone do not fit, or w has less room
+ * than max_len. */
 unsigned update_encode_reach(struct wire_writer *w, const struct update_export *x, const struct attr_table *t,
                              const struct attr *a, enum family f, const struct prefix *prefixes, unsigned n);
 /* The same for withdrawals. */

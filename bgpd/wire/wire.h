@@ -1,5 +1,5 @@
-/* Cursors over bytes with a sticky error: get or put everything, then look at err once. Big endian. A read past the end
- * returns zeros and sets err; a write past the end writes nothing and sets err. */
+/* Cursors over bytes with a sticky error: get or put everything, then look at err once. Big endian. A read
+ * past the end returns zeros and sets err; a write past the end writes nothing and sets err. */
 #ifndef UNDERLAY_WIRE_H
 #define UNDERLAY_WIRE_H
 

@@ -1,6 +1,8 @@
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "lib/dirty.h"
 #include "unit.h"
@@ -107,9 +109,65 @@ static void sparse_walk_skips_through_the_summary(void)
     dirty_reset(&d);
 }
 
+static unsigned long resident_kib(void)
+{
+    unsigned long pages = 0;
+    FILE *f = fopen("/proc/self/statm", "r");
+    CU_ASSERT_PTR_NOT_NULL_FATAL(f);
+    CU_ASSERT_EQUAL(fscanf(f, "%*u %lu", &pages), 1);
+    fclose(f);
+    return pages * (unsigned long)sysconf(_SC_PAGESIZE) / 1024;
+}
+
+static void sparse_sets_of_a_large_table_are_small(void)
+{
+    enum { N = 400, VIPS = 20, LEARNED = 1000000 };
+    struct dirty *d = calloc(N, sizeof *d);
+    unsigned long before = resident_kib();
+    for (int i = 0; i < N; i++)
+        for (uint32_t k = 0; k < VIPS; k++)
+            CU_ASSERT_EQUAL_FATAL(dirty_set(&d[i], LEARNED + k), 0);
+    CU_ASSERT((resident_kib() - before) / N < 40); /* a bitmap is 128 */
+    for (int i = 0; i < N; i++) {
+        CU_ASSERT_EQUAL(d[i].count, VIPS);
+        CU_ASSERT_EQUAL(dirty_next(&d[i], 0), LEARNED);
+        dirty_reset(&d[i]);
+    }
+    free(d);
+}
+
+/* Where the memory of the map had something else in it before. */
+static void what_memory_held_before_does_not_show(void)
+{
+    for (int i = 0; i < 64; i++) {
+        struct dirty d = {0};
+        uint32_t top = 4000u + 60000u * (uint32_t)i;
+        void *junk = malloc(top);
+        CU_ASSERT_PTR_NOT_NULL_FATAL(junk);
+        memset(junk, 0xff, top);
+        free(junk);
+        CU_ASSERT_EQUAL(dirty_set(&d, top), 0);
+        CU_ASSERT_EQUAL(dirty_next(&d, 0), top);
+        CU_ASSERT_FALSE(dirty_test(&d, top - 64));
+        CU_ASSERT_EQUAL(dirty_set(&d, top / 2), 0);
+        CU_ASSERT_EQUAL(dirty_next(&d, 0), top / 2);
+        CU_ASSERT_EQUAL(dirty_next(&d, top / 2 + 1), top);
+        dirty_clear(&d, top);
+        CU_ASSERT_EQUAL(dirty_fill(&d, top / 3), 0);
+        CU_ASSERT_EQUAL(d.count, top / 3 + 1);
+        CU_ASSERT_EQUAL(dirty_next(&d, top / 3), top / 2);
+        dirty_reset(&d);
+    }
+}
+
 static const struct unit_case cases[] = {
-    UNIT(empty_set_has_nothing),        UNIT(setting_twice_is_one_entry),
-    UNIT(walk_visits_members_in_order), UNIT(agrees_with_a_plain_array_under_random_changes),
-    UNIT(fill_sets_exactly_n),          UNIT(sparse_walk_skips_through_the_summary),
+    UNIT(empty_set_has_nothing),
+    UNIT(setting_twice_is_one_entry),
+    UNIT(walk_visits_members_in_order),
+    UNIT(agrees_with_a_plain_array_under_random_changes),
+    UNIT(fill_sets_exactly_n),
+    UNIT(sparse_walk_skips_through_the_summary),
+    UNIT(sparse_sets_of_a_large_table_are_small),
+    UNIT(what_memory_held_before_does_not_show),
 };
 UNIT_MAIN("dirty", cases)

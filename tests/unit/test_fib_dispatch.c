@@ -277,8 +277,10 @@ static void texts_are_printable_and_end(void)
 
 static void a_log_setting_is_checked_and_followed(void)
 {
-    static const struct fm_log bad[] = {
-        {.level = LOG_LVL_COUNT}, {.format = LOG_FMT_JSON + 1}, {.target = LOG_TO_SYSLOG + 1}, {.reserved = 1}};
+    static const struct fm_log bad[] = {{.level = LOG_LVL_COUNT},
+                                        {.format = LOG_FMT_JSON + 1},
+                                        {.target = LOG_TO_SYSLOG + 1},
+                                        {.reserved = 1}};
     const struct fm_log warn = {.level = LOG_LVL_WARN};
 
     set_up();
@@ -355,12 +357,18 @@ static void a_new_speaker_starts_over(void)
 }
 
 static const struct unit_case cases[] = {
-    UNIT(the_order_of_a_start_is_kept),      UNIT(what_only_the_parent_says_is_refused),
-    UNIT(settings_out_of_range_are_refused), UNIT(malformed_routes_are_refused),
-    UNIT(malformed_next_hops_are_refused),   UNIT(malformed_groups_are_refused),
-    UNIT(only_settled_roles_are_opened),     UNIT(malformed_paths_are_refused),
-    UNIT(texts_are_printable_and_end),       UNIT(malformed_binds_are_refused),
-    UNIT(a_new_speaker_starts_over),         UNIT(a_log_setting_is_checked_and_followed),
+    UNIT(the_order_of_a_start_is_kept),
+    UNIT(what_only_the_parent_says_is_refused),
+    UNIT(settings_out_of_range_are_refused),
+    UNIT(malformed_routes_are_refused),
+    UNIT(malformed_next_hops_are_refused),
+    UNIT(malformed_groups_are_refused),
+    UNIT(only_settled_roles_are_opened),
+    UNIT(malformed_paths_are_refused),
+    UNIT(texts_are_printable_and_end),
+    UNIT(malformed_binds_are_refused),
+    UNIT(a_new_speaker_starts_over),
+    UNIT(a_log_setting_is_checked_and_followed),
     UNIT(without_its_sockets_it_leaves_the_kernel_alone),
     UNIT(a_protocol_number_of_another_daemon_is_not_touched),
 };

@@ -274,8 +274,8 @@ static void timers_stay_punctual_while_everything_is_busy(void)
     b.due = loop_now_us() + 5000;
     timer_set(b.timer, 5);
     run_for(l, 400);
-    /* 16 callbacks of 2 ms (or more, on a busy machine) are ready in every turn. In order of readiness alone the
-     * timer would come once in 16 callbacks; it is due after every third. */
+    /* 16 callbacks of 2 ms (or more, on a busy machine) are ready in every turn. In order of readiness alone
+     * the timer would come once in 16 callbacks; it is due after every third. */
     int total = 0;
     for (int i = 0; i < 2 * N; i++)
         total += each[i].steps + each[i].reads;

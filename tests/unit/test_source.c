@@ -1,4 +1,5 @@
-/* Sources on a real RIB, with fakes for the FIB client: which prefixes are originated, with which attributes, and when they go. */
+/* Sources on a real RIB, with fakes for the FIB client: which prefixes are originated, with which attributes,
+ * and when they go. */
 #include "unit.h"
 
 #include <errno.h>
@@ -188,7 +189,8 @@ static void commands_say_what_was_advertised(void)
     CU_ASSERT_EQUAL(sources_advertise(speaker.sources, &martian, &o), -EINVAL);
     CU_ASSERT_EQUAL(sources_advertise(speaker.sources, &any, &o), -EINVAL);
     sources_each_command(speaker.sources, keep_line, text);
-    CU_ASSERT_STRING_EQUAL(text, "advertise fd00::1/128 community 65000:0 community 65000:100 community 65000:1:2 med 5\n");
+    CU_ASSERT_STRING_EQUAL(
+        text, "advertise fd00::1/128 community 65000:0 community 65000:100 community 65000:1:2 med 5\n");
     teardown();
 }
 
@@ -198,9 +200,12 @@ static void own_prefixes_guard_the_import(void)
         const char *prefix;
         enum import_reason reason;
     } cases[] = {
-        {"10.244.1.0/24", IMPORT_OWN_POD_CIDR}, {"10.244.1.128/25", IMPORT_OWN_POD_CIDR},
-        {"10.244.0.0/16", IMPORT_OK},           {"192.0.2.1/32", IMPORT_OWN_ADDRESS},
-        {"192.0.2.0/24", IMPORT_OK},            {"10.0.0.11/32", IMPORT_OWN_ADDRESS},
+        {"10.244.1.0/24", IMPORT_OWN_POD_CIDR},
+        {"10.244.1.128/25", IMPORT_OWN_POD_CIDR},
+        {"10.244.0.0/16", IMPORT_OK},
+        {"192.0.2.1/32", IMPORT_OWN_ADDRESS},
+        {"192.0.2.0/24", IMPORT_OK},
+        {"10.0.0.11/32", IMPORT_OWN_ADDRESS},
         {"10.0.0.12/32", IMPORT_OK},
     };
     setup();

@@ -1,5 +1,5 @@
-/* The runner behind unit.h: one CUnit suite a program, one line a case. Not a framework of its own: CUnit registers, runs
- * and counts; this file only prints so that tests/run can add the totals up. */
+/* The runner behind unit.h: one CUnit suite a program, one line a case. Not a framework of its own: CUnit
+ * registers, runs and counts; this file only prints so that tests/run can add the totals up. */
 #include "unit.h"
 
 #include <errno.h>
