@@ -24,13 +24,22 @@ static uint32_t remote_as(const struct peer *p)
     return p->up ? p->up->s.remote_as : p->config->asn ? p->config->asn : p->h.asn; /* 0: not known yet */
 }
 
+/* One NOTIFICATION sent on one connection and received on the other is one reason: both sides refuse, and
+ * take turns. */
+static const char *gist(const char *failure)
+{
+    const char *text = strncmp(failure, "NOTIFICATION ", 13) ? NULL : strstr(failure, ": ");
+    return text ? text : failure;
+}
+
 /* An attempt ended without a session. */
 static void log_failure(struct peer *p)
 {
     const char *message = p->h.last_error_received ? p->h.last_message : "";
     enum log_level level = LOG_LVL_DEBUG;
     uint32_t swallowed = 0;
-    if (strcmp(p->h.told, p->h.last_failure) && log_limit_ok(&p->failure_limit, loop_now_ms(), &swallowed)) {
+    if (strcmp(gist(p->h.told), gist(p->h.last_failure)) &&
+        log_limit_ok(&p->failure_limit, loop_now_ms(), &swallowed)) {
         memcpy(p->h.told, p->h.last_failure, sizeof p->h.told);
         level = LOG_LVL_INFO;
     }
