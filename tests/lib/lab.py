@@ -343,7 +343,7 @@ def _close_all(*_):
 
 def end_on_signals():
     """SIGINT, SIGTERM and SIGHUP end the program through its finally blocks, once: the second changes nothing. SIGINT too,
-    which a shell's background job has ignored, and its children with it."""
+    which a shell's background job has ignored, and its children with it; not SIGHUP where nohup has it ignored."""
 
     def on_signal(number, _frame):
         for again in SIGNALS:
@@ -351,7 +351,8 @@ def end_on_signals():
         raise SystemExit(128 + number)
 
     for number in SIGNALS:
-        signal.signal(number, on_signal)
+        if number != signal.SIGHUP or signal.getsignal(number) != signal.SIG_IGN:
+            signal.signal(number, on_signal)
 
 
 def require_root():

@@ -69,7 +69,8 @@ def main():
     parser.add_argument("build", help="the build directory, as in make BUILD=build/asan units")
     options = parser.parse_args()
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, on_signal)
+        if number != signal.SIGHUP or signal.getsignal(number) != signal.SIG_IGN:  # nohup
+            signal.signal(number, on_signal)
     names = sorted(os.path.basename(p)[:-2] for p in glob.glob(os.path.join(SOURCES, "test_*.c")))
     waiting = [os.path.join(options.build, "tests", n) for n in reversed(names)]
     running, sums = [], (0, 0, 0)
