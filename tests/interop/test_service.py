@@ -9,7 +9,8 @@ from underlay import UNDERLAYD, Underlay
 
 
 def make(lab, target):
-    run(["make", "-C", ROOT, target, f"BUILD={os.path.dirname(UNDERLAYD)}", f"DESTDIR={lab.dir}/root", "PREFIX=/usr"], timeout=300)
+    build = os.path.relpath(os.path.dirname(UNDERLAYD), ROOT)  # make takes no spaces, which the path to here may have
+    run(["make", "-C", ROOT, target, f"BUILD={build}", f"DESTDIR={lab.dir}/root", "PREFIX=/usr"], timeout=300)
     return os.path.join(lab.dir, "root")
 
 
