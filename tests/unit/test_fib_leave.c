@@ -194,6 +194,24 @@ static void the_last_word_wins_over_a_group_that_went(void)
     tear_down();
 }
 
+/* The kernel reports IPv6 routes that went with a group, after they may have been put back over another. */
+static void a_late_event_of_a_group_that_went_is_no_news(void)
+{
+    struct kroute gone = {.table = 254, .metric = 20, .protocol = 87, .type = RTN_UNICAST};
+
+    set_up_routes();
+    CU_ASSERT_FATAL(prefix_parse("20.0.0.0/24", true, &gone.prefix) == 0);
+    gone.nexthop_id = in_kernel("20.0.0.0/24")->nexthop_id;
+    apply_range(FM_ROUTE_SET, 0, 1, 2);
+    run_for(20);
+    routes_event(x.f.routes, &gone, true);
+    CU_ASSERT_EQUAL(x.f.routes->installed, N);
+    gone.nexthop_id = in_kernel("20.0.0.0/24")->nexthop_id;
+    routes_event(x.f.routes, &gone, true); /* whereas this one is */
+    CU_ASSERT_EQUAL(x.f.routes->installed, N - 1);
+    tear_down();
+}
+
 /* A small group in a large table: the kernel would look at the whole table for it. */
 static void a_small_share_of_the_table_is_removed_one_by_one(void)
 {
@@ -268,6 +286,7 @@ static const struct unit_case cases[] = {
     UNIT(a_route_of_a_former_speaker_keeps_the_group),
     UNIT(what_nobody_confirmed_is_swept_by_its_group),
     UNIT(the_last_word_wins_over_a_group_that_went),
+    UNIT(a_late_event_of_a_group_that_went_is_no_news),
     UNIT(a_small_share_of_the_table_is_removed_one_by_one),
     UNIT(any_order_ends_with_the_last_word),
 };
