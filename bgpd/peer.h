@@ -54,7 +54,6 @@ void peer_clear(struct peer *p);                                   /* Cease/4, t
 int peer_soft_in(
     struct peer *p); /* ROUTE-REFRESH and reimport; -ENOTCONN, -EOPNOTSUPP (reimport done all the same) */
 int peer_soft_out(struct peer *p);                   /* resend everything; -ENOTCONN */
-void peer_own_prefixes_changed(struct peer_set *ps); /* reimport everywhere */
 
 struct peer_stats { /* FRR's messageStats */
     uint64_t opens_in, opens_out, notifications_in, notifications_out, updates_in, updates_out, keepalives_in,

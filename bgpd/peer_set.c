@@ -297,11 +297,6 @@ void peer_set_addresses_changed(struct peer_set *ps)
         peer_addresses_changed(ps->peers[i]);
 }
 
-void peer_own_prefixes_changed(struct peer_set *ps)
-{
-    rib_reimport(ps->speaker->rib, NULL);
-}
-
 /* Connections that come in */
 
 static const struct conn_ops nobody = {0};

@@ -132,7 +132,6 @@ void rib_peer_up(struct rib *r, struct rib_peer *p);
 /* The session is gone: its paths lose at once in order of a bounded background sweep. */
 void rib_peer_down(struct rib *r, struct rib_peer *p);
 const struct rib_peer *rib_peer_by_number(const struct rib *r, uint16_t number);
-const struct rib_peer *rib_local(const struct rib *r); /* number 0 */
 
 /* These n <= RIB_PREFETCH prefixes are updated or withdrawn next. A table of millions is in no cache: to wait
  * for memory once and not for each of them is a third of the time. */

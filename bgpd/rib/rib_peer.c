@@ -114,8 +114,3 @@ const struct rib_peer *rib_peer_by_number(const struct rib *r, uint16_t number)
 {
     return number < r->n_sources && r->sources[number] ? &r->sources[number]->pub : NULL;
 }
-
-const struct rib_peer *rib_local(const struct rib *r)
-{
-    return &r->sources[0]->pub;
-}
