@@ -17,17 +17,36 @@
 #define CONFIG_MAX_PASSWORD 80 /* TCP_MD5SIG_MAXKEYLEN */
 
 enum asn_kind { ASN_NUMBER, ASN_EXTERNAL, ASN_INTERNAL };
-enum import_mode { IMPORT_ALL, IMPORT_NONE };
+enum import_mode { IMPORT_ALL, IMPORT_NONE, IMPORT_BY_POLICY };
 enum on_stop { ON_STOP_WITHDRAW, ON_STOP_PRESERVE };
+enum peer_kind { PEER_BY_ADDRESS, PEER_BY_INTERFACE, PEER_BY_RANGE };
+enum limit_action { LIMIT_RESTART, LIMIT_STOP, LIMIT_WARN };
+
+/* RFC 9234 section 4.1: what we are in the relation with the peer; ROLE_NONE: no capability is sent. */
+enum bgp_role {
+    ROLE_NONE,
+    ROLE_PROVIDER,
+    ROLE_CUSTOMER,
+    ROLE_PEER,
+    ROLE_RS_SERVER,
+    ROLE_RS_CLIENT,
+};
+
+struct policy; /* policy.h */
 
 struct peer_config {
-    struct ip_addr address;
+    enum peer_kind kind;
+    struct ip_addr address; /* PEER_BY_ADDRESS, else af 0 */
+    char interface[16];     /* PEER_BY_INTERFACE, else "" */
+    struct prefix range;    /* PEER_BY_RANGE: who connects from it becomes a peer, passive */
+    uint32_t limit;         /* of PEER_BY_RANGE: so many at the same time */
     uint32_t
         asn; /* ASN_NUMBER: as given; ASN_INTERNAL: router.asn; ASN_EXTERNAL: 0, any other than router.asn */
     enum asn_kind asn_kind;
     char *description; /* never NULL */
     uint16_t port;
     struct ip_addr local_address; /* af 0: the kernel's choice */
+    uint32_t local_asn;           /* what we are to this peer, in OPEN and AS_PATH; router.asn unless given */
     bool passive;
     bool shutdown;
     char password[CONFIG_MAX_PASSWORD +
@@ -40,11 +59,23 @@ struct peer_config {
                                  * the negotiated hold time */
     uint32_t connect_retry_time_ms;
     uint32_t idle_hold_time_ms;
-    uint32_t idle_hold_max_ms; /* >= idle_hold_time_ms */
-    bool families[FAM_COUNT];  /* at least one */
-    uint8_t allow_own_as;      /* occurrences of router.asn accepted in a received AS_PATH */
+    uint32_t idle_hold_max_ms;  /* >= idle_hold_time_ms */
+    uint32_t send_hold_time_ms; /* 0: the greater of 480 s and twice the negotiated hold time (RFC 9687) */
+    bool families[FAM_COUNT];   /* at least one */
+    uint8_t allow_own_as;       /* occurrences of our AS accepted in a received AS_PATH */
+    bool add_path_receive, add_path_send; /* RFC 7911 */
+    bool extended_nexthop;                /* RFC 8950 */
+    enum bgp_role role;
+    bool blackhole; /* RFC 7999: host routes with the BLACKHOLE community become blackhole routes */
+    struct {
+        uint32_t most[FAM_COUNT];  /* 0: no limit; counted as received, filtered included */
+        uint8_t warn_percent;      /* 75 */
+        enum limit_action action;  /* restart */
+        uint32_t restart_after_ms; /* 60 s */
+    } max_prefixes;
     enum import_mode import;
     enum export_mode export;
+    char *import_policy, *export_policy; /* names, NULL unless the mode is ..._BY_POLICY */
 };
 
 struct config_vip {
@@ -54,7 +85,8 @@ struct config_vip {
     unsigned n_communities, n_large;
     bool has_med;
     uint32_t med;
-    bool bind_lo; /* a host prefix then */
+    uint32_t weight; /* sent as link bandwidth, 0: none */
+    bool bind_lo;    /* a host prefix then */
 };
 
 struct config {
@@ -66,6 +98,13 @@ struct config {
         uint16_t port;
         uint8_t multipath; /* 1..64 */
         bool multipath_as_path_relax;
+        bool always_compare_med, med_missing_as_worst; /* router.med */
+        struct {
+            bool enabled;
+            uint32_t restart_time_ms; /* told to peers, whole seconds, at most 4095 s (RFC 4724 section 3) */
+            uint32_t stale_time_ms;   /* how long what a restarting peer told us is kept at most */
+            uint32_t long_lived_ms;   /* RFC 9494; 0: off */
+        } graceful_restart;
         enum on_stop on_stop;
     } router;
     struct peer_config *peers; /* in the order of the file; addresses are unique */

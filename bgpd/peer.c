@@ -187,13 +187,14 @@ static int start_connection(struct peer_link *l)
     const struct peer_config *c = p->config;
     const struct transport_options o = {
         .local = c->local_address,
+        .scope = p->scope,
         .key = *c->password ? c->password : NULL,
         .ttl = c->multihop ? c->multihop
                : p->ibgp   ? 0
                            : 1,
         .gtsm_hops = c->ttl_security,
     };
-    int fd, r = transport_connect(&c->address, c->port, &o, &fd);
+    int fd, r = transport_connect(&p->address, c->port, &o, &fd);
     if (r)
         return r;
     l->conn = conn_new(p->set->speaker->loop, fd, true, p->set->scratch, &p->h.count, &peer_conn_ops, l);
@@ -541,12 +542,13 @@ struct peer *peer_new(struct peer_set *ps, const struct peer_config *c)
     p->local_as = s->config->router.asn;
     p->local_id = s->router_id;
     p->state_ms = loop_now_ms();
-    addr_format(&c->address, p->name);
+    p->address = c->address;
+    addr_format(&p->address, p->name);
     p->connect_retry = timer_new(s->loop, on_connect_retry, p);
     p->idle_hold = timer_new(s->loop, on_idle_hold, p);
     p->settle = timer_new(s->loop, on_settle, p);
     p->tx = task_new(s->loop, peer_tx_step, p);
-    p->rib = rib_peer_add(s->rib, p->ibgp, &c->address, p);
+    p->rib = rib_peer_add(s->rib, p->ibgp, &p->address, p);
     p->adjout = p->rib ? adjout_new(s->rib, p->rib, peer_tx_wake, p) : NULL;
     if (!p->adjout || !p->connect_retry || !p->idle_hold || !p->settle || !p->tx || make_links(p, s->loop)) {
         peer_free(p);

@@ -11,6 +11,7 @@
 #include "speaker.h"
 #include "wire/update.h"
 
+#define PEER_NAMELEN      64     /* an address or an interface */
 #define PEER_OPEN_HOLD_MS 240000 /* RFC 4271 8.2.2: "a HoldTimer value of 4 minutes is suggested" */
 #define PEER_SETTLE_MS    5000   /* Established so long: no longer worth waiting for its End-of-RIB */
 #define PEER_STABLE_MS    60000  /* Established so long: earlier errors are forgotten */
@@ -67,7 +68,9 @@ struct peer_history {
 struct peer {
     struct peer_set *set;
     const struct peer_config *config; /* of the configuration in force */
-    char name[ADDR_STRLEN];
+    struct ip_addr address;           /* where it is; af 0: an unnumbered peer that has not been heard of */
+    uint32_t scope;                   /* ifindex, of a link-local address; else 0 */
+    char name[PEER_NAMELEN];
     uint32_t local_as, local_id;
     bool ibgp;
     const struct peer_config *next; /* during peer_set_apply: what the new configuration has for it */

@@ -16,7 +16,7 @@
 bool peer_is_reachable(const struct peer *p)
 {
     const struct peer_config *c = p->config;
-    return p->ibgp || c->multihop || fibclient_subnet_of(p->set->speaker->fib, &c->address, 0);
+    return p->ibgp || c->multihop || fibclient_subnet_of(p->set->speaker->fib, &p->address, 0);
 }
 
 static bool usable(const struct fib_address *a, enum family f)
@@ -57,7 +57,7 @@ void peer_choose_nexthops(const struct peer *p, struct peer_session *s)
         [FAM_IPV6] = "no usable global IPv6 address on the interface of the session",
     };
     const struct speaker *sp = p->set->speaker;
-    bool anywhere = p->ibgp && !fibclient_subnet_of(sp->fib, &p->config->address, 0);
+    bool anywhere = p->ibgp && !fibclient_subnet_of(sp->fib, &p->address, p->scope);
 
     s->ifindex = interface_of(sp, &s->local);
     for (enum family f = 0; f < FAM_COUNT; f++) {

@@ -93,13 +93,13 @@ struct peer *peer_set_at(const struct peer_set *ps, unsigned i)
 static int by_address(const void *a, const void *b)
 {
     const struct peer *const *pa = a, *const *pb = b;
-    return addr_cmp(&(*pa)->config->address, &(*pb)->config->address);
+    return addr_cmp(&(*pa)->address, &(*pb)->address);
 }
 
 static int address_against(const void *key, const void *member)
 {
     const struct peer *const *p = member;
-    return addr_cmp(key, &(*p)->config->address);
+    return addr_cmp(key, &(*p)->address);
 }
 
 static struct peer *find_address(const struct peer_set *ps, const struct ip_addr *a)

@@ -199,7 +199,7 @@ void peer_note_connect_failure(struct peer *p, int error)
         break;
     case EHOSTUNREACH:
         snprintf(hint, sizeof hint, "whether the peer is up: it does not answer %s, or a router says so",
-                 c->address.af == AF_INET6 ? "neighbor discovery" : "ARP");
+                 p->address.af == AF_INET6 ? "neighbor discovery" : "ARP");
         break;
     case ENETUNREACH:
         snprintf(hint, sizeof hint, "the way to it: `ip route get %s`", p->name);

@@ -131,6 +131,16 @@ void rib_peer_remove(struct rib *r, struct rib_peer *p);
 void rib_peer_up(struct rib *r, struct rib_peer *p);
 /* The session is gone: its paths lose at once in order of a bounded background sweep. */
 void rib_peer_down(struct rib *r, struct rib_peer *p);
+/* What the source has in family f is stale from now on (PATH_STALE): used as before, until the source says it
+ * again or rib_peer_stale_end drops what it did not. What was stale already goes (RFC 4724 4.2: "MUST be
+ * deleted"). Called before rib_peer_down it makes the family outlive the session (graceful restart), within
+ * one it is Beginning-of-RIB (RFC 7313 4.2). */
+void rib_peer_stale(struct rib *r, struct rib_peer *p, enum family f);
+void rib_peer_stale_end(struct rib *r, struct rib_peer *p,
+                        enum family f); /* in the background; none: no-op */
+/* RFC 9494 4.3: what is still stale is from now on the least preferred, and shown and sent with LLGR_STALE;
+ * what has NO_LLGR goes. */
+void rib_peer_stale_long(struct rib *r, struct rib_peer *p, enum family f);
 const struct rib_peer *rib_peer_by_number(const struct rib *r, uint16_t number);
 
 /* These n <= RIB_PREFETCH prefixes are updated or withdrawn next. A table of millions is in no cache: to wait

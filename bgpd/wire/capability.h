@@ -36,8 +36,11 @@ struct capabilities {
     uint16_t gr_flags_time; /* as on the wire: R, N and the restart time */
     bool gr_family[FAM_COUNT], gr_forwarding[FAM_COUNT];
     uint8_t add_path[FAM_COUNT]; /* 0, 1 receive, 2 send, 3 both */
+    bool long_lived_gr;          /* RFC 9494 */
+    bool llgr_family[FAM_COUNT], llgr_forwarding[FAM_COUNT];
+    uint32_t llgr_stale_s[FAM_COUNT]; /* 24 bits */
     bool has_role;
-    uint8_t role;
+    uint8_t role; /* as on the wire, RFC 9234 4.1: 0 provider, 1 RS, 2 RS client, 3 customer, 4 peer */
 };
 
 /* One optional parameter of type 2 (a list of capabilities). 0 or -EBADMSG: lengths do not fit. */

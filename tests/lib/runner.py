@@ -31,6 +31,16 @@ def cases(*rows, timeout=None):
     return mark
 
 
+def feature(*names, peer=None):
+    """What of BGP the test proves, for the matrix of features and peers. peer: against whom, where no argument says it."""
+
+    def mark(function):
+        function.features, function.peer = names, peer
+        return function
+
+    return mark
+
+
 def collect(directory):
     """All tests of a directory as (name, function, arguments), in file order."""
     found = []
