@@ -79,28 +79,32 @@ void path_set_reason(struct rib *r, enum family f, struct rib_path *p, enum impo
     p->reason = reason & 0xf;
     if (was == is)
         return;
+    path_count(r, f, p, false);
     p->flags ^= PATH_FILTERED;
-    uint32_t *accepted = &r->sources[p->peer]->pub.accepted[f];
-    *accepted = is ? *accepted - 1 : *accepted + 1;
+    path_count(r, f, p, true);
+}
+
+void path_set_attr(struct rib *r, struct rib_path *p, const struct attr *a)
+{
+    const struct attr *before = attr_by_id(r->attrs, p->attr);
+    p->attr = attr_ref(a)->id;
+    attr_unref(r->attrs, before);
 }
 
 /* Takes the path out of the list at *link, and what it counted for. */
-static void path_drop(struct rib *r, enum family f, struct rib_entry *e, uint32_t *link, unsigned *hints)
+void path_drop(struct rib *r, enum family f, struct rib_entry *e, uint32_t *link, unsigned *hints)
 {
     uint32_t index = *link;
     struct rib_path *p = path_at(r, index);
-    struct source *s = r->sources[p->peer];
     if (p->flags & PATH_BEST)
         *hints |= HINT_BEST | (p->peer ? 0 : HINT_ORIGINATED);
     if (p->flags & PATH_MULTIPATH)
         *hints |= HINT_FORWARDING;
     *link = p->next;
-    if (path_is_old(r, p)) {
-        source_old_gone(r, f, s);
-    } else {
-        s->pub.paths[f]--;
-        s->pub.accepted[f] -= !(p->flags & PATH_FILTERED);
-    }
+    if (path_is_old(r, f, p))
+        source_old_gone(r, f, r->sources[p->peer]);
+    else
+        path_count(r, f, p, false);
     attr_unref(r->attrs, attr_by_id(r->attrs, p->attr));
     p->attr = 0;
     slab_free(&r->paths, index);
@@ -113,7 +117,7 @@ static void drop_old_paths(struct rib *r, enum family f, struct rib_entry *e, un
     uint32_t *link = &e->paths;
     while (*link) {
         struct rib_path *p = path_at(r, *link);
-        if (path_is_old(r, p))
+        if (path_is_old(r, f, p))
             path_drop(r, f, e, link, hints);
         else
             link = &p->next;
@@ -223,8 +227,12 @@ static uint32_t *path_link(struct rib *r, struct rib_entry *e, uint16_t source)
 static int path_replace(struct rib *r, enum family f, uint32_t index, struct rib_path *p,
                         const struct rib_path *fresh, const struct attr *a)
 {
-    struct rib_peer *peer = &r->sources[p->peer]->pub;
-    bool old = path_is_old(r, p), same = p->attr == fresh->attr && p->kind == fresh->kind;
+    bool old = path_is_old(r, f, p), same = p->attr == fresh->attr && p->kind == fresh->kind;
+    if (!old && p->gen != fresh->gen) {
+        path_count(r, f, p, false);
+        p->gen = fresh->gen;
+        path_count(r, f, p, true);
+    }
     if (!old && same && p->reason == fresh->reason)
         return 0;
     unsigned hints = 0;
@@ -235,15 +243,11 @@ static int path_replace(struct rib *r, enum family f, uint32_t index, struct rib
     if (old) {
         source_old_gone(r, f, r->sources[p->peer]);
         p->gen = fresh->gen;
-        peer->paths[f]++;
-        peer->accepted[f] += !(p->flags & PATH_FILTERED);
+        path_count(r, f, p, true);
     }
     path_set_reason(r, f, p, fresh->reason);
-    if (p->attr != fresh->attr) {
-        const struct attr *before = attr_by_id(r->attrs, p->attr);
-        p->attr = attr_ref(a)->id;
-        attr_unref(r->attrs, before);
-    }
+    if (p->attr != fresh->attr)
+        path_set_attr(r, p, a);
     p->kind = fresh->kind;
     if (old || !same)
         p->since = r->now;
@@ -256,7 +260,6 @@ static int path_add(struct rib *r, enum family f, uint32_t index, const struct r
                     const struct attr *a)
 {
     struct rib_entry *e = table_entry(&r->table[f], index);
-    struct rib_peer *peer = &r->sources[fresh->peer]->pub;
     uint32_t i = slab_alloc(&r->paths);
     if (!i)
         return -ENOMEM;
@@ -269,8 +272,7 @@ static int path_add(struct rib *r, enum family f, uint32_t index, const struct r
     p->next = *link;
     *link = i;
     r->n_paths[f]++;
-    peer->paths[f]++;
-    peer->accepted[f] += !(p->flags & PATH_FILTERED);
+    path_count(r, f, p, true);
     entry_decide(r, f, index, 0);
     return 0;
 }
@@ -306,7 +308,7 @@ int rib_update(struct rib *r, enum family f, const struct prefix *p, struct rib_
     enum import_reason reason = path_import(r, f, p, a, peer);
     struct rib_path fresh = {.attr = a->id,
                              .peer = peer->number,
-                             .gen = peer->gen,
+                             .gen = peer->gen[f],
                              .flags = reason == IMPORT_OK ? 0 : PATH_FILTERED,
                              .reason = reason & 0xf};
     return path_put(r, f, p, &fresh, a);
