@@ -20,6 +20,13 @@ static uint64_t key_local(const struct candidate *c, const struct rib_config *cf
     return c->peer->number != 0;
 }
 
+/* RFC 9494 4.3: less preferred than any route that is not, be it our own mark or that of another speaker. */
+static uint64_t key_stale(const struct candidate *c, const struct rib_config *cfg)
+{
+    (void)cfg;
+    return (c->attr->flags & ATTR_LLGR_STALE) != 0;
+}
+
 static uint64_t key_local_pref(const struct candidate *c, const struct rib_config *cfg)
 {
     return UINT32_MAX -
@@ -174,13 +181,9 @@ int decision_select(struct candidate *cand, unsigned n, const struct rib_config 
         key_fn key; /* NULL: MED */
         enum select_reason why;
     } steps[] = {
-        {key_local, SELECT_LOCAL},
-        {key_local_pref, SELECT_LOCAL_PREF},
-        {key_as_path, SELECT_AS_PATH},
-        {key_origin, SELECT_ORIGIN},
-        {NULL, SELECT_MED},
-        {key_ebgp, SELECT_EBGP},
-        {key_metric, SELECT_METRIC},
+        {key_local, SELECT_LOCAL},     {key_stale, SELECT_STALE},   {key_local_pref, SELECT_LOCAL_PREF},
+        {key_as_path, SELECT_AS_PATH}, {key_origin, SELECT_ORIGIN}, {NULL, SELECT_MED},
+        {key_ebgp, SELECT_EBGP},       {key_metric, SELECT_METRIC},
     };
     unsigned left = 0;
     for (unsigned i = 0; i < n; i++) {
@@ -205,19 +208,13 @@ int decision_select(struct candidate *cand, unsigned n, const struct rib_config 
 const char *select_reason_name(enum select_reason r)
 {
     static const char *const names[] = {
-        [SELECT_NONE] = "Nothing to Select",
-        [SELECT_ONLY] = "First path received",
-        [SELECT_LOCAL] = "Local Route",
-        [SELECT_LOCAL_PREF] = "Local Pref",
-        [SELECT_AS_PATH] = "AS Path",
-        [SELECT_ORIGIN] = "Origin",
-        [SELECT_MED] = "MED",
-        [SELECT_EBGP] = "Peer Type",
-        [SELECT_METRIC] = "IGP Metric",
-        [SELECT_ROUTER_ID] = "Router ID",
-        [SELECT_CLUSTER] = "Cluster length",
-        [SELECT_ADDRESS] = "Neighbor IP",
-        [SELECT_PATH_ID] = "Path ID",
+        [SELECT_NONE] = "Nothing to Select", [SELECT_ONLY] = "First path received",
+        [SELECT_LOCAL] = "Local Route",      [SELECT_STALE] = "Long-lived Stale",
+        [SELECT_LOCAL_PREF] = "Local Pref",  [SELECT_AS_PATH] = "AS Path",
+        [SELECT_ORIGIN] = "Origin",          [SELECT_MED] = "MED",
+        [SELECT_EBGP] = "Peer Type",         [SELECT_METRIC] = "IGP Metric",
+        [SELECT_ROUTER_ID] = "Router ID",    [SELECT_CLUSTER] = "Cluster length",
+        [SELECT_ADDRESS] = "Neighbor IP",    [SELECT_PATH_ID] = "Path ID",
     };
     return r < sizeof names / sizeof *names ? names[r] : "";
 }

@@ -80,29 +80,33 @@ void path_set_reason(struct rib *r, enum family f, struct rib_path *p, enum impo
     p->reason = reason & 0xf;
     if (was == is)
         return;
+    path_count(r, f, p, false);
     p->flags ^= PATH_FILTERED;
-    uint32_t *accepted = &r->sources[p->peer]->pub.accepted[f];
-    *accepted = is ? *accepted - 1 : *accepted + 1;
+    path_count(r, f, p, true);
+}
+
+void path_set_attr(struct rib *r, struct rib_path *p, const struct attr *a)
+{
+    const struct attr *before = attr_by_id(r->attrs, p->attr);
+    p->attr = attr_ref(a)->id;
+    attr_unref(r->attrs, before);
 }
 
 /* Takes the path out of the list at *link, and what it counted for. */
-static void path_drop(struct rib *r, enum family f, struct rib_entry *e, uint32_t *link, unsigned *hints)
+void path_drop(struct rib *r, enum family f, struct rib_entry *e, uint32_t *link, unsigned *hints)
 {
     uint32_t index = *link;
     struct rib_path *p = path_at(r, index);
-    struct source *s = r->sources[p->peer];
     if (p->flags & PATH_BEST)
         *hints |= HINT_BEST | (p->peer ? 0 : HINT_ORIGINATED);
     if (p->flags & PATH_MULTIPATH)
         *hints |= HINT_FORWARDING;
     *hints |= HINT_PATHS;
     *link = p->next;
-    if (path_is_old(r, p)) {
-        source_old_gone(r, f, s);
-    } else {
-        s->pub.paths[f]--;
-        s->pub.accepted[f] -= !(p->flags & PATH_FILTERED);
-    }
+    if (path_is_old(r, f, p))
+        source_old_gone(r, f, r->sources[p->peer]);
+    else
+        path_count(r, f, p, false);
     attr_unref(r->attrs, attr_by_id(r->attrs, p->attr));
     p->attr = 0;
     path_set_id(r, index, 0);
@@ -116,16 +120,16 @@ static void drop_old_paths(struct rib *r, enum family f, struct rib_entry *e, un
     uint32_t *link = &e->paths;
     while (*link) {
         struct rib_path *p = path_at(r, *link);
-        if (path_is_old(r, p))
+        if (path_is_old(r, f, p))
             path_drop(r, f, e, link, hints);
         else
             link = &p->next;
     }
 }
 
-bool rib_path_usable(const struct rib *r, const struct rib_path *p)
+bool rib_path_usable(const struct rib *r, enum family f, const struct rib_path *p)
 {
-    return !(p->flags & (PATH_FILTERED | PATH_UNREACHABLE)) && !path_is_old(r, p);
+    return !(p->flags & (PATH_FILTERED | PATH_UNREACHABLE)) && !path_is_old(r, f, p);
 }
 
 /* RFC 4271 9.1.2.1; notes it in the path. */
@@ -235,14 +239,14 @@ static uint32_t *path_link(struct rib *r, struct rib_entry *e, uint16_t source, 
     return link;
 }
 
-/* Whether the prefix may have one path more: of this source, and for the arrays of the decision. What is not
- * of the present session, or stale, goes anyhow. */
-static int path_make_room(struct rib *r, const struct rib_entry *e, uint16_t source)
+/* Whether the prefix may have one path more: of this source, and for the arrays of the decision. What is
+ * stale or of an earlier session goes anyhow. */
+static int path_make_room(struct rib *r, enum family f, const struct rib_entry *e, uint16_t source)
 {
     uint32_t n = 0, own = 0;
     for (uint32_t i = e->paths; i; i = path_at(r, i)->next, n++) {
         const struct rib_path *p = path_at(r, i);
-        own += p->peer == source && !(p->flags & PATH_STALE) && !path_is_old(r, p);
+        own += p->peer == source && p->gen == r->sources[source]->pub.gen[f];
     }
     if (own >= RIB_PATHS_MAX)
         return -ENOSPC;
@@ -262,8 +266,12 @@ static int path_make_room(struct rib *r, const struct rib_entry *e, uint16_t sou
 static int path_replace(struct rib *r, enum family f, uint32_t index, struct rib_path *p,
                         const struct rib_path *fresh, const struct attr *a)
 {
-    struct rib_peer *peer = &r->sources[p->peer]->pub;
-    bool old = path_is_old(r, p), same = p->attr == fresh->attr && p->kind == fresh->kind;
+    bool old = path_is_old(r, f, p), same = p->attr == fresh->attr && p->kind == fresh->kind;
+    if (!old && p->gen != fresh->gen) {
+        path_count(r, f, p, false);
+        p->gen = fresh->gen;
+        path_count(r, f, p, true);
+    }
     if (!old && same && p->reason == fresh->reason)
         return 0;
     unsigned hints = HINT_PATHS;
@@ -274,15 +282,11 @@ static int path_replace(struct rib *r, enum family f, uint32_t index, struct rib
     if (old) {
         source_old_gone(r, f, r->sources[p->peer]);
         p->gen = fresh->gen;
-        peer->paths[f]++;
-        peer->accepted[f] += !(p->flags & PATH_FILTERED);
+        path_count(r, f, p, true);
     }
     path_set_reason(r, f, p, fresh->reason);
-    if (p->attr != fresh->attr) {
-        const struct attr *before = attr_by_id(r->attrs, p->attr);
-        p->attr = attr_ref(a)->id;
-        attr_unref(r->attrs, before);
-    }
+    if (p->attr != fresh->attr)
+        path_set_attr(r, p, a);
     p->kind = fresh->kind;
     if (old || !same)
         p->since = r->now;
@@ -295,8 +299,7 @@ static int path_add(struct rib *r, enum family f, uint32_t index, const struct r
                     const struct attr *a)
 {
     struct rib_entry *e = table_entry(&r->table[f], index);
-    struct rib_peer *peer = &r->sources[fresh->peer]->pub;
-    int err = e->paths ? path_make_room(r, e, fresh->peer) : 0;
+    int err = e->paths ? path_make_room(r, f, e, fresh->peer) : 0;
     if (err)
         return err;
     uint32_t i = slab_alloc(&r->paths);
@@ -315,8 +318,7 @@ static int path_add(struct rib *r, enum family f, uint32_t index, const struct r
     p->next = *link;
     *link = i;
     r->n_paths[f]++;
-    peer->paths[f]++;
-    peer->accepted[f] += !(p->flags & PATH_FILTERED);
+    path_count(r, f, p, true);
     entry_decide(r, f, index, HINT_PATHS);
     return 0;
 }
@@ -353,7 +355,7 @@ int rib_update(struct rib *r, enum family f, const struct prefix *p, struct rib_
     enum import_reason reason = path_import(r, f, p, a, peer);
     struct rib_path fresh = {.attr = a->id,
                              .peer = peer->number,
-                             .gen = peer->gen,
+                             .gen = peer->gen[f],
                              .flags = reason == IMPORT_OK ? 0 : PATH_FILTERED,
                              .reason = reason & 0xf};
     return path_put(r, f, p, &fresh, path_id, a);
