@@ -26,7 +26,7 @@ struct update_ctx {
     bool family[FAM_COUNT];   /* negotiated; NLRI of others is ignored */
     bool add_path[FAM_COUNT]; /* NLRI comes with path identifiers, RFC 7911 */
     bool confederation;       /* false: confederation segments in AS_PATH are malformed (RFC 7606 7.2) */
-    enum bgp_role role;     /* ours to this peer, as configured (RFC 9234 4.2); ROLE_NONE to iBGP peers */
+    enum bgp_role role;       /* ours to this peer, as configured (RFC 9234 4.2); ROLE_NONE to iBGP peers */
 };
 
 struct nlri_span {
