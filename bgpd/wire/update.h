@@ -6,6 +6,7 @@
 
 #include "rib/attr.h"
 #include "wire/msg.h"
+#include "wire/role.h"
 
 /* RFC 7606 section 2, from mild to strong; the strongest of a message counts. */
 enum update_action {
@@ -25,6 +26,7 @@ struct update_ctx {
     bool family[FAM_COUNT];   /* negotiated; NLRI of others is ignored */
     bool add_path[FAM_COUNT]; /* NLRI comes with path identifiers, RFC 7911 */
     bool confederation;       /* false: confederation segments in AS_PATH are malformed (RFC 7606 7.2) */
+    enum bgp_role role;       /* ours to this peer, as configured (RFC 9234 4.2); ROLE_NONE to iBGP peers */
 };
 
 struct nlri_span {
@@ -71,8 +73,9 @@ struct update_export {
     uint32_t default_local_pref; /* sent to iBGP where the attribute has none */
     struct ip_addr nexthop[FAM_COUNT]; /* self, per family; af 0: family cannot be sent */
     struct ip_addr link_local;         /* with IPv6 next hops, RFC 2545; af 0 none */
-    bool nexthop_self; /* always; else only where attr has no next hop (originated) or the peer is eBGP */
-    size_t max_len;    /* BGP_MAX_LEN or the extended one */
+    bool nexthop_self;  /* always; else only where attr has no next hop (originated) or the peer is eBGP */
+    size_t max_len;     /* BGP_MAX_LEN or the extended one */
+    enum bgp_role role; /* ours to this peer, as in struct update_ctx */
 };
 
 /* Writes one UPDATE announcing as many of the n prefixes (same family, same attr) as fit, IPv4 as classic
