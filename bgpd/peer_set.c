@@ -46,6 +46,8 @@ struct peer_set *peer_set_new(struct speaker *s)
     if (!ps)
         return NULL;
     ps->speaker = s;
+    if (gethostname(ps->hostname, sizeof ps->hostname - 1))
+        ps->hostname[0] = 0;
     ps->scratch = malloc(sizeof *ps->scratch);
     ps->accept_again = timer_new(s->loop, resume_listeners, ps);
     ps->done_timer = timer_new(s->loop, stop_done, ps);
@@ -261,10 +263,13 @@ int peer_set_apply(struct peer_set *ps, const struct config *c)
     for (unsigned i = 0; i < n; i++) {
         struct peer *p = next[i];
         if (p->config != p->next)
-            take_over(p, p->next, p->local_as != c->router.asn || p->local_id != s->router_id);
+            take_over(p, p->next,
+                      p->local_id != s->router_id ||
+                          (p->local_as != p->next->local_asn && ps->asn != c->router.asn));
         else if (key_of(p->config))
             set_key(ps, p->config, key_of(p->config));
     }
+    ps->asn = c->router.asn;
     for (unsigned i = 0; i < n; i++)
         if (!next[i]->started)
             peer_start(next[i], false);

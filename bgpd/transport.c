@@ -12,11 +12,14 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/sockios.h>
+#include <linux/tcp.h> /* glibc's struct tcp_info ends too early */
 #include <netinet/in.h>
 #include <netinet/ip.h>
-#include <netinet/tcp.h>
+#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <unistd.h>
 
 #ifndef IPV6_MINHOPCOUNT
@@ -159,6 +162,30 @@ int transport_remote(int fd, struct ip_addr *a, uint16_t *port, uint32_t *scope)
     if (getpeername(fd, (struct sockaddr *)&ss, &n))
         return -errno;
     return addr_from_sockaddr((struct sockaddr *)&ss, a, port, scope);
+}
+
+uint64_t transport_unacked(int fd, uint64_t *acked)
+{
+    struct tcp_info ti;
+    socklen_t n = sizeof ti;
+    int waiting = 0;
+
+    *acked = 0;
+    if (!getsockopt(fd, IPPROTO_TCP, TCP_INFO, &ti, &n) &&
+        n >= offsetof(struct tcp_info, tcpi_bytes_received))
+        *acked = ti.tcpi_bytes_acked;
+    return ioctl(fd, SIOCOUTQ, &waiting) ? 0 : (uint64_t)waiting;
+}
+
+void transport_give_up_after(int fd, uint32_t ms)
+{
+    set_int(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, (int)ms);
+}
+
+void transport_abort_on_close(int fd)
+{
+    const struct linger now = {.l_onoff = 1};
+    setsockopt(fd, SOL_SOCKET, SO_LINGER, &now, sizeof now);
 }
 
 uint32_t transport_rtt_us(int fd)
