@@ -4,6 +4,8 @@
 #ifndef UNDERLAY_PEER_IMPL_H
 #define UNDERLAY_PEER_IMPL_H
 
+#include <linux/filter.h>
+
 #include "conn.h"
 #include "log.h"
 #include "loop.h"
@@ -118,6 +120,7 @@ struct peer_set {
         struct peer_set *set;
         int fd;
         struct io *io;
+        struct sock_fprog gtsm; /* in force; filter NULL: none */
     } * listeners;
     struct timer *accept_again; /* out of descriptors: the listeners pause */
     struct log_limit log_limit;

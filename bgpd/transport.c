@@ -2,9 +2,10 @@
  *
  * TTL: an eBGP peer is one hop away and gets packets with TTL 1, so that nothing of the session leaves the
  * link (RFC 4271 leaves it to implementations; all do so); multihop raises it. GTSM (RFC 5082) turns that
- * round: both send 255 and drop what arrives with less, which nobody further away can forge. Keys must be on
- * a socket before the first SYN: on our own before connect(), on the listener for every peer's address. IPv6
- * options go to AF_INET6 sockets only; listeners are V6ONLY, so no address is ever IPv4-mapped.
+ * round: both send 255 and drop what arrives with less, which nobody further away can forge; what comes
+ * before a connection is accepted is for the listener to drop (gtsm.c). Keys must be on a socket before the
+ * first SYN: on our own before connect(), on the listener for every peer's address. IPv6 options go to
+ * AF_INET6 sockets only; listeners are V6ONLY, so no address is ever IPv4-mapped.
  *
  * Not here: who may connect, and what is said (peer.c, conn.c).
  */
@@ -114,7 +115,10 @@ int transport_accepted(int fd, const struct transport_options *o)
         return af;
     if (fcntl(fd, F_SETFL, O_NONBLOCK) || fcntl(fd, F_SETFD, FD_CLOEXEC))
         return -errno;
-    return apply(fd, af, o);
+    int r = apply(fd, af, o);
+    if (!r)
+        set_int(fd, SOL_SOCKET, SO_DETACH_FILTER, 0); /* the listener's, see gtsm.c */
+    return r;
 }
 
 int transport_listener(int fd)
