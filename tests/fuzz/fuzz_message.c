@@ -18,6 +18,8 @@ static bool same_capabilities(const struct capabilities *a, const struct capabil
         return false;
     memset(&x.hostname, 0, sizeof x.hostname), memset(&x.domain, 0, sizeof x.domain);
     memset(&y.hostname, 0, sizeof y.hostname), memset(&y.domain, 0, sizeof y.domain);
+    if (!x.family[FAM_IPV4] && !x.family[FAM_IPV6]) /* of families we do not know */
+        x.has_multiprotocol = y.has_multiprotocol = false;
     return !memcmp(&x, &y, sizeof x);
 }
 

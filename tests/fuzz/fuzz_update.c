@@ -26,8 +26,7 @@ static struct update_ctx context(uint8_t kind)
                                .ebgp = kind & 1,
                                .as4 = kind & 2,
                                .family = {!(kind & 4), !(kind & 8)},
-                               .add_path = {kind & 16, kind & 32},
-                               .confederation = kind & 64};
+                               .add_path = {kind & 16, kind & 32}};
 }
 
 static struct routes walk(struct nlri_span s, enum family f, bool add_path, const uint8_t *body, size_t n)
