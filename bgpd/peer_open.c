@@ -43,10 +43,15 @@ void peer_send_notification(struct peer_link *l, const struct bgp_error *e)
 
 static struct capabilities our_capabilities(const struct peer *p, const struct peer_session *s)
 {
-    struct capabilities c = {
-        .has_multiprotocol = true, .route_refresh = true, .as4 = true, .asn = p->local_as};
+    struct capabilities c = {.has_multiprotocol = true,
+                             .route_refresh = true,
+                             .enhanced_refresh = true,
+                             .as4 = true,
+                             .asn = p->local_as};
     for (enum family f = 0; f < FAM_COUNT; f++)
         c.family[f] = p->config->families[f] && s->nexthop[f].af;
+    for (enum family f = 0; f < FAM_COUNT; f++)
+        c.add_path[f] = c.family[f] ? (uint8_t)p->config->add_path : 0;
     return c;
 }
 

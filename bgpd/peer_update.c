@@ -58,15 +58,17 @@ static int apply_span(struct peer *p, enum family f, struct nlri_span span, cons
 {
     struct rib *rib = p->set->speaker->rib;
     struct prefix x[RIB_PREFETCH];
+    uint32_t id[RIB_PREFETCH];
+    bool add_path = p->ctx.add_path[f];
     unsigned n;
     int r = 0;
 
     do {
-        for (n = 0; n < RIB_PREFETCH && nlri_next(&span, f, &x[n]); n++)
+        for (n = 0; n < RIB_PREFETCH && nlri_next_path(&span, f, add_path, &x[n], &id[n]); n++)
             ;
         rib_prefetch(rib, f, x, n);
         for (unsigned i = 0; !r && i < n; i++)
-            r = apply_one(p, f, &x[i], 0, a);
+            r = apply_one(p, f, &x[i], id[i], a);
     } while (!r && n == RIB_PREFETCH);
     return r;
 }
@@ -207,6 +209,8 @@ int peer_routes_up(struct peer_link *l)
     };
 
     memcpy(x.nexthop, ss->nexthop, sizeof x.nexthop);
+    for (enum family f = 0; f < FAM_COUNT; f++)
+        x.add_path[f] = ss->common.add_path[f] & ADD_PATH_SEND;
     p->ctx = (struct update_ctx){
         .attrs = s->attrs,
         .cache = update_cache_new(CACHE_SLOTS),
@@ -217,6 +221,8 @@ int peer_routes_up(struct peer_link *l)
         .as4 = ss->common.as4,
     };
     memcpy(p->ctx.family, ss->common.family, sizeof p->ctx.family);
+    for (enum family f = 0; f < FAM_COUNT; f++)
+        p->ctx.add_path[f] = ss->common.add_path[f] & ADD_PATH_RECEIVE;
     p->rib->router_id = ss->remote_id;
     p->rib->one_hop = !p->ibgp && !p->config->multihop;
     rib_peer_up(s->rib, p->rib);

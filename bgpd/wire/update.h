@@ -73,6 +73,7 @@ struct update_export {
     struct ip_addr link_local;         /* with IPv6 next hops, RFC 2545; af 0 none */
     bool nexthop_self; /* always; else only where attr has no next hop (originated) or the peer is eBGP */
     size_t max_len;    /* BGP_MAX_LEN or the extended one */
+    bool add_path[FAM_COUNT]; /* NLRI goes with path identifiers, RFC 7911; for who calls the encoder */
 };
 
 /* Writes one UPDATE announcing as many of the n prefixes (same family, same attr) as fit, IPv4 as classic
