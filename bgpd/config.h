@@ -11,6 +11,7 @@
 #include "log.h"
 #include "prefix.h"
 #include "rib/export.h"
+#include "wire/role.h"
 
 #define CONFIG_MAX_BYTES    (1u << 20)
 #define CONFIG_MAX_PEERS    65000
@@ -24,16 +25,6 @@ enum limit_action { LIMIT_RESTART, LIMIT_STOP, LIMIT_WARN };
 
 /* As in the capability, RFC 7911 section 4. */
 enum add_path_mode { ADD_PATH_NONE, ADD_PATH_RECEIVE, ADD_PATH_SEND, ADD_PATH_BOTH };
-
-/* RFC 9234 section 4.1: what we are in the relation with the peer; ROLE_NONE: no capability is sent. */
-enum bgp_role {
-    ROLE_NONE,
-    ROLE_PROVIDER,
-    ROLE_CUSTOMER,
-    ROLE_PEER,
-    ROLE_RS_SERVER,
-    ROLE_RS_CLIENT,
-};
 
 struct policy; /* policy.h */
 

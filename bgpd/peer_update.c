@@ -206,6 +206,7 @@ int peer_routes_up(struct peer_link *l)
         .default_local_pref = 100,
         .link_local = ss->link_local,
         .max_len = BGP_MAX_LEN,
+        .role = peer_role(p),
     };
 
     memcpy(x.nexthop, ss->nexthop, sizeof x.nexthop);
@@ -219,6 +220,7 @@ int peer_routes_up(struct peer_link *l)
         .scope = ss->ifindex,
         .ebgp = !p->ibgp,
         .as4 = ss->common.as4,
+        .role = peer_role(p),
     };
     memcpy(p->ctx.family, ss->common.family, sizeof p->ctx.family);
     for (enum family f = 0; f < FAM_COUNT; f++)

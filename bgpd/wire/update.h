@@ -6,6 +6,7 @@
 
 #include "rib/attr.h"
 #include "wire/msg.h"
+#include "wire/role.h"
 
 /* RFC 7606 section 2, from mild to strong; the strongest of a message counts. */
 enum update_action {
@@ -25,6 +26,7 @@ struct update_ctx {
     bool family[FAM_COUNT];   /* negotiated; NLRI of others is ignored */
     bool add_path[FAM_COUNT]; /* NLRI comes with path identifiers, RFC 7911 */
     bool confederation;       /* false: confederation segments in AS_PATH are malformed (RFC 7606 7.2) */
+    enum bgp_role role;       /* ours to this peer, as configured (RFC 9234 4.2); ROLE_NONE to iBGP peers */
 };
 
 struct nlri_span {
@@ -74,6 +76,7 @@ struct update_export {
     bool nexthop_self; /* always; else only where attr has no next hop (originated) or the peer is eBGP */
     size_t max_len;    /* BGP_MAX_LEN or the extended one */
     bool add_path[FAM_COUNT]; /* NLRI goes with path identifiers, RFC 7911; for who calls the encoder */
+    enum bgp_role role;       /* ours to this peer, as in struct update_ctx */
 };
 
 /* Writes one UPDATE announcing as many of the n prefixes (same family, same attr) as fit, IPv4 as classic
