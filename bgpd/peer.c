@@ -547,10 +547,12 @@ struct peer *peer_new(struct peer_set *ps, const struct peer_config *c)
     p->connect_retry = timer_new(s->loop, on_connect_retry, p);
     p->idle_hold = timer_new(s->loop, on_idle_hold, p);
     p->settle = timer_new(s->loop, on_settle, p);
+    p->refresh.timer = timer_new(s->loop, peer_refresh_timeout, p);
     p->tx = task_new(s->loop, peer_tx_step, p);
     p->rib = rib_peer_add(s->rib, p->ibgp, &p->address, p);
     p->adjout = p->rib ? adjout_new(s->rib, p->rib, peer_tx_wake, p) : NULL;
-    if (!p->adjout || !p->connect_retry || !p->idle_hold || !p->settle || !p->tx || make_links(p, s->loop)) {
+    if (!p->adjout || !p->connect_retry || !p->idle_hold || !p->settle || !p->refresh.timer || !p->tx ||
+        make_links(p, s->loop)) {
         peer_free(p);
         return NULL;
     }
@@ -572,6 +574,7 @@ void peer_free(struct peer *p)
     task_free(p->tx);
     if (p->up)
         peer_routes_down(p);
+    timer_free(p->refresh.timer);
     if (p->adjout)
         adjout_free(p->adjout);
     if (p->rib)

@@ -1,5 +1,5 @@
-/* Routes of a session: UPDATEs in to the RIB, Adj-RIB-Out out to the wire, and ROUTE-REFRESH (RFC 2918) both
- * ways.
+/* Routes of a session: UPDATEs in to the RIB, Adj-RIB-Out out to the wire. Refreshing them is in
+ * peer_refresh.c.
  *
  * In: the codec has judged the message (RFC 7606) before the FSM hears of it, so a message is either applied
  * whole or is an UpdateMsgErr. Out: a task fills the connection's buffer in chunks while it is below its
@@ -124,27 +124,6 @@ void peer_receive_update(struct peer_link *l, const uint8_t *body, size_t n)
         peer_out_of_memory(l);
 }
 
-void peer_receive_refresh(struct peer_link *l, const uint8_t *body, size_t n)
-{
-    struct peer *p = l->peer;
-    struct refresh_msg m;
-    struct bgp_error err;
-    enum family f;
-
-    peer_link_event(l, FSM_EV_ROUTE_REFRESH, NULL);
-    if (p->up != l)
-        return;
-    if (refresh_decode(body, n, &m, &err)) {
-        peer_link_event(l, FSM_EV_HEADER_ERR, &err);
-        return;
-    }
-    /* RFC 2918 section 4: a family that was not agreed on is ignored; so are the demarcations of RFC 7313. */
-    if (m.subtype || !family_from_afi(m.afi, m.safi, &f) || !l->s.common.family[f])
-        return;
-    p->refresh_due[f] = true;
-    peer_tx_wake(p);
-}
-
 /* Out */
 
 void peer_tx_wake(void *arg)
@@ -154,15 +133,16 @@ void peer_tx_wake(void *arg)
         task_wake(p->tx);
 }
 
-static int refresh(struct peer *p)
+/* A message is begun only where the longest would fit: with those of RFC 8654 a chunk has room for one more,
+ * so that short ones do not go out one at a time. */
+static size_t out_least(const struct peer_link *l)
 {
-    int r = 0;
-    for (enum family f = 0; !r && f < FAM_COUNT; f++) {
-        if (p->refresh_due[f])
-            r = adjout_resend(p->adjout, f, p->config->export, true);
-        p->refresh_due[f] = false;
-    }
-    return r;
+    return l->s.common.extended_message ? BGP_MAX_EXT_LEN : BGP_MAX_LEN;
+}
+
+static size_t out_chunk(const struct peer_link *l)
+{
+    return CONN_OUT_CHUNK + (l->s.common.extended_message ? BGP_MAX_EXT_LEN : 0);
 }
 
 bool peer_tx_step(void *arg)
@@ -172,13 +152,14 @@ bool peer_tx_step(void *arg)
     size_t room = l ? conn_room(l->conn) : 0;
     bool more = false;
 
-    if (room < BGP_MAX_LEN)
+    if (room < out_least(l))
         return false;
-    if (refresh(p)) {
+    if (peer_refresh_begin(p)) {
         peer_out_of_memory(l);
         return false;
     }
-    struct wire_writer w = conn_writer(l->conn, room < CONN_OUT_CHUNK ? room : CONN_OUT_CHUNK);
+    room = conn_room(l->conn);
+    struct wire_writer w = conn_writer(l->conn, room < out_chunk(l) ? room : out_chunk(l));
     if (w.err) {
         if (!l->conn->write_failed)
             peer_out_of_memory(l);
@@ -186,10 +167,11 @@ bool peer_tx_step(void *arg)
     }
     unsigned n = adjout_fill(p->adjout, &w, &more);
     conn_commit(l->conn, &w, BGP_UPDATE, n);
+    more |= peer_refresh_end(p);
     conn_flush(l->conn);
     if (n)
         l->s.said_ms = loop_now_ms();
-    return more && conn_room(l->conn) >= BGP_MAX_LEN;
+    return more && conn_room(l->conn) >= out_least(l);
 }
 
 /* Up and down */
@@ -205,7 +187,7 @@ int peer_routes_up(struct peer_link *l)
         .local_as = p->local_as,
         .default_local_pref = 100,
         .link_local = ss->link_local,
-        .max_len = BGP_MAX_LEN,
+        .max_len = out_least(l),
         .role = peer_role(p),
     };
 
@@ -241,40 +223,5 @@ void peer_routes_down(struct peer *p)
     rib_peer_down(s->rib, p->rib);
     update_cache_free(p->ctx.cache, s->attrs);
     p->ctx = (struct update_ctx){0};
-    memset(p->refresh_due, 0, sizeof p->refresh_due);
-}
-
-int peer_soft_in(struct peer *p)
-{
-    struct peer_link *l = p->up;
-
-    rib_reimport(p->set->speaker->rib, p->rib);
-    if (!l)
-        return -ENOTCONN;
-    if (!l->s.received.route_refresh)
-        return -EOPNOTSUPP;
-    for (enum family f = 0; f < FAM_COUNT; f++) {
-        const struct refresh_msg m = {.afi = f == FAM_IPV6 ? AFI_IPV6 : AFI_IPV4, .safi = SAFI_UNICAST};
-        struct wire_writer w;
-        if (!l->s.common.family[f])
-            continue;
-        w = conn_writer(l->conn, BGP_HEADER_LEN + 4);
-        if (w.err)
-            return -ENOBUFS;
-        refresh_encode(&w, &m);
-        conn_commit(l->conn, &w, BGP_ROUTE_REFRESH, 1);
-    }
-    conn_flush(l->conn);
-    return 0;
-}
-
-int peer_soft_out(struct peer *p)
-{
-    int r = p->up ? 0 : -ENOTCONN;
-    for (enum family f = 0; !r && f < FAM_COUNT; f++)
-        if (p->up->s.common.family[f])
-            r = adjout_resend(p->adjout, f, p->config->export, true);
-    if (!r)
-        peer_tx_wake(p);
-    return r;
+    peer_refresh_down(p);
 }
