@@ -62,13 +62,23 @@ const struct capability_row capability_rows[] = {
     {NULL, NULL, NULL, false},
 };
 
-const char *capability_sides(const struct peer_info *i, const struct capability_row *row, enum family f,
-                             bool json)
+static const char *sides(bool sent, bool received, bool json)
 {
-    bool sent = row->has(&i->sent, f), received = i->caps_valid && row->has(&i->received, f);
     if (sent && received)
         return json ? "advertisedAndReceived" : "advertised and received";
     return sent ? "advertised" : received ? "received" : NULL;
+}
+
+const char *capability_sides(const struct peer_info *i, const struct capability_row *row, enum family f,
+                             bool json)
+{
+    return sides(row->has(&i->sent, f), i->caps_valid && row->has(&i->received, f), json);
+}
+
+const char *add_path_sides(const struct peer_info *i, enum family f, bool send, bool json)
+{
+    uint8_t ours = send ? ADD_PATH_SEND : ADD_PATH_RECEIVE, theirs = send ? ADD_PATH_RECEIVE : ADD_PATH_SEND;
+    return sides(i->sent.add_path[f] & ours, i->caps_valid && i->received.add_path[f] & theirs, json);
 }
 
 static const char *yes_no(bool v)
@@ -153,6 +163,13 @@ static void text_capabilities(struct exec *e, const struct peer_info *i)
                 writer_text(e->w, "    %s %s Unicast: %s\n", row->text, f ? "IPv6" : "IPv4", sides);
             else if (sides)
                 writer_text(e->w, "    %s: %s\n", row->text, sides);
+        }
+    for (int f = 0; f < FAM_COUNT; f++)
+        for (int send = 1; send >= 0; send--) {
+            const char *sides = add_path_sides(i, (enum family)f, send, false);
+            if (sides)
+                writer_text(e->w, "    AddPath %s Unicast: %s %s\n", f ? "IPv6" : "IPv4", send ? "TX" : "RX",
+                            sides);
         }
 }
 

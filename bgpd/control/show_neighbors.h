@@ -15,6 +15,9 @@ extern const struct capability_row capability_rows[]; /* ends with json NULL */
 const char *capability_sides(const struct peer_info *i, const struct capability_row *row, enum family f,
                              bool json);
 
+/* ADD-PATH has a direction: what we send the peer must have said it receives (RFC 7911 section 4). */
+const char *add_path_sides(const struct peer_info *i, enum family f, bool send, bool json);
+
 void json_neighbor(struct exec *e, const struct peer *p,
                    const struct peer_info *i); /* a member, keyed by the peer */
 

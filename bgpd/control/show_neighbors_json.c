@@ -1,5 +1,6 @@
 /* show bgp neighbors as JSON: FRR's names, types and units. Times are ms where the name says so; what FRR
  * gives as a string stays one. */
+#include <ctype.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
@@ -26,6 +27,32 @@ static void json_timers(struct writer *w, const struct peer *p, const struct pee
     writer_uint(w, "bgpTimerConfiguredKeepAliveIntervalMsecs", peer_config(p)->keepalive_time_ms);
 }
 
+static void json_add_path(struct writer *w, const struct peer_info *i)
+{
+    bool open = false;
+    for (enum family f = 0; f < FAM_COUNT; f++) {
+        const char *tx = add_path_sides(i, f, true, true), *rx = add_path_sides(i, f, false, true);
+        char name[32];
+        if (!tx && !rx)
+            continue;
+        if (!open)
+            writer_object(w, "addPath");
+        open = true;
+        writer_object(w, family_json_name(f));
+        for (int send = 1; send >= 0; send--) {
+            const char *sides = send ? tx : rx;
+            if (!sides)
+                continue;
+            snprintf(name, sizeof name, "%s%c%s", send ? "tx" : "rx", toupper((unsigned char)*sides),
+                     sides + 1);
+            writer_bool(w, name, true);
+        }
+        writer_end(w);
+    }
+    if (open)
+        writer_end(w);
+}
+
 static void json_capabilities(struct writer *w, const struct peer_info *i)
 {
     if (i->state != PEER_ESTABLISHED && i->state != PEER_OPEN_CONFIRM)
@@ -49,6 +76,7 @@ static void json_capabilities(struct writer *w, const struct peer_info *i)
         }
         writer_end(w);
     }
+    json_add_path(w, i);
     writer_end(w);
 }
 

@@ -30,6 +30,7 @@ uint32_t adjout_count(const struct adjout *o,
 uint32_t adjout_queued(const struct adjout *o, enum family f);
 bool adjout_eor_sent(const struct adjout *o, enum family f);
 bool adjout_has(const struct adjout *o, enum family f, uint32_t index);
+bool adjout_sends_paths(const struct adjout *o, enum family f); /* ADD-PATH was agreed on */
 /* With ADD-PATH: whether the peer has this path of the entry; `path` is also its identifier. */
 bool adjout_has_path(const struct adjout *o, enum family f, uint32_t index, uint32_t path);
 /* Whether the best path of the entry may go to this peer: split horizon (not back to its source), iBGP not to

@@ -348,6 +348,11 @@ bool paths_differ(const struct adjout *o, enum family f, uint32_t index)
     return false;
 }
 
+bool adjout_sends_paths(const struct adjout *o, enum family f)
+{
+    return o->fam[f].add_path;
+}
+
 bool adjout_has_path(const struct adjout *o, enum family f, uint32_t index, uint32_t path)
 {
     const struct sent_table *t = &o->fam[f].sent;
