@@ -17,14 +17,12 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "lib/community.h"
+#include "wire/otc.h"
+
 #define BATCH       4096  /* prefixes a fill at most */
 #define BATCH_LEAST 256   /* and when the buffer is small: sorting many to send few is work for nothing */
 #define SCAN_STEP   16384 /* entries looked at a fill */
-
-/* RFC 1997 */
-#define NO_EXPORT           0xffffff01u
-#define NO_ADVERTISE        0xffffff02u
-#define NO_EXPORT_SUBCONFED 0xffffff03u
 
 struct out_family {
     struct dirty has; /* advertised */
@@ -153,7 +151,7 @@ static bool community_forbids(const struct attr *a, bool ebgp)
     const uint8_t *p = attr_part(a, PART_COMMUNITY, &len);
     for (; len >= 4; p += 4, len -= 4) {
         uint32_t c = (uint32_t)p[0] << 24 | (uint32_t)p[1] << 16 | (uint32_t)p[2] << 8 | p[3];
-        if (c == NO_ADVERTISE || (ebgp && (c == NO_EXPORT || c == NO_EXPORT_SUBCONFED)))
+        if (c == COMMUNITY_NO_ADVERTISE || (ebgp && (c == COMMUNITY_NO_EXPORT || c == COMMUNITY_LOCAL_AS)))
             return true;
     }
     return false;
@@ -172,7 +170,10 @@ const struct rib_path *adjout_exportable(const struct adjout *o, enum family f, 
     /* RFC 4271 9.2: what an internal peer told us is not for another one. */
     if (o->peer->ibgp && rib_peer_by_number(o->rib, best->peer)->ibgp)
         return NULL;
-    return community_forbids(rib_path_attr(o->rib, best), !o->peer->ibgp) ? NULL : best;
+    const struct attr *a = rib_path_attr(o->rib, best);
+    if (a->part_len[PART_OTC] && otc_peer_is_above(o->x.role)) /* RFC 9234 section 5, egress 2 */
+        return NULL;
+    return community_forbids(a, !o->peer->ibgp) ? NULL : best;
 }
 
 /* The index has been served: nothing is to be said of it now. */

@@ -35,6 +35,9 @@ struct attr_table {
     uint64_t object_bytes;
 };
 
+_Static_assert(offsetof(struct attr, data) == sizeof(struct attr),
+               "no padding: objects are compared as bytes");
+#define COMPUTED   (ATTR_PATH_HAS_CONFED | ATTR_GRACEFUL_SHUTDOWN)
 #define KEY_OFFSET offsetof(struct attr, nexthop) /* what comes before is not part of the contents */
 
 static size_t attr_size(const struct attr *a)
@@ -186,6 +189,16 @@ static void summarize_path(struct attr *a, const uint8_t *path, uint16_t len)
     a->path_len = (uint16_t)n;
 }
 
+static void summarize_communities(struct attr *a)
+{
+    static const uint8_t graceful_shutdown[] = {0xff, 0xff, 0, 0}; /* RFC 8326 section 5 */
+    uint16_t len;
+    const uint8_t *c = attr_part(a, PART_COMMUNITY, &len);
+    for (; len >= 4; c += 4, len -= 4)
+        if (!memcmp(c, graceful_shutdown, 4))
+            a->flags |= ATTR_GRACEFUL_SHUTDOWN;
+}
+
 /* Lays b out in t->scratch, without the next hop. */
 static int lay_out(struct attr_table *t, const struct attr_build *b)
 {
@@ -207,7 +220,8 @@ static int lay_out(struct attr_table *t, const struct attr_build *b)
         .aggregator_id = b->flags & ATTR_HAS_AGGREGATOR ? b->aggregator_id : 0,
         .originator_id = b->flags & ATTR_HAS_ORIGINATOR ? b->originator_id : 0,
         .origin = b->origin,
-        .flags = b->flags & (uint8_t)~ATTR_PATH_HAS_CONFED,
+        .partial = b->partial,
+        .flags = b->flags & (uint16_t)~COMPUTED,
     };
     uint8_t *d = s->data;
     for (int i = 0; i < PART_COUNT; i++) {
@@ -221,6 +235,7 @@ static int lay_out(struct attr_table *t, const struct attr_build *b)
         d += len;
     }
     summarize_path(s, s->data, s->part_len[PART_AS_PATH]);
+    summarize_communities(s);
     return 0;
 }
 
@@ -331,6 +346,7 @@ void attr_to_build(const struct attr_table *t, const struct attr *a, struct attr
         .aggregator_id = a->aggregator_id,
         .originator_id = a->originator_id,
         .origin = a->origin,
+        .partial = a->partial,
         .flags = a->flags,
     };
     const struct nexthop *nh = a->nexthop ? nexthop_by_id(t->nexthops, a->nexthop) : NULL;
