@@ -11,6 +11,7 @@
 #include <string.h>
 #include <sys/random.h>
 
+#include "lib/community.h"
 #include "rib/nexthop.h"
 #include "wire/aspath.h"
 
@@ -37,7 +38,7 @@ struct attr_table {
 
 _Static_assert(offsetof(struct attr, data) == sizeof(struct attr),
                "no padding: objects are compared as bytes");
-#define COMPUTED   (ATTR_PATH_HAS_CONFED | ATTR_GRACEFUL_SHUTDOWN)
+#define COMPUTED   (ATTR_PATH_HAS_CONFED | ATTR_LLGR_STALE | ATTR_GRACEFUL_SHUTDOWN)
 #define KEY_OFFSET offsetof(struct attr, nexthop) /* what comes before is not part of the contents */
 
 static size_t attr_size(const struct attr *a)
@@ -189,14 +190,14 @@ static void summarize_path(struct attr *a, const uint8_t *path, uint16_t len)
     a->path_len = (uint16_t)n;
 }
 
-static void summarize_communities(struct attr *a)
+bool attr_has_community(const struct attr *a, uint32_t community)
 {
-    static const uint8_t graceful_shutdown[] = {0xff, 0xff, 0, 0}; /* RFC 8326 section 5 */
     uint16_t len;
-    const uint8_t *c = attr_part(a, PART_COMMUNITY, &len);
-    for (; len >= 4; c += 4, len -= 4)
-        if (!memcmp(c, graceful_shutdown, 4))
-            a->flags |= ATTR_GRACEFUL_SHUTDOWN;
+    const uint8_t *p = attr_part(a, PART_COMMUNITY, &len);
+    for (; len >= 4; p += 4, len -= 4)
+        if (((uint32_t)p[0] << 24 | (uint32_t)p[1] << 16 | (uint32_t)p[2] << 8 | p[3]) == community)
+            return true;
+    return false;
 }
 
 /* Lays b out in t->scratch, without the next hop. */
@@ -235,7 +236,10 @@ static int lay_out(struct attr_table *t, const struct attr_build *b)
         d += len;
     }
     summarize_path(s, s->data, s->part_len[PART_AS_PATH]);
-    summarize_communities(s);
+    if (attr_has_community(s, COMMUNITY_LLGR_STALE))
+        s->flags |= ATTR_LLGR_STALE;
+    if (attr_has_community(s, COMMUNITY_GRACEFUL_SHUTDOWN))
+        s->flags |= ATTR_GRACEFUL_SHUTDOWN;
     return 0;
 }
 

@@ -14,7 +14,8 @@ enum {
     ATTR_HAS_AGGREGATOR = 0x08,
     ATTR_HAS_ORIGINATOR = 0x10,
     ATTR_PATH_HAS_CONFED = 0x20,
-    ATTR_GRACEFUL_SHUTDOWN = 0x40, /* has the community of RFC 8326 */
+    ATTR_LLGR_STALE = 0x40,        /* has that community: the least preferred, RFC 9494 4.3 */
+    ATTR_GRACEFUL_SHUTDOWN = 0x80, /* has the community of RFC 8326 */
 };
 /* Of what came with the Partial bit set; it stays set (RFC 4271 section 5). */
 enum {
@@ -72,9 +73,9 @@ struct attr_table;
 struct nexthop_table;
 struct attr_table *attr_table_new(struct nexthop_table *nexthops); /* borrows nexthops; NULL: out of memory */
 void attr_table_free(struct attr_table *t);
-/* Computes path_len, neighbor_as, ATTR_PATH_HAS_CONFED and ATTR_GRACEFUL_SHUTDOWN, sorts the community parts.
- * A new reference; NULL: out of memory. Takes a nexthop reference for the object. part[PART_AS_PATH] must be
- * well formed, the others multiples of their unit. */
+/* Computes path_len, neighbor_as and the flags ATTR_PATH_HAS_CONFED, ATTR_LLGR_STALE, ATTR_GRACEFUL_SHUTDOWN,
+ * sorts the community parts. A new reference; NULL: out of memory. Takes a nexthop reference for the object.
+ * part[PART_AS_PATH] must be well formed, the others multiples of their unit. */
 const struct attr *attr_intern(struct attr_table *t, const struct attr_build *b);
 const struct attr *attr_ref(const struct attr *a);
 void attr_unref(struct attr_table *t, const struct attr *a);
@@ -94,6 +95,7 @@ static inline uint32_t attr_otc(const struct attr *a)
     const uint8_t *p = attr_part(a, PART_OTC, &len);
     return len ? (uint32_t)p[0] << 24 | (uint32_t)p[1] << 16 | (uint32_t)p[2] << 8 | p[3] : 0;
 }
+bool attr_has_community(const struct attr *a, uint32_t community);
 /* Back to a build (spans borrow from a; nexthop filled from the table), to make a changed copy. */
 void attr_to_build(const struct attr_table *t, const struct attr *a, struct attr_build *out);
 
