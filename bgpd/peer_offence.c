@@ -31,16 +31,16 @@ static char *to_hex(const uint8_t *p, size_t n, char *out)
 }
 
 /* How many routes the message announces, and the first of them. */
-static uint32_t routes(const struct update *u, char first[PREFIX_STRLEN])
+static uint32_t routes(const struct peer *p, const struct update *u, char first[PREFIX_STRLEN])
 {
-    uint32_t n = 0;
-    struct prefix p;
+    uint32_t n = 0, id;
+    struct prefix x;
     *first = 0;
     for (enum family f = 0; f < FAM_COUNT; f++)
         for (int k = 0; k < 2; k++)
-            for (struct nlri_span s = u->reach[f][k]; nlri_next(&s, f, &p); n++)
+            for (struct nlri_span s = u->reach[f][k]; nlri_next_path(&s, f, p->ctx.add_path[f], &x, &id); n++)
                 if (!*first)
-                    prefix_format(&p, first);
+                    prefix_format(&x, first);
     return n;
 }
 
@@ -84,7 +84,7 @@ void peer_note_offence(struct peer *p, const struct update *u, const uint8_t *bo
     };
     char hex[2 * DEBUG_OCTETS + 1], first[PREFIX_STRLEN], number[16];
     const char *name = pa_name(u->bad_attr);
-    uint32_t swallowed = 0, n_routes = routes(u, first);
+    uint32_t swallowed = 0, n_routes = routes(p, u, first);
 
     if (u->error.code != BGP_ERR_UPDATE) /* out of memory is no fault of theirs */
         return;
