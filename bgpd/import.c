@@ -9,13 +9,6 @@
 #include "speaker.h"
 #include "wire/otc.h"
 
-static bool as_loop(const struct speaker *s, const struct peer_config *pc, const struct attr *a)
-{
-    uint32_t ours = s->config->router.asn, local = pc->local_asn;
-    return attr_path_count_as(a, ours) > pc->allow_own_as ||
-           (local && local != ours && attr_path_count_as(a, local) > pc->allow_own_as);
-}
-
 /* Our CLUSTER_ID is the router id: we reflect nothing, but a neighbour may be set up that way. */
 static bool cluster_loop(const struct speaker *s, const struct attr *a)
 {
@@ -25,6 +18,14 @@ static bool cluster_loop(const struct speaker *s, const struct attr *a)
         if (((uint32_t)p[0] << 24 | (uint32_t)p[1] << 16 | (uint32_t)p[2] << 8 | p[3]) == s->router_id)
             return true;
     return false;
+}
+
+/* With `local-asn` we are one AS to this peer and another one to the rest: either in a path means that the
+ * route has been here (RFC 7705). */
+static unsigned own_as_count(const struct attr *a, uint32_t router, uint32_t local)
+{
+    unsigned n = attr_path_count_as(a, router);
+    return local == router ? n : n + attr_path_count_as(a, local);
 }
 
 enum import_reason speaker_import(struct speaker *s, enum family f, const struct prefix *p,
@@ -40,7 +41,7 @@ enum import_reason speaker_import(struct speaker *s, enum family f, const struct
         return IMPORT_DEFAULT_ROUTE;
     if (prefix_is_martian(p))
         return IMPORT_MARTIAN;
-    if (as_loop(s, pc, a))
+    if (own_as_count(a, s->config->router.asn, pc->local_asn) > pc->allow_own_as)
         return IMPORT_AS_LOOP;
     if ((a->flags & ATTR_HAS_ORIGINATOR) && a->originator_id == s->router_id)
         return IMPORT_LOOP_ORIGINATOR;
