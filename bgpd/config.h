@@ -184,7 +184,7 @@ unsigned peer_config_diff(const struct peer_config *before, const struct peer_co
 enum {
     CONFIG_DIFF_ASN = 0x01, /* router.asn, router.id: all sessions start anew */
     CONFIG_DIFF_ID = 0x02,
-    CONFIG_DIFF_DECISION = 0x04, /* router.multipath, router.multipath-as-path-relax */
+    CONFIG_DIFF_DECISION = 0x04, /* router.multipath, router.multipath-as-path-relax, router.med */
     CONFIG_DIFF_ADVERTISE = 0x08,
     CONFIG_DIFF_LOG = 0x10,
     CONFIG_DIFF_PEERS = 0x20,   /* added, removed or changed */

@@ -32,6 +32,14 @@
 #define HOURS           3600000u
 
 /* clang-format off */
+static const struct schema_key med_keys[] = {
+    {"always-compare", VALUE(config, router.always_compare_med, bool), .def = "false",
+     .change = CONFIG_DIFF_DECISION},
+    {"missing-as-worst", VALUE(config, router.med_missing_as_worst, bool), .def = "false",
+     .change = CONFIG_DIFF_DECISION},
+};
+static const struct schema_section schema_med = SECTION(med_keys, 0);
+
 static const struct schema_key router_keys[] = {
     {"asn", VALUE(config, router.asn, asn), .flags = KEY_REQUIRED, .change = CONFIG_DIFF_ASN},
     {"id", VALUE(config, router.id, router_id), .change = CONFIG_DIFF_ID},
@@ -43,6 +51,7 @@ static const struct schema_key router_keys[] = {
      .change = CONFIG_DIFF_DECISION},
     {"multipath-as-path-relax", VALUE(config, router.multipath_as_path_relax, bool), .def = "true",
      .change = CONFIG_DIFF_DECISION},
+    {"med", .shape = SHAPE_MAP, .sub = &schema_med},
     {"graceful-restart", NOT_YET(.off = "off false")},
     {"on-stop", VALUE(config, router.on_stop, word), .words = "withdraw", .later = "preserve",
      .def = "withdraw",

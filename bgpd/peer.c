@@ -474,5 +474,6 @@ void peer_free(struct peer *p)
     if (p->rib)
         rib_peer_remove(p->set->speaker->rib, p->rib);
     free(p->shutdown_message);
+    free(p->h.offences);
     free(p);
 }

@@ -59,6 +59,7 @@ struct peer_link {
 struct peer_history {
     struct conn_counters count;
     uint64_t treat_as_withdraw, attr_discard;
+    struct peer_offences *offences; /* NULL until there is one */
     uint32_t established, dropped;
     uint64_t up_ms, up_wall; /* when the present session came up */
     struct bgp_error last_error;
@@ -192,6 +193,9 @@ void peer_note_address_gone(struct peer_link *l);
 void peer_note_closed(struct peer_link *l, int error);     /* 0 or -errno */
 void peer_note_connect_failure(struct peer *p, int error); /* -errno; -ETIMEDOUT: no answer */
 void peer_log_transition(struct peer *p, enum peer_state before);
+
+/* peer_offence.c: UPDATEs with errors, before they are applied. body: the whole message without its header */
+void peer_note_offence(struct peer *p, const struct update *u, const uint8_t *body, size_t n);
 
 /* peer_nexthop.c: what we are to the peer, family by family */
 bool peer_is_reachable(const struct peer *p); /* on a subnet of ours, where it must be */

@@ -15,23 +15,6 @@
 
 /* In */
 
-static void note_offence(struct peer *p, const struct update *u)
-{
-    uint32_t swallowed = 0;
-    char text[80];
-
-    if (u->action == UPDATE_TREAT_AS_WITHDRAW)
-        p->h.treat_as_withdraw++;
-    else
-        p->h.attr_discard++;
-    if (log_limit_ok(&p->log_limit, loop_now_ms(), &swallowed))
-        log_warn(u->action == UPDATE_TREAT_AS_WITHDRAW ? "malformed UPDATE: its routes are taken as withdrawn"
-                                                       : "malformed UPDATE: attribute discarded",
-                 F_STR("peer", p->name), F_UINT("attribute", u->bad_attr),
-                 F_STR("reason", bgp_error_format(&u->error, text, sizeof text)),
-                 F_UINT_IF("suppressed", swallowed));
-}
-
 static void note_too_many_paths(struct peer *p, const struct prefix *prefix)
 {
     uint32_t swallowed = 0;
@@ -108,14 +91,14 @@ void peer_receive_update(struct peer_link *l, const uint8_t *body, size_t n)
         return;
     }
     update_decode(&p->ctx, body, n, &u);
+    if (u.action != UPDATE_OK)
+        peer_note_offence(p, &u, body, n);
     if (u.action == UPDATE_RESET) {
         const struct bgp_error e = u.error;
         update_release(&p->ctx, &u);
         peer_link_event(l, e.code == BGP_ERR_CEASE ? FSM_EV_AUTO_STOP : FSM_EV_UPDATE_ERR, &e);
         return;
     }
-    if (u.action != UPDATE_OK)
-        note_offence(p, &u);
     peer_link_event(l, FSM_EV_UPDATE, NULL);
     rib_set_now(p->set->speaker->rib, (loop_now_ms() - p->set->speaker->started_ms) / 1000);
     int r = apply(l, &u);
@@ -208,6 +191,7 @@ int peer_routes_up(struct peer_link *l)
     for (enum family f = 0; f < FAM_COUNT; f++)
         p->ctx.add_path[f] = ss->common.add_path[f] & ADD_PATH_RECEIVE;
     p->rib->router_id = ss->remote_id;
+    p->rib->as = ss->remote_as;
     p->rib->one_hop = !p->ibgp && !p->config->multihop;
     rib_peer_up(s->rib, p->rib);
     int r = p->ctx.cache ? adjout_start(p->adjout, &x, p->config->export, ss->common.family) : -ENOMEM;

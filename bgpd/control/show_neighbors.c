@@ -211,11 +211,6 @@ static void text_statistics(struct exec *e, const struct peer_info *i)
         in += rows[k].in;
     }
     writer_text(e->w, "    %-15s%10" PRIu64 " %10" PRIu64 "\n", "Total:", out, in);
-    if (s->treat_as_withdraw || s->attr_discard)
-        writer_text(e->w,
-                    "  Faulty updates received (RFC 7606): %" PRIu64 " taken as withdrawals, %" PRIu64
-                    " attributes\n  discarded\n",
-                    s->treat_as_withdraw, s->attr_discard);
 }
 
 static void text_family(struct exec *e, const struct peer *p, const struct peer_info *i, enum family f)
@@ -286,6 +281,7 @@ static void text_neighbor(struct exec *e, const struct peer *p, const struct pee
     text_head(e, p, i);
     text_capabilities(e, i);
     text_statistics(e, i);
+    text_offences(e->w, p, &i->stats);
     for (int f = 0; f < FAM_COUNT; f++)
         text_family(e, p, i, (enum family)f);
     text_transport(e, p, i);

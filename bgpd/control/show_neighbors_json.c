@@ -251,6 +251,7 @@ void json_neighbor(struct exec *e, const struct peer *p, const struct peer_info 
     json_capabilities(w, i);
     json_graceful_restart(w, i);
     json_statistics(w, i);
+    json_offences(w, p);
     json_families(w, p, i);
     json_transport(w, p, i);
     writer_end(w);

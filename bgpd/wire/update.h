@@ -34,11 +34,19 @@ struct nlri_span {
     uint32_t len;
 };
 
+#define UPDATE_OFFENCES 16 /* of one message that are told apart; more are not counted */
+
 struct update {
     enum update_action action;
     struct bgp_error
         error; /* UPDATE_RESET: to be sent. Else, of the strongest offences, the first: for log, counters */
-    uint8_t bad_attr;                         /* its attribute's type code, 0 none */
+    uint8_t bad_attr;   /* its attribute's type code, 0 none */
+    uint16_t bad_len;   /* octets of it (error.data may have less) */
+    const char *reason; /* what is wrong with it, in words */
+    unsigned n_offences;
+    struct update_offence {
+        uint8_t action, type;
+    } offence[UPDATE_OFFENCES];               /* all of them, in order */
     struct nlri_span withdrawn[FAM_COUNT][2]; /* validated; classic and MP for IPv4 */
     struct nlri_span reach[FAM_COUNT][2];     /* validated; with TREAT_AS_WITHDRAW these are withdrawn */
     const struct attr
@@ -52,6 +60,7 @@ struct update {
  * checked here; a prefix with host bits is masked by nlri_next. */
 int update_decode(const struct update_ctx *ctx, const uint8_t *body, size_t n, struct update *out);
 void update_release(const struct update_ctx *ctx, struct update *u);
+const char *pa_name(uint8_t type); /* of a path attribute: "med"; NULL: not one that we know */
 
 /* Iterates a validated span. False at the end. The second for any span: with add_path *id is the path
  * identifier, else 0. */
