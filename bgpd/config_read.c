@@ -195,7 +195,10 @@ static void read_key(struct load *ld, const struct schema_key *k, void *base, co
         read_set(ld, k, base, n, path);
         break;
     case SHAPE_MAP:
-        read_section(ld, k->sub, base, n, path, false);
+        if (k->type && n->kind == NODE_SCALAR && !node_is_null(n))
+            read_scalar(ld, k, key_field(k, base), n, path);
+        else
+            read_section(ld, k->sub, base, n, path, false);
         break;
     case SHAPE_TEMPLATES:
         if (k->sub)

@@ -50,6 +50,18 @@ static const struct schema_key router_keys[] = {
 };
 static const struct schema_section schema_router = SECTION(router_keys, 0);
 
+static const struct schema_key limit_keys[] = {
+    {"ipv4", VALUE(peer_config, max_prefixes.most[FAM_IPV4], uint), BETWEEN(1, UINT32_MAX), .flags = KEY_OFF,
+     .def = "off"},
+    {"ipv6", VALUE(peer_config, max_prefixes.most[FAM_IPV6], uint), BETWEEN(1, UINT32_MAX), .flags = KEY_OFF,
+     .def = "off"},
+    {"warn-percent", VALUE(peer_config, max_prefixes.warn_percent, uint), BETWEEN(1, 100), .def = "75"},
+    {"action", VALUE(peer_config, max_prefixes.action, word), .words = "restart stop warn", .def = "restart"},
+    {"restart-after", VALUE(peer_config, max_prefixes.restart_after_ms, duration),
+     BETWEEN(1 * SECONDS, 24 * HOURS), .def = "60s"},
+};
+static const struct schema_section schema_limit = SECTION(limit_keys, 0);
+
 static const struct schema_key peer_keys[] = {
     {"address", VALUE(peer_config, address, addr), .flags = KEY_REQUIRED | KEY_OWN,
      .change = PEER_DIFF_RESET},
@@ -91,7 +103,8 @@ static const struct schema_key peer_keys[] = {
     {"add-path", NOT_YET(.off = "none off false")},
     {"extended-nexthop", NOT_YET(.off = "off false")},
     {"role", NOT_YET(.off = "none off false")},
-    {"max-prefixes", NOT_YET(.off = "off false")},
+    {"max-prefixes", .shape = SHAPE_MAP, .sub = &schema_limit, .type = &type_limits, AT(peer_config, max_prefixes),
+     BETWEEN(1, UINT32_MAX), .flags = KEY_OFF, .change = PEER_DIFF_OTHER},
     {"bfd", NOT_YET(.off = "off false")},
     {"import", VALUE(peer_config, import, word), .words = "all none", .def = "all",
      .hint = "; policies are not supported by this version yet", .change = PEER_DIFF_REIMPORT},

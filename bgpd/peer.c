@@ -364,7 +364,10 @@ void peer_start(struct peer *p, bool by_operator)
     struct peer_link *l = &p->links[0];
     bool damped = p->errors > 0;
 
-    if (peer_admin_down(p) || !p->set->speaker->running || p->set->stopping || p->state != PEER_IDLE)
+    if (by_operator)
+        peer_limit_release(p);
+    if (p->limit.held || peer_admin_down(p) || !p->set->speaker->running || p->set->stopping ||
+        p->state != PEER_IDLE)
         return;
     p->started = true;
     p->local_as = p->set->speaker->config->router.asn;
@@ -493,7 +496,7 @@ void peer_accept(struct peer *p, int fd)
                                         .gtsm_hops = c->ttl_security};
     struct peer_link *l = NULL;
 
-    if (peer_admin_down(p)) {
+    if (peer_admin_down(p) || p->limit.held) {
         peer_set_reject(p->set, fd, BGP_CEASE_REJECTED);
         return;
     }
@@ -547,10 +550,12 @@ struct peer *peer_new(struct peer_set *ps, const struct peer_config *c)
     p->connect_retry = timer_new(s->loop, on_connect_retry, p);
     p->idle_hold = timer_new(s->loop, on_idle_hold, p);
     p->settle = timer_new(s->loop, on_settle, p);
+    p->limit.again = timer_new(s->loop, peer_limit_again, p);
     p->tx = task_new(s->loop, peer_tx_step, p);
     p->rib = rib_peer_add(s->rib, p->ibgp, &p->address, p);
     p->adjout = p->rib ? adjout_new(s->rib, p->rib, peer_tx_wake, p) : NULL;
-    if (!p->adjout || !p->connect_retry || !p->idle_hold || !p->settle || !p->tx || make_links(p, s->loop)) {
+    if (!p->adjout || !p->connect_retry || !p->idle_hold || !p->settle || !p->limit.again || !p->tx ||
+        make_links(p, s->loop)) {
         peer_free(p);
         return NULL;
     }
@@ -569,6 +574,7 @@ void peer_free(struct peer *p)
     timer_free(p->connect_retry);
     timer_free(p->idle_hold);
     timer_free(p->settle);
+    timer_free(p->limit.again);
     task_free(p->tx);
     if (p->up)
         peer_routes_down(p);

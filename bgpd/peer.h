@@ -53,7 +53,7 @@ bool peer_is_shutdown(const struct peer *p, const char **message); /* by the CLI
 void peer_clear(struct peer *p);                                   /* Cease/4, then starts again at once */
 int peer_soft_in(
     struct peer *p); /* ROUTE-REFRESH and reimport; -ENOTCONN, -EOPNOTSUPP (reimport done all the same) */
-int peer_soft_out(struct peer *p);                   /* resend everything; -ENOTCONN */
+int peer_soft_out(struct peer *p); /* resend everything; -ENOTCONN */
 
 struct peer_stats { /* FRR's messageStats */
     uint64_t opens_in, opens_out, notifications_in, notifications_out, updates_in, updates_out, keepalives_in,
@@ -92,6 +92,8 @@ struct peer_info {
     uint64_t last_reset_ms;          /* ago */
     const char *last_failure, *hint; /* why it is not up and what to look at; "" unknown or up */
     bool waiting;                    /* for a subnet of ours that has the peer */
+    bool over_limit;                 /* down since it passed max-prefixes */
+    uint64_t limit_ms;               /* left of that pause, 0: until an operator clears it */
     const char *last_message;        /* RFC 9003 text of the peer's last Cease, "" */
     bool md5, gtsm;
     uint8_t ttl_security, multihop;

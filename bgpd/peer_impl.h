@@ -65,6 +65,15 @@ struct peer_history {
     char last_message[BGP_ERROR_DATA + 1];
 };
 
+/* Of max-prefixes; peer_limit.c. */
+struct peer_limit {
+    bool near[FAM_COUNT], over[FAM_COUNT]; /* of the session's count: told */
+    bool held;                             /* the limit was passed: no session until `again` or an operator */
+    enum family family;                    /* whose */
+    struct timer *again;
+    struct log_limit log;
+};
+
 struct peer {
     struct peer_set *set;
     const struct peer_config *config; /* of the configuration in force */
@@ -89,6 +98,7 @@ struct peer {
     bool shut_by_cli;
     char *shutdown_message;
 
+    struct peer_limit limit;
     struct task *tx;
     bool refresh_due[FAM_COUNT]; /* asked for; any number of requests is one until tx runs */
     struct rib_peer *rib;
@@ -162,6 +172,13 @@ void peer_receive_update(struct peer_link *l, const uint8_t *body, size_t n);
 void peer_receive_refresh(struct peer_link *l, const uint8_t *body, size_t n);
 bool peer_tx_step(void *peer);
 void peer_tx_wake(void *peer);
+
+/* peer_limit.c */
+bool peer_limit_check(struct peer *p); /* after a change of the count; false: the session is over */
+void peer_limit_session_up(struct peer *p);
+void peer_limit_changed(struct peer *p, const struct peer_config *before);
+void peer_limit_release(struct peer *p);
+void peer_limit_again(void *peer);
 
 /* peer_set.c */
 void peer_set_reject(struct peer_set *ps, int fd, uint8_t cease); /* owns fd */

@@ -135,6 +135,8 @@ void peer_info(const struct peer *p, struct peer_info *o)
         .last_failure = p->h.last_failure,
         .hint = p->h.hint,
         .waiting = p->waiting,
+        .over_limit = p->limit.held,
+        .limit_ms = timer_remaining_ms(p->limit.again),
         .last_reset_ms = ago(p->h.last_reset_ms, now),
         .last_message = p->h.last_message,
         .md5 = *c->password,

@@ -191,6 +191,7 @@ static void take_over(struct peer *p, const struct peer_config *now, bool reset)
             peer_out_of_memory(p->up);
             break;
         }
+    peer_limit_changed(p, before);
     peer_tx_wake(p);
 }
 

@@ -99,6 +99,8 @@ void peer_receive_update(struct peer_link *l, const uint8_t *body, size_t n)
     update_release(&p->ctx, &u);
     if (r)
         peer_out_of_memory(l);
+    else
+        peer_limit_check(p);
 }
 
 void peer_receive_refresh(struct peer_link *l, const uint8_t *body, size_t n)
@@ -199,6 +201,7 @@ int peer_routes_up(struct peer_link *l)
     p->rib->router_id = ss->remote_id;
     p->rib->one_hop = !p->ibgp && !p->config->multihop;
     rib_peer_up(s->rib, p->rib);
+    peer_limit_session_up(p);
     int r = p->ctx.cache ? adjout_start(p->adjout, &x, p->config->export, ss->common.family) : -ENOMEM;
     if (!r)
         peer_tx_wake(p);

@@ -112,6 +112,9 @@ static void error_hint(const struct peer *p, const struct bgp_error *e, bool rec
         snprintf(hint, size, "this node was removed from the other side's configuration");
     else if (what == (BGP_ERR_CEASE << 8 | BGP_CEASE_REJECTED) && received)
         snprintf(hint, size, "whether the other side has this node's address as a neighbor");
+    else if (what == (BGP_ERR_CEASE << 8 | BGP_CEASE_MAX_PREFIXES) && !received)
+        snprintf(hint, size,
+                 "what the peer sends, then `max-prefixes` here; `clear bgp` lets it come back at once");
     else if (what == (BGP_ERR_CEASE << 8 | BGP_CEASE_MAX_PREFIXES) && received)
         snprintf(hint, size, "the other side's limit of prefixes from this node");
 }

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "control/show.h"
+#include "lib/text.h"
 #include "loop.h"
 #include "speaker.h"
 
@@ -87,7 +88,12 @@ static void text_what_next(struct writer *w, const struct peer *p, const struct 
     }
     if (i->admin_down)
         return;
-    if (i->idle_hold_ms)
+    if (i->over_limit && i->limit_ms)
+        writer_text(w, "  Next attempt: in %s, restart-after of max-prefixes\n",
+                    show_seconds(i->limit_ms, seconds));
+    else if (i->over_limit)
+        writer_text(w, "  Next attempt: after `clear bgp %s`\n", peer_name(p));
+    else if (i->idle_hold_ms)
         writer_text(w, "  Next attempt: in %s, after the pause that follows an error\n",
                     show_seconds(i->idle_hold_ms, seconds));
     else if (i->connect_retry_ms)
@@ -186,6 +192,20 @@ static void text_statistics(struct exec *e, const struct peer_info *i)
                     s->treat_as_withdraw, s->attr_discard);
 }
 
+/* FRR's two lines about max-prefixes. */
+static void text_limit(struct writer *w, const struct peer_config *c, enum family f)
+{
+    char text[DURATION_STRLEN];
+    if (!c->max_prefixes.most[f])
+        return;
+    writer_text(w, "  Maximum prefixes allowed %" PRIu32 "%s\n", c->max_prefixes.most[f],
+                c->max_prefixes.action == LIMIT_WARN ? " (warning-only)" : "");
+    writer_text(w, "  Threshold for warning message %u%%", (unsigned)c->max_prefixes.warn_percent);
+    if (c->max_prefixes.action == LIMIT_RESTART)
+        writer_text(w, ", restart interval %s", duration_format(c->max_prefixes.restart_after_ms, text));
+    writer_text(w, "\n");
+}
+
 static void text_family(struct exec *e, const struct peer *p, const struct peer_info *i, enum family f)
 {
     static const char *const exports[] = {
@@ -196,6 +216,7 @@ static void text_family(struct exec *e, const struct peer *p, const struct peer_
     if (!peer_config(p)->families[f])
         return;
     writer_text(w, "\n For address family: %s Unicast\n", f == FAM_IPV6 ? "IPv6" : "IPv4");
+    text_limit(w, peer_config(p), f);
     if (!i->family[f]) {
         writer_text(w, "  Not in use: ");
         show_wrap(w, 14, 14,
