@@ -57,7 +57,7 @@ def test_frr_is_told_which_limit(lab):
 
 
 def test_reload_raises_and_lowers_the_limit(lab):
-    pair = Pair(lab, "frr", peer={"max_prefixes": {"ipv4": 3, "action": "stop"}}).up()
+    pair = Pair(lab, "frr", peer={"max_prefixes": {"ipv4": 3, "action": "stop"}}, advertise={}).up()
     node = pair.underlay
     pair.tor.announce(*prefixes(5))
     wait_for(lambda: over_limit(node))
@@ -76,10 +76,11 @@ def test_reload_raises_and_lowers_the_limit(lab):
 
 
 def test_filtered_prefixes_count(lab):
-    pair = Pair(lab, "frr", peer={"max_prefixes": {"ipv4": 2, "ipv6": 2, "action": "stop"}, "import": "none"}).up()
+    pair = Pair(lab, "frr", peer={"max_prefixes": {"ipv4": 4, "ipv6": 4, "action": "stop"}, "import": "none"}).up()
     pair.tor.announce(FAR4, FAR6)
-    wait_for(lambda: pair.underlay.neighbor()["addressFamilyInfo"]["ipv4Unicast"].get("receivedPrefixCounter") == 1)
-    pair.tor.announce(*prefixes(2))
+    wait_for(lambda: pair.underlay.neighbor()["addressFamilyInfo"]["ipv4Unicast"].get("receivedPrefixCounter"))
+    assert not pair.underlay.neighbor()["addressFamilyInfo"]["ipv4Unicast"]["acceptedPrefixCounter"]
+    pair.tor.announce(*prefixes(6))
     wait_for(lambda: over_limit(pair.underlay))
 
 
@@ -88,9 +89,7 @@ def test_filtered_prefixes_count(lab):
 def test_the_peers_limit_on_us(lab, kind):
     """The other way round: what we advertise is too much for the peer; we show what it said."""
     pods = {"pod-cidrs": [f"10.{i}.0.0/16" for i in range(100, 110)]}
-    neighbor = {} if kind == "frr" else {}
-    tor_options = {"ipv4": ("neighbor 10.0.1.0 maximum-prefix 5",)} if kind == "frr" else {}
-    pair = Pair(lab, kind, advertise=pods, neighbor=neighbor, tor_options=tor_options)
+    pair = Pair(lab, kind, advertise=pods)
     if kind == "frr":
         pair.tor.options["ipv4"] = (f"neighbor {pair.mine} maximum-prefix 5",)
     else:
