@@ -55,6 +55,11 @@ int peer_soft_in(
     struct peer *p); /* ROUTE-REFRESH and reimport; -ENOTCONN, -EOPNOTSUPP (reimport done all the same) */
 int peer_soft_out(struct peer *p); /* resend everything; -ENOTCONN */
 
+/* Logs the messages of the peer, decoded, for so long; again: from now on. 0 or -ENOMEM. */
+int peer_debug_start(struct peer *p, uint32_t ms);
+void peer_debug_stop(struct peer *p);
+uint64_t peer_debug_left(const struct peer *p); /* ms, 0: not */
+
 struct peer_stats { /* FRR's messageStats */
     uint64_t opens_in, opens_out, notifications_in, notifications_out, updates_in, updates_out, keepalives_in,
         keepalives_out, refreshes_in, refreshes_out;

@@ -99,6 +99,7 @@ struct peer {
     char *shutdown_message;
 
     struct peer_limit limit;
+    struct peer_debug *debug; /* NULL: off */
     struct task *tx;
     bool refresh_due[FAM_COUNT]; /* asked for; any number of requests is one until tx runs */
     struct rib_peer *rib;
@@ -185,6 +186,12 @@ void peer_limit_session_up(struct peer *p);
 void peer_limit_changed(struct peer *p, const struct peer_config *before);
 void peer_limit_release(struct peer *p);
 void peer_limit_again(void *peer);
+
+/* peer_debug.c */
+void peer_debug_received(struct peer_link *l, const uint8_t *msg, size_t len);
+void peer_debug_sent(struct peer_link *l, const uint8_t *p, size_t n); /* any number of messages */
+void peer_debug_move(struct peer *from, struct peer *to);
+void peer_debug_free(struct peer *p);
 
 /* peer_set.c */
 void peer_set_reject(struct peer_set *ps, int fd, uint8_t cease); /* owns fd */

@@ -212,6 +212,7 @@ static int on_message(void *arg, enum bgp_msg_type type, const uint8_t *msg, siz
     const uint8_t *body = msg + BGP_HEADER_LEN;
     size_t n = len - BGP_HEADER_LEN;
 
+    peer_debug_received(l, msg, len);
     l->rx_type = (uint8_t)type;
     switch (type) {
     case BGP_OPEN:
@@ -236,6 +237,8 @@ static int on_message(void *arg, enum bgp_msg_type type, const uint8_t *msg, siz
 
 static void on_header_error(void *arg, const struct bgp_error *e)
 {
+    struct peer_link *l = arg;
+    peer_debug_received(l, l->conn->refused, BGP_HEADER_LEN);
     peer_link_event(arg, FSM_EV_HEADER_ERR, e);
 }
 
@@ -271,7 +274,13 @@ static void on_drained(void *arg)
     peer_tx_wake(l->peer);
 }
 
+static void on_sent(void *arg, const uint8_t *p, size_t n)
+{
+    peer_debug_sent(arg, p, n);
+}
+
 const struct conn_ops peer_conn_ops = {
+    .sent = on_sent,
     .connected = on_connected,
     .message = on_message,
     .header_error = on_header_error,

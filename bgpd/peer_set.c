@@ -220,9 +220,11 @@ static unsigned gather(struct peer_set *ps, const struct config *c, struct peer 
     for (unsigned i = 0; i < ps->n; i++)
         ps->peers[i]->next = NULL;
     for (unsigned i = 0; i < c->n_peers; i++) {
-        struct peer *p = find_address(ps, &c->peers[i].address);
+        struct peer *was = find_address(ps, &c->peers[i].address), *p = was;
         if (!p || p->ibgp != peer_config_is_ibgp(c, &c->peers[i]))
             p = peer_new(ps, &c->peers[i]);
+        if (was && p && p != was)
+            peer_debug_move(was, p);
         if (!p) {
             *error = -ENOMEM;
             continue;
