@@ -51,9 +51,8 @@ static const struct schema_key router_keys[] = {
 static const struct schema_section schema_router = SECTION(router_keys, 0);
 
 static const struct schema_key peer_keys[] = {
-    {"address", VALUE(peer_config, address, addr), .flags = KEY_REQUIRED | KEY_OWN,
-     .change = PEER_DIFF_RESET},
-    {"interface", NOT_YET()},
+    {"address", VALUE(peer_config, address, addr), .flags = KEY_OWN, .change = PEER_DIFF_RESET},
+    {"interface", VALUE(peer_config, interface, interface), .flags = KEY_OWN, .change = PEER_DIFF_RESET},
     {"range", NOT_YET()},
     {"limit", NOT_YET()},
     {"template", .shape = SHAPE_TEMPLATES, .flags = KEY_OWN},
@@ -89,7 +88,7 @@ static const struct schema_key peer_keys[] = {
     {"allow-own-as", VALUE(peer_config, allow_own_as, uint), BETWEEN(0, 255), .def = "0",
      .change = PEER_DIFF_REIMPORT},
     {"add-path", NOT_YET(.off = "none off false")},
-    {"extended-nexthop", NOT_YET(.off = "off false")},
+    {"extended-nexthop", VALUE(peer_config, extended_nexthop, bool), .def = "true", .change = PEER_DIFF_RESET},
     {"role", NOT_YET(.off = "none off false")},
     {"max-prefixes", NOT_YET(.off = "off false")},
     {"bfd", NOT_YET(.off = "off false")},

@@ -7,14 +7,15 @@
 #include "wire/attr_mp.h"
 #include "wire/nlri.h"
 
-/* RFC 4271 5.1.3. A link-local address means nothing beyond the link that it came from. */
+/* RFC 4271 5.1.3. A link-local address means nothing beyond the link that it came from. RFC 8950 section 5:
+ * what is passed along keeps its encoding, so a peer that does not take that does not get the route. */
 static bool choose_next_hop(struct pa_encoder *e)
 {
     const struct ip_addr *theirs = &e->b.nexthop, *self = &e->x->nexthop[e->f];
-    bool keep =
-        !e->x->nexthop_self && !e->x->ebgp && theirs->af == family_to_af(e->f) && !addr_is_link_local(theirs);
+    bool keep = !e->x->nexthop_self && !e->x->ebgp && theirs->af && !addr_is_link_local(theirs);
     e->next_hop = keep ? *theirs : *self;
-    return e->next_hop.af == family_to_af(e->f);
+    return e->next_hop.af == family_to_af(e->f) ||
+           (e->f == FAM_IPV4 && e->next_hop.af == AF_INET6 && e->x->extended_nexthop);
 }
 
 /* A writer over the next max_len bytes of w. */
@@ -63,10 +64,11 @@ unsigned update_encode_reach(struct wire_writer *w, const struct update_export *
     pa_encode_all(&e);
     if (m.err)
         return 0;
-    if (f == FAM_IPV6)
+    bool classic = e.next_hop.af == AF_INET;
+    if (!classic)
         count = encode_mp_reach(&e, attrs, prefixes, n);
     wire_set_u16(len, (uint16_t)(m.p - attrs));
-    if (f == FAM_IPV4)
+    if (classic)
         count = put_nlri(&m, prefixes, n, wire_room(&m));
     return close_message(w, &m, start, count);
 }
