@@ -14,6 +14,7 @@ enum {
     ATTR_HAS_AGGREGATOR = 0x08,
     ATTR_HAS_ORIGINATOR = 0x10,
     ATTR_PATH_HAS_CONFED = 0x20,
+    ATTR_LLGR_STALE = 0x40, /* has that community: the least preferred, RFC 9494 4.3 */
 };
 
 /* The variable parts, in the order they lie in struct attr. */
@@ -60,9 +61,9 @@ struct attr_table;
 struct nexthop_table;
 struct attr_table *attr_table_new(struct nexthop_table *nexthops); /* borrows nexthops; NULL: out of memory */
 void attr_table_free(struct attr_table *t);
-/* Computes path_len, neighbor_as and ATTR_PATH_HAS_CONFED, sorts the community parts. A new reference; NULL:
- * out of memory. Takes a nexthop reference for the object. part[PART_AS_PATH] must be well formed, the others
- * multiples of their unit. */
+/* Computes path_len, neighbor_as, ATTR_PATH_HAS_CONFED and ATTR_LLGR_STALE, sorts the community parts. A new
+ * reference; NULL: out of memory. Takes a nexthop reference for the object. part[PART_AS_PATH] must be well
+ * formed, the others multiples of their unit. */
 const struct attr *attr_intern(struct attr_table *t, const struct attr_build *b);
 const struct attr *attr_ref(const struct attr *a);
 void attr_unref(struct attr_table *t, const struct attr *a);
@@ -75,6 +76,7 @@ static inline const uint8_t *attr_part(const struct attr *a, enum attr_part p, u
     *len = a->part_len[p];
     return d;
 }
+bool attr_has_community(const struct attr *a, uint32_t community);
 /* Back to a build (spans borrow from a; nexthop filled from the table), to make a changed copy. */
 void attr_to_build(const struct attr_table *t, const struct attr *a, struct attr_build *out);
 
