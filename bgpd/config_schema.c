@@ -63,9 +63,8 @@ static const struct schema_key limit_keys[] = {
 static const struct schema_section schema_limit = SECTION(limit_keys, 0);
 
 static const struct schema_key peer_keys[] = {
-    {"address", VALUE(peer_config, address, addr), .flags = KEY_REQUIRED | KEY_OWN,
-     .change = PEER_DIFF_RESET},
-    {"interface", NOT_YET()},
+    {"address", VALUE(peer_config, address, addr), .flags = KEY_OWN, .change = PEER_DIFF_RESET},
+    {"interface", VALUE(peer_config, interface, interface), .flags = KEY_OWN, .change = PEER_DIFF_RESET},
     {"range", NOT_YET()},
     {"limit", NOT_YET()},
     {"template", .shape = SHAPE_TEMPLATES, .flags = KEY_OWN},
@@ -101,7 +100,7 @@ static const struct schema_key peer_keys[] = {
     {"allow-own-as", VALUE(peer_config, allow_own_as, uint), BETWEEN(0, 255), .def = "0",
      .change = PEER_DIFF_REIMPORT},
     {"add-path", NOT_YET(.off = "none off false")},
-    {"extended-nexthop", NOT_YET(.off = "off false")},
+    {"extended-nexthop", VALUE(peer_config, extended_nexthop, bool), .def = "true", .change = PEER_DIFF_RESET},
     {"role", NOT_YET(.off = "none off false")},
     {"max-prefixes", .shape = SHAPE_MAP, .sub = &schema_limit, .type = &type_limits, AT(peer_config, max_prefixes),
      BETWEEN(1, UINT32_MAX), .flags = KEY_OFF, .change = PEER_DIFF_OTHER},

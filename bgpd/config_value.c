@@ -286,16 +286,37 @@ static void release_password(void *field)
     explicit_bzero(field, CONFIG_MAX_PASSWORD + 1);
 }
 
-static int parse_ifname(const struct schema_key *k, void *field, const char *text, struct why *why)
+static int check_ifname(const char *text, struct why *why)
 {
     size_t n = strlen(text);
-    (void)k;
     if (n == 0 || n > 15 || strpbrk(text, "/: \t") || has_control(text) || !strcmp(text, ".") ||
         !strcmp(text, ".."))
         return value_wrong(
             why, "`%.40s` is not the name of an interface: 1 to 15 characters, no space, slash or colon",
             text);
-    return take_string(field, text);
+    return 0;
+}
+
+static int parse_ifname(const struct schema_key *k, void *field, const char *text, struct why *why)
+{
+    (void)k;
+    int err = check_ifname(text, why);
+    return err ? err : take_string(field, text);
+}
+
+/* The same, into an array of IFNAMSIZ bytes. */
+static int parse_interface(const struct schema_key *k, void *field, const char *text, struct why *why)
+{
+    int err = check_ifname(text, why);
+    if (!err)
+        strncpy(field, text, k->size - 1u);
+    return err;
+}
+
+static const char *format_interface(const struct schema_key *k, const void *field, char *buf, size_t size)
+{
+    (void)k, (void)buf, (void)size;
+    return field;
 }
 
 /* AS numbers: RFC 5396 asplain and asdot. */
@@ -394,7 +415,7 @@ static int address(const char *text, struct ip_addr *a, struct why *why)
 {
     static const uint8_t mapped[12] = {[10] = 0xff, [11] = 0xff};
     if (strchr(text, '%'))
-        return value_wrong(why, "`%.60s` names an interface, which is not supported by this version yet",
+        return value_wrong(why, "`%.60s` names an interface; a peer there is given by `interface` alone",
                            text);
     if (addr_parse(text, a))
         return value_wrong(why, "`%.60s` is not an IPv4 or IPv6 address%s", text,
@@ -416,9 +437,10 @@ static int parse_addr(const struct schema_key *k, void *field, const char *text,
     if (addr_is_unspecified(&a))
         return value_wrong(why, "`%.60s` is no host's address", text);
     if (a.af == AF_INET6 && addr_is_link_local(&a))
-        return value_wrong(
-            why, "`%.60s` is link-local, which is not supported by this version yet; use another address",
-            text);
+        return value_wrong(why,
+                           "`%.60s` is link-local, on one interface only; use another address, or "
+                           "`interface` for a peer there",
+                           text);
     memcpy(field, &a, sizeof a);
     return 0;
 }
@@ -530,6 +552,7 @@ const struct value_type type_path = {"a path", parse_path, format_string, equal_
 const struct value_type type_key_file = {"a path", parse_key_file, format_string, equal_string, release_string};
 const struct value_type type_password = {"a password", parse_password, format_password, NULL, release_password};
 const struct value_type type_ifname = {"the name of an interface", parse_ifname, format_string, equal_string, release_string};
+const struct value_type type_interface = {"the name of an interface", parse_interface, format_interface, NULL, NULL};
 const struct value_type type_asn = {"an AS number", parse_asn, format_uint, NULL, NULL};
 const struct value_type type_peer_asn = {"an AS number, external or internal", parse_peer_asn, format_peer_asn, NULL, NULL};
 const struct value_type type_router_id = {"an IPv4 address", parse_router_id, format_router_id, NULL, NULL};

@@ -186,7 +186,7 @@ static int start_connection(struct peer_link *l)
     struct peer *p = l->peer;
     const struct peer_config *c = p->config;
     const struct transport_options o = {
-        .local = c->local_address,
+        .local = p->unnumbered ? unnumbered_local(p->unnumbered) : c->local_address,
         .scope = p->scope,
         .key = *c->password ? c->password : NULL,
         .ttl = c->multihop ? c->multihop
@@ -369,16 +369,17 @@ void peer_start(struct peer *p, bool by_operator)
     if (p->limit.held || peer_admin_down(p) || !p->set->speaker->running || p->set->stopping ||
         p->state != PEER_IDLE)
         return;
+    if (p->unnumbered)
+        unnumbered_look(p->unnumbered);
     p->started = true;
     p->local_as = p->set->speaker->config->router.asn;
     p->local_id = p->set->speaker->router_id;
     timer_stop(p->idle_hold);
-    p->waiting = !peer_is_reachable(p);
-    if (p->waiting) {
-        log_info("waiting: the peer is on no connected subnet, and `multihop` is not set",
-                 F_STR("peer", p->name));
+    if (!peer_is_reachable(p)) {
+        peer_wait(p);
         return;
     }
+    p->waiting = false;
     l->incoming = false;
     if (p->config->passive)
         peer_link_event(l,
@@ -443,8 +444,33 @@ void peer_clear(struct peer *p)
     peer_reset(p, BGP_CEASE_ADMIN_RESET);
 }
 
+void peer_drop(struct peer *p)
+{
+    unsigned errors = p->errors;
+
+    for (struct peer_link *l = p->links; l < p->links + 2; l++) {
+        if (l->state > PEER_ACTIVE)
+            peer_link_event(l, FSM_EV_TCP_FAILS, NULL);
+        peer_link_event(l, FSM_EV_MANUAL_STOP, NULL); /* without a connection: says nothing */
+    }
+    timer_stop(p->idle_hold);
+    timer_stop(p->connect_retry);
+    p->errors = errors;
+}
+
+void peer_wait(struct peer *p)
+{
+    char why[160], hint[160];
+
+    p->waiting = true;
+    peer_waiting_why(p, why, sizeof why, hint, sizeof hint);
+    log_info("waiting", F_STR("peer", p->name), F_STR("reason", why));
+}
+
 void peer_addresses_changed(struct peer *p)
 {
+    if (p->unnumbered)
+        unnumbered_look(p->unnumbered);
     if (p->waiting) {
         if (peer_is_reachable(p))
             peer_start(p, false);
@@ -546,16 +572,22 @@ struct peer *peer_new(struct peer_set *ps, const struct peer_config *c)
     p->local_id = s->router_id;
     p->state_ms = loop_now_ms();
     p->address = c->address;
-    addr_format(&p->address, p->name);
+    if (c->kind == PEER_BY_INTERFACE)
+        memcpy(p->name, c->interface, sizeof c->interface);
+    else
+        addr_format(&p->address, p->name);
     p->connect_retry = timer_new(s->loop, on_connect_retry, p);
     p->idle_hold = timer_new(s->loop, on_idle_hold, p);
     p->settle = timer_new(s->loop, on_settle, p);
     p->limit.again = timer_new(s->loop, peer_limit_again, p);
+    if (c->kind == PEER_BY_INTERFACE && !ps->rasock)
+        ps->rasock = rasock_new(s, &unnumbered_rasock_ops, ps);
+    p->unnumbered = c->kind == PEER_BY_INTERFACE && ps->rasock ? unnumbered_new(p) : NULL;
     p->tx = task_new(s->loop, peer_tx_step, p);
     p->rib = rib_peer_add(s->rib, p->ibgp, &p->address, p);
     p->adjout = p->rib ? adjout_new(s->rib, p->rib, peer_tx_wake, p) : NULL;
     if (!p->adjout || !p->connect_retry || !p->idle_hold || !p->settle || !p->limit.again || !p->tx ||
-        make_links(p, s->loop)) {
+        make_links(p, s->loop) || (c->kind == PEER_BY_INTERFACE && !p->unnumbered)) {
         peer_free(p);
         return NULL;
     }
@@ -576,6 +608,7 @@ void peer_free(struct peer *p)
     timer_free(p->settle);
     timer_free(p->limit.again);
     task_free(p->tx);
+    unnumbered_free(p->unnumbered);
     if (p->up)
         peer_routes_down(p);
     if (p->adjout)

@@ -8,6 +8,7 @@
 #include "log.h"
 #include "loop.h"
 #include "peer.h"
+#include "peer_unnumbered.h"
 #include "speaker.h"
 #include "wire/update.h"
 
@@ -23,6 +24,7 @@ struct peer_session {
     uint16_t local_port, remote_port;
     uint32_t ifindex; /* of the local address, 0 unknown */
     struct ip_addr nexthop[FAM_COUNT], link_local;
+    struct ip_addr nexthop6;           /* what nexthop[FAM_IPV4] becomes where the peer takes it (RFC 8950) */
     const char *family_why[FAM_COUNT]; /* why a configured family was not offered; static text */
     struct capabilities sent, received, common;
     bool caps_valid;
@@ -79,6 +81,7 @@ struct peer {
     const struct peer_config *config; /* of the configuration in force */
     struct ip_addr address;           /* where it is; af 0: an unnumbered peer that has not been heard of */
     uint32_t scope;                   /* ifindex, of a link-local address; else 0 */
+    struct unnumbered *unnumbered;    /* of PEER_BY_INTERFACE, else NULL */
     char name[PEER_NAMELEN];
     uint32_t local_as, local_id;
     bool ibgp;
@@ -88,7 +91,7 @@ struct peer {
     struct peer_link *up;  /* the Established one or NULL */
     bool started;          /* wants to be up: not shut down, not stopping */
     bool complained;       /* the last session ended by a NOTIFICATION of ours, other than for silence */
-    bool waiting;          /* for a subnet of ours that has the peer */
+    bool waiting;          /* for a subnet of ours that has the peer, or for its address on the interface */
     enum peer_state state; /* the higher of the two, as last logged */
     uint64_t state_ms;
     unsigned errors; /* ConnectRetryCounter */
@@ -112,8 +115,9 @@ struct peer {
 
 struct peer_set {
     struct speaker *speaker;
-    struct peer **peers; /* in the order of the configuration */
-    struct peer **by_addr;
+    struct peer **peers;   /* in the order of the configuration */
+    struct peer **by_addr; /* by address and scope */
+    struct rasock *rasock; /* NULL until there is an unnumbered peer */
     unsigned n;
     bool stopping;
     struct peer_listener {
@@ -139,6 +143,10 @@ void peer_start(struct peer *p, bool by_operator);
 void peer_stop(struct peer *p, const struct bgp_error *why); /* NOTIFICATION, and stays down */
 void peer_reset(struct peer *p, uint8_t cease);              /* the same, then starts again */
 void peer_addresses_changed(struct peer *p);
+/* The ground is gone from under the peer: its connections end without a word, since none gets through, and
+ * nothing has to be waited for before the next attempt. */
+void peer_drop(struct peer *p);
+void peer_wait(struct peer *p); /* is not where it should be: says why, once */
 bool peer_admin_down(const struct peer *p);
 void peer_link_event(struct peer_link *l, enum fsm_event e, const struct bgp_error *err);
 void peer_out_of_memory(struct peer_link *l);
@@ -163,14 +171,20 @@ void peer_notification_received(struct peer *p, const struct bgp_error *e);
 
 /* peer_why.c: reasons, hints, and the log lines about them; before the event that they cause */
 void peer_note_error(struct peer *p, const struct bgp_error *e, bool received);
-void peer_note_bad_as(struct peer *p, uint32_t got);       /* detail of the error that follows */
-void peer_note_closed(struct peer_link *l, int error);     /* 0 or -errno */
+void peer_note_bad_as(struct peer *p, uint32_t got);   /* detail of the error that follows */
+void peer_note_closed(struct peer_link *l, int error); /* 0 or -errno */
+void peer_note_ground_lost(struct peer *p, const char *reason,
+                           const char *hint); /* of the session, if there is one */
+/* Of a peer that waits: what for, and what to look at. */
+void peer_waiting_why(const struct peer *p, char *why, size_t why_size, char *hint, size_t hint_size);
 void peer_note_connect_failure(struct peer *p, int error); /* -errno; -ETIMEDOUT: no answer */
 void peer_log_transition(struct peer *p, enum peer_state before);
 
 /* peer_nexthop.c: what we are to the peer, family by family */
 bool peer_is_reachable(const struct peer *p); /* on a subnet of ours, where it must be */
 void peer_choose_nexthops(const struct peer *p, struct peer_session *s);
+/* Of what both offered, what can be used: changes s->nexthop, s->family_why and *common. */
+void peer_settle_nexthops(struct peer_session *s, struct capabilities *common);
 
 /* peer_update.c */
 int peer_routes_up(struct peer_link *l);
@@ -194,6 +208,8 @@ void peer_debug_move(struct peer *from, struct peer *to);
 void peer_debug_free(struct peer *p);
 
 /* peer_set.c */
+/* Where the peer is has changed (af 0: nobody knows): finds it there, and the listeners want its key. */
+void peer_set_move(struct peer *p, const struct ip_addr *a, uint32_t scope);
 void peer_set_reject(struct peer_set *ps, int fd, uint8_t cease); /* owns fd */
 
 #endif

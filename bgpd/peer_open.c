@@ -47,6 +47,8 @@ static struct capabilities our_capabilities(const struct peer *p, const struct p
         .has_multiprotocol = true, .route_refresh = true, .as4 = true, .asn = p->local_as};
     for (enum family f = 0; f < FAM_COUNT; f++)
         c.family[f] = p->config->families[f] && s->nexthop[f].af;
+    c.extended_nexthop[FAM_IPV4] = s->nexthop6.af;
+    c.family[FAM_IPV4] |= c.extended_nexthop[FAM_IPV4];
     return c;
 }
 
@@ -108,8 +110,9 @@ static struct bgp_error no_common_family(const struct capabilities *ours)
 static int check_open(struct peer_link *l, const struct open_msg *m, struct bgp_error *err)
 {
     struct peer *p = l->peer;
-    const struct capabilities common = capabilities_negotiate(&l->s.sent, &m->caps);
+    struct capabilities common = capabilities_negotiate(&l->s.sent, &m->caps);
 
+    peer_settle_nexthops(&l->s, &common);
     if (!as_is_expected(p, m->asn)) {
         uint8_t as[2];
         wire_set_u16(as, m->my_as);
@@ -134,6 +137,7 @@ static void agree(struct peer_link *l, const struct open_msg *m)
 
     s->received = m->caps;
     s->common = capabilities_negotiate(&s->sent, &m->caps);
+    peer_settle_nexthops(s, &s->common);
     s->caps_valid = true;
     s->remote_as = m->asn;
     s->remote_id = m->id;

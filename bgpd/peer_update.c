@@ -205,6 +205,7 @@ int peer_routes_up(struct peer_link *l)
         .local_as = p->local_as,
         .default_local_pref = 100,
         .link_local = ss->link_local,
+        .extended_nexthop = ss->common.extended_nexthop[FAM_IPV4],
         .max_len = BGP_MAX_LEN,
         .role = peer_role(p),
     };
@@ -216,6 +217,8 @@ int peer_routes_up(struct peer_link *l)
         .local_as = p->local_as,
         .peer_as = ss->remote_as,
         .scope = ss->ifindex,
+        .link_local = p->scope,
+        .extended_nexthop = ss->common.extended_nexthop[FAM_IPV4],
         .ebgp = !p->ibgp,
         .as4 = ss->common.as4,
         .role = peer_role(p),

@@ -178,6 +178,26 @@ void peer_note_closed(struct peer_link *l, int error)
     note(p, reason, hint);
 }
 
+void peer_note_ground_lost(struct peer *p, const char *reason, const char *hint)
+{
+    if (!p->up)
+        return;
+    p->complained = false;
+    p->h.last_message[0] = 0;
+    note_reset(p, reason);
+    note(p, reason, hint);
+}
+
+void peer_waiting_why(const struct peer *p, char *why, size_t why_size, char *hint, size_t hint_size)
+{
+    if (p->unnumbered) {
+        unnumbered_why(p->unnumbered, why, why_size, hint, hint_size);
+        return;
+    }
+    snprintf(why, why_size, "not directly connected: %s is on no subnet of this node", p->name);
+    snprintf(hint, hint_size, "the interface and its address; a peer farther away needs `multihop`");
+}
+
 void peer_note_connect_failure(struct peer *p, int error)
 {
     const struct peer_config *c = p->config;

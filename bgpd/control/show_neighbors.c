@@ -99,7 +99,8 @@ static void text_what_next(struct writer *w, const struct peer *p, const struct 
     else if (i->connect_retry_ms)
         writer_text(w, "  Next attempt: in %s\n", show_seconds(i->connect_retry_ms, seconds));
     else if (i->waiting)
-        writer_text(w, "  Next attempt: as soon as there is such a subnet\n");
+        writer_text(w, "  Next attempt: as soon as %s\n",
+                    i->interface ? "that has changed" : "there is such a subnet");
     else if (peer_config(p)->passive && i->state < PEER_OPEN_SENT)
         writer_text(w, "  Next attempt: the peer's; it is passive here\n");
 }
@@ -108,11 +109,15 @@ static void text_head(struct exec *e, const struct peer *p, const struct peer_in
 {
     struct writer *w = e->w;
     char id[ADDR_STRLEN], up[UPTIME_STRLEN], why[256];
-    char as[16] = "not known yet", line[160];
+    char as[16] = "not known yet", line[160], where[ADDR_STRLEN + 32], address[ADDR_STRLEN];
     if (i->remote_as)
         snprintf(as, sizeof as, "%" PRIu32, i->remote_as);
-    snprintf(line, sizeof line, "BGP neighbor is %s, remote AS %s, local AS %" PRIu32 ", %s link",
-             peer_name(p), as, i->local_as, i->ibgp ? "internal" : "external");
+    snprintf(where, sizeof where, "is %s", peer_name(p));
+    if (i->interface)
+        snprintf(where, sizeof where, "on %s: %s", i->interface,
+                 i->neighbor.af ? addr_format(&i->neighbor, address) : "None");
+    snprintf(line, sizeof line, "BGP neighbor %s, remote AS %s, local AS %" PRIu32 ", %s link", where, as,
+             i->local_as, i->ibgp ? "internal" : "external");
     show_wrap(w, 0, 2, line);
     if (*peer_config(p)->description) {
         writer_text(w, " Description: ");
@@ -238,6 +243,16 @@ static void text_family(struct exec *e, const struct peer *p, const struct peer_
                 adjout_count(peer_adjout(p), f), adjout_queued(peer_adjout(p), f));
 }
 
+static void text_advertisements(struct writer *w, const struct peer_info *i)
+{
+    char ago[UPTIME_STRLEN];
+    if (!i->interface)
+        return;
+    writer_text(w, "  Router advertisements: %" PRIu64 " sent, %" PRIu64 " received, last of the peer %s%s\n",
+                i->ra_sent, i->ra_received, i->ra_last_ms ? show_uptime(i->ra_last_ms, ago) : "never",
+                i->ra_last_ms ? " ago" : "");
+}
+
 static void text_transport(struct exec *e, const struct peer *p, const struct peer_info *i)
 {
     struct writer *w = e->w;
@@ -259,6 +274,7 @@ static void text_transport(struct exec *e, const struct peer *p, const struct pe
         writer_text(w, "  External BGP neighbor may be up to %u hops away\n", (unsigned)c->multihop);
     if (i->gtsm)
         writer_text(w, "  GTSM: at most %u hops away (ttl-security)\n", (unsigned)c->ttl_security);
+    text_advertisements(w, i);
     if (i->local.af) {
         writer_text(w, "  Local host: %s, Local port: %u\n", addr_format(&i->local, text),
                     (unsigned)i->local_port);

@@ -164,6 +164,12 @@ static void json_transport(struct writer *w, const struct peer *p, const struct 
         writer_addr(w, "hostForeign", &i->remote);
         writer_uint(w, "portForeign", i->remote_port);
     }
+    if (i->interface) {
+        writer_uint(w, "routerAdvertisementsSent", i->ra_sent);
+        writer_uint(w, "routerAdvertisementsRecv", i->ra_received);
+        if (i->ra_last_ms)
+            writer_uint(w, "routerAdvertisementLastRecvMsecs", i->ra_last_ms);
+    }
     if (i->nexthop[FAM_IPV4].af)
         writer_addr(w, "nexthop", &i->nexthop[FAM_IPV4]);
     if (i->nexthop[FAM_IPV6].af)
@@ -189,6 +195,10 @@ void json_neighbor(struct exec *e, const struct peer *p, const struct peer_info 
     struct writer *w = e->w;
     char id[ADDR_STRLEN];
     writer_object(w, peer_name(p));
+    if (i->interface && i->neighbor.af)
+        writer_addr(w, "bgpNeighborAddr", &i->neighbor);
+    else if (i->interface)
+        writer_str(w, "bgpNeighborAddr", "none"); /* as FRR */
     writer_uint(w, "remoteAs", i->remote_as);
     writer_uint(w, "localAs", i->local_as);
     writer_bool(w, i->ibgp ? "nbrInternalLink" : "nbrExternalLink", true);
