@@ -101,7 +101,7 @@ struct config {
         } graceful_restart;
         enum on_stop on_stop;
     } router;
-    struct peer_config *peers; /* in the order of the file; addresses are unique */
+    struct peer_config *peers; /* in the order of the file; none twice by peer_config_cmp */
     unsigned n_peers;
     struct {
         struct prefix *pod_cidrs; /* do not overlap */
@@ -133,6 +133,9 @@ static inline bool peer_config_is_ibgp(const struct config *c, const struct peer
     (void)c;
     return p->asn_kind != ASN_EXTERNAL && p->asn == p->local_asn;
 }
+/* The order of what peers are known by, kind after kind: 0 for one and the same peer in two configurations.
+ */
+int peer_config_cmp(const struct peer_config *a, const struct peer_config *b);
 const struct peer_config *config_find_peer(const struct config *c,
                                            const struct ip_addr *address); /* or NULL */
 

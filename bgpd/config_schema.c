@@ -59,10 +59,21 @@ static const struct schema_key router_keys[] = {
 };
 static const struct schema_section schema_router = SECTION(router_keys, 0);
 
+static const struct schema_key limit_keys[] = {
+    {"ipv4", VALUE(peer_config, max_prefixes.most[FAM_IPV4], uint), BETWEEN(1, UINT32_MAX), .flags = KEY_OFF,
+     .def = "off"},
+    {"ipv6", VALUE(peer_config, max_prefixes.most[FAM_IPV6], uint), BETWEEN(1, UINT32_MAX), .flags = KEY_OFF,
+     .def = "off"},
+    {"warn-percent", VALUE(peer_config, max_prefixes.warn_percent, uint), BETWEEN(1, 100), .def = "75"},
+    {"action", VALUE(peer_config, max_prefixes.action, word), .words = "restart stop warn", .def = "restart"},
+    {"restart-after", VALUE(peer_config, max_prefixes.restart_after_ms, duration),
+     BETWEEN(1 * SECONDS, 24 * HOURS), .def = "60s"},
+};
+static const struct schema_section schema_limit = SECTION(limit_keys, 0);
+
 static const struct schema_key peer_keys[] = {
-    {"address", VALUE(peer_config, address, addr), .flags = KEY_REQUIRED | KEY_OWN,
-     .change = PEER_DIFF_RESET},
-    {"interface", NOT_YET()},
+    {"address", VALUE(peer_config, address, addr), .flags = KEY_OWN, .change = PEER_DIFF_RESET},
+    {"interface", VALUE(peer_config, interface, interface), .flags = KEY_OWN, .change = PEER_DIFF_RESET},
     {"range", NOT_YET()},
     {"limit", NOT_YET()},
     {"template", .shape = SHAPE_TEMPLATES, .flags = KEY_OWN},
@@ -100,10 +111,11 @@ static const struct schema_key peer_keys[] = {
      .change = PEER_DIFF_REIMPORT},
     {"add-path", VALUE(peer_config, add_path, word), .words = "none receive send both", .def = "none",
      .change = PEER_DIFF_RESET},
-    {"extended-nexthop", NOT_YET(.off = "off false")},
+    {"extended-nexthop", VALUE(peer_config, extended_nexthop, bool), .def = "true", .change = PEER_DIFF_RESET},
     {"role", VALUE(peer_config, role, word), .words = "none provider customer peer rs-server rs-client",
      .def = "none", .change = PEER_DIFF_RESET},
-    {"max-prefixes", NOT_YET(.off = "off false")},
+    {"max-prefixes", .shape = SHAPE_MAP, .sub = &schema_limit, .type = &type_limits, AT(peer_config, max_prefixes),
+     BETWEEN(1, UINT32_MAX), .flags = KEY_OFF, .change = PEER_DIFF_OTHER},
     {"bfd", NOT_YET(.off = "off false")},
     {"import", VALUE(peer_config, import, word), .words = "all none", .def = "all",
      .hint = "; policies are not supported by this version yet", .change = PEER_DIFF_REIMPORT},

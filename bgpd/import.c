@@ -51,7 +51,7 @@ enum import_reason speaker_import(struct speaker *s, enum family f, const struct
         return IMPORT_ROUTE_LEAK;
 
     const struct nexthop *nh = nexthop_by_id(s->nexthops, a->nexthop);
-    if (nh && fibclient_is_own(s->fib, &nh->addr))
+    if (nh && fibclient_is_own(s->fib, &nh->addr, nh->scope))
         return IMPORT_OWN_NEXTHOP;
     return sources_own(s->sources, p);
 }

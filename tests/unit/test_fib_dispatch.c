@@ -216,7 +216,7 @@ static void malformed_groups_are_refused(void)
     g[5].n_backups = 1;
     g[6].members[1].weight = 0;
     g[7].members[1].weight = 256;
-    g[8].members[1].nexthop = nh6;
+    g[8].members[1].nexthop.scope = 3; /* of an IPv4 address */
     g[9].members[1].nexthop = nh4;
     for (size_t i = 1; i < 10; i++)
         CU_ASSERT_NOT_EQUAL(say(FM_GROUP_SET, &g[i], 1), 0);
