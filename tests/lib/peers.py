@@ -35,6 +35,7 @@ class Neighbor:
     passive: bool = False
     hold: int = 9
     families: tuple = FAMILIES
+    interface: bool = False  # unnumbered: address is the peer's own interface; FRR and GoBGP
     extra: tuple = ()  # configuration lines in the peer's own language
 
 
@@ -114,6 +115,7 @@ class Frr(Peer):
                  " no bgp default ipv4-unicast", " bgp bestpath as-path multipath-relax"]
         for n in self.neighbors:
             p = f" neighbor {n.address}"
+            lines += [f"{p} interface"] if n.interface else []
             lines += [f"{p} remote-as {n.asn}", f"{p} timers {max(1, n.hold // 3)} {n.hold}", f"{p} timers connect 1",
                       f"{p} advertisement-interval 0"]
             lines += [f"{p} password {n.password}"] if n.password else []
