@@ -1,6 +1,6 @@
 """BGP unnumbered and IPv6 next hops for IPv4 routes (RFC 8950), with no address on the links but the kernel's own."""
 from lab import never_during, wait_for
-from peers import Bird, Frr, GoBgp, Neighbor
+from peers import PEERS, Bird, Frr, GoBgp, Neighbor
 from runner import cases, feature
 from topology import FAR4, FAR6, NODE_AS, POD4, POD6, PODS, TOR_AS
 from underlay import Underlay, on_interface, tor
@@ -214,19 +214,142 @@ def test_who_connects(lab, passive):
     assert bare.underlay.neighbor()[port] == 179
 
 
+def bird_on(node, link, remote, asn=TOR_AS, **options):
+    """BIRD has no discovery: it is told the link-local address of the other side."""
+    device, other = (link.dev_b, link.dev_a) if link.b is node else (link.dev_a, link.dev_b)
+    link_local(node, device)
+    return Bird(node, asn, "10.255.0.1", [Neighbor(f"{link_local(remote, other)}%'{device}'", NODE_AS, **options)])
+
+
+@cases((True,), (False,))
+@feature("Unnumbered: session over link-local addresses", "Extended next hop (RFC 8950): IPv4 over IPv6", peer="bird")
+def test_bird(lab, extended):
+    """It does not advertise itself, so it is known only when it connects. Without RFC 8950 there is no IPv4, and why is told."""
+    node, tor_node = lab.node("node"), lab.node("tor").forward()
+    link = bare_link(lab, node, tor_node)
+    bird = bird_on(tor_node, link, node, extended_nexthop=extended)
+    underlay = Underlay(node, [on_interface(link.dev_a)], advertise=PODS).start()
+    wait_for(lambda: why(underlay).startswith("no router advertisement"), what="nobody advertises")
+    bird.start()
+    underlay.wait_established()
+    bird.announce(FAR4, FAR6)
+    wait_for(lambda: underlay.installed(FAR6) and bird.has(POD6), what="IPv6")
+    theirs = link_local(tor_node, link.dev_b)
+    if extended:
+        wait_for(lambda: underlay.installed(FAR4) and bird.has(POD4), what="IPv4")
+        assert vias(node, FAR4) == [(link.dev_a, "inet6", theirs)]
+        return
+    family = underlay.neighbor()["addressFamilyInfo"]["ipv4Unicast"]
+    assert "takes no IPv6 next hops" in family["notInUse"], family
+    assert not underlay.installed(FAR4)
+
+
+@feature("Unnumbered: session over link-local addresses", "Extended next hop (RFC 8950): IPv4 over IPv6", peer="gobgp")
+def test_gobgp(lab):
+    """GoBGP advertises nothing and looks for the other side in the kernel's neighbour table."""
+    node, tor_node = lab.node("node"), lab.node("tor").forward()
+    link = bare_link(lab, node, tor_node)
+    mine, theirs = link_local(node, link.dev_a), link_local(tor_node, link.dev_b)
+    underlay = Underlay(node, [on_interface(link.dev_a)], advertise=PODS).start()
+    known = ("neigh", "show", "dev", link.dev_b)
+    wait_for(lambda: mine in tor_node.ip("-6", *known).stdout, what="our advertisement makes us a neighbour")
+    gobgp = GoBgp(tor_node, TOR_AS, "10.255.0.1", [Neighbor(link.dev_b, NODE_AS, interface=True)])
+    gobgp.start()
+    underlay.wait_established()
+    gobgp.gobgp("global", "rib", "add", "-a", "ipv6", FAR6, "nexthop", theirs)
+    wait_for(lambda: underlay.installed(FAR6) and gobgp.has(POD6), what="IPv6")
+    gobgp.gobgp("global", "rib", "add", "-a", "ipv4", FAR4, "nexthop", theirs)
+    wait_for(lambda: underlay.installed(FAR4) and gobgp.has(POD4), what="IPv4")
+    assert vias(node, FAR4) == [(link.dev_a, "inet6", theirs)]
+
+
+@cases(("frr",), ("bird",))
+@feature("Extended next hop (RFC 8950): IPv4 over IPv6")
+def test_extended_next_hop_between_addresses(lab, kind):
+    """A numbered IPv6 session on a link without IPv4."""
+    node, tor_node = lab.node("node"), lab.node("tor").forward()
+    link = bare_link(lab, node, tor_node)
+    node.address(link.dev_a, "fd00::a/64")
+    tor_node.address(link.dev_b, "fd00::b/64")
+    peer = PEERS[kind](tor_node, TOR_AS, "10.255.0.1", [Neighbor("fd00::a", NODE_AS, extended_nexthop=True)])
+    underlay = Underlay(node, [tor("fd00::b")], advertise=PODS).start()
+    peer.start()
+    underlay.wait_established()
+    peer.announce(FAR4, FAR6)
+    wait_for(lambda: underlay.installed(FAR4, FAR6) and peer.has(POD4, POD6), what="both families, both ways")
+    assert vias(node, FAR4) == [(link.dev_a, "inet6", "fd00::b")]
+    assert underlay.neighbor()["nexthop"] == "fd00::a"
+    peer.withdraw(FAR4)
+    wait_for(lambda: underlay.gone(FAR4), what="withdrawn")
+
+
+@cases((None,), (False,))
 @feature("Extended next hop (RFC 8950): not negotiated", peer="frr")
-def test_peer_that_takes_no_ipv6_next_hops(lab):
-    bare = Bare(lab)
-    bare.tor.neighbors[0].extra = ("capability extended-nexthop",)
-    bare.tor.start()
-    bare.tor.configure(f"no neighbor {bare.link.dev_b} capability extended-nexthop")
-    bare.underlay.start()
-    bare.underlay.wait_established()
-    bare.tor.announce(FAR4, FAR6)
-    wait_for(lambda: bare.underlay.installed(FAR6), what="IPv6 works")
-    families = bare.underlay.neighbor()["addressFamilyInfo"]
-    assert "takes no IPv6 next hops" in families["ipv4Unicast"]["notInUse"], families
-    assert not bare.underlay.installed(FAR4)
+def test_extended_next_hop_that_is_not_agreed_on(lab, ours):
+    """One side does not offer it: IPv4 needs an address on the link, and until there is one its absence is explained."""
+    node, tor_node = lab.node("node"), lab.node("tor").forward()
+    link = bare_link(lab, node, tor_node)
+    node.address(link.dev_a, "fd00::a/64")
+    tor_node.address(link.dev_b, "fd00::b/64")
+    frr = Frr(tor_node, TOR_AS, "10.255.0.1", [Neighbor("fd00::a", NODE_AS, extended_nexthop=ours is False)])
+    underlay = Underlay(node, [tor("fd00::b", extended_nexthop=ours)], advertise=PODS).start()
+    frr.start()
+    underlay.wait_established()
+    frr.announce(FAR4, FAR6)
+    wait_for(lambda: underlay.installed(FAR6) and frr.has(POD6), what="IPv6")
+    why_not = underlay.neighbor()["addressFamilyInfo"]["ipv4Unicast"]["notInUse"]
+    assert "no usable IPv4 address" in why_not, why_not
+    assert not underlay.installed(FAR4) and not frr.has(POD4)
+    node.address(link.dev_a, "10.0.1.0/31")
+    tor_node.address(link.dev_b, "10.0.1.1/31")
+    underlay.command("clear bgp *")
+    wait_for(lambda: underlay.installed(FAR4) and frr.has(POD4), what="with IPv4 addresses on the link")
+    assert vias(node, FAR4) == [(link.dev_a, "same", "10.0.1.1")]
+
+
+@feature("ECMP over IPv4 and IPv6 next hops", peer="frr")
+def test_one_prefix_over_both_kinds_of_next_hop(lab):
+    node, tops = lab.node("node"), [lab.node(f"tor{i}").forward() for i in (1, 2)]
+    numbered, bare = lab.link(node, tops[0]), bare_link(lab, node, tops[1])
+    one = Frr(tops[0], TOR_AS, "10.255.0.1", [Neighbor(numbered.a4, NODE_AS)], networks=[FAR4])
+    two = frr_on(tops[1], [bare], TOR_AS + 1, "10.255.0.2")
+    two.networks = [FAR4]
+    underlay = Underlay(node, [tor(numbered.b4), on_interface(bare.dev_a)], advertise=PODS).start()
+    one.start()
+    two.start()
+    underlay.wait_established()
+    theirs = link_local(tops[1], bare.dev_b)
+    both = sorted([(numbered.dev_a, "same", numbered.b4), (bare.dev_a, "inet6", theirs)])
+    wait_for(lambda: underlay.installed(FAR4) and vias(node, FAR4) == both, what="a group of two families")
+    numbered.down()
+    wait_for(lambda: vias(node, FAR4) == both[:1] if both[0][1] == "inet6" else both[1:], what="only the IPv6 next hop")
+
+
+@feature("Unnumbered: two routers on one link", peer="frr")
+def test_a_second_router_on_the_link(lab):
+    """The present one keeps the session while it lives; when it is gone the other one takes its place."""
+    node, hub = lab.node("node"), lab.node("hub")
+    tops = [lab.node(f"tor{i}").forward() for i in (1, 2)]
+    hub.ip("link", "add", "br0", "type", "bridge")
+    hub.ip("link", "set", "br0", "up")
+    links = [bare_link(lab, n, hub, dev_a="up0", dev_b=f"port-{n.name}") for n in (node, *tops)]
+    for link in links:
+        hub.ip("link", "set", link.dev_b, "master", "br0")
+    frrs = [frr_on(t, [link], TOR_AS + i, f"10.255.0.{i + 1}") for i, (t, link) in enumerate(zip(tops, links[1:]))]
+    first, second = (link_local(t, "up0") for t in tops)
+    underlay = Underlay(node, [on_interface("up0")], advertise=PODS)
+    frrs[0].start()
+    underlay.start()
+    underlay.wait_established()
+    assert underlay.neighbor()["bgpNeighborAddr"] == first
+    frrs[1].start()
+    wait_for(lambda: "second router on the interface" in underlay.process.output(), what="it says that there are two")
+    never_during(lambda: underlay.neighbor()["bgpNeighborAddr"] != first or not underlay.established(), 3, "swapped")
+    assert underlay.neighbor()["connectionsDropped"] == 0
+    frrs[0].kill()
+    tops[0].ip("link", "set", "up0", "down")
+    wait_for(lambda: underlay.neighbor()["bgpNeighborAddr"] == second and underlay.established(), 60, "the other one")
+    assert underlay.neighbor()["remoteAs"] == TOR_AS + 1
 
 
 def test_peers_come_and_go_by_reload(lab):
@@ -265,7 +388,6 @@ def test_two_of_ours_back_to_back(lab):
     two.wait_established()
     wait_for(lambda: one.installed(*pods_of(2)) and two.installed(*pods_of(1)), what="each other's pods")
     assert vias(a, "10.244.2.0/24") == [(link.dev_a, "inet6", link_local(b, link.dev_b))]
-    pid = two.speaker()
-    b.run("kill", "-9", str(pid))
-    wait_for(lambda: one.neighbor()["connectionsDropped"] == 1, what="a speaker that dies")
-    one.wait_established()
+    before = one.neighbor()["connectionsEstablished"]
+    b.run("kill", "-9", str(two.speaker()))
+    wait_for(lambda: one.neighbor()["connectionsEstablished"] > before and one.established(), what="a speaker that dies")
