@@ -267,8 +267,9 @@ void peer_start(struct peer *p, bool by_operator)
         return;
     }
     p->waiting = false;
+    bool defer = p->unnumbered && !by_operator && !p->config->passive;
     l->incoming = false;
-    if (p->config->passive)
+    if (p->config->passive || defer)
         peer_link_event(l,
                         by_operator ? FSM_EV_MANUAL_START_PASSIVE
                         : damped    ? FSM_EV_AUTO_START_DAMPED_PASSIVE
@@ -280,6 +281,10 @@ void peer_start(struct peer *p, bool by_operator)
                         : damped    ? FSM_EV_AUTO_START_DAMPED
                                     : FSM_EV_AUTO_START,
                         NULL);
+    /* Two who find each other by advertisements do so in the same moment, and would connect in the same one
+     * too. */
+    if (defer)
+        timer_set(p->connect_retry, 50 + arc4random_uniform(200));
 }
 
 void peer_stop(struct peer *p, const struct bgp_error *why)
