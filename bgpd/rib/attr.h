@@ -14,6 +14,7 @@ enum {
     ATTR_HAS_AGGREGATOR = 0x08,
     ATTR_HAS_ORIGINATOR = 0x10,
     ATTR_PATH_HAS_CONFED = 0x20,
+    ATTR_AS_IS = 0x40, /* made by an export policy: MED, next hop and communities go out as they are */
 };
 
 /* The variable parts, in the order they lie in struct attr. */
