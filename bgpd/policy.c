@@ -261,7 +261,7 @@ static void prepare_export(struct walk *w)
     if (!w->env->ebgp || !w->r->from)
         return;
     b->nexthop = (struct ip_addr){0};
-    b->flags &= (uint8_t)~ATTR_HAS_MED;
+    b->flags &= (uint16_t)~ATTR_HAS_MED;
     for (const uint8_t *stop = c + b->part_len[PART_EXTENDED]; c < stop; c += 8) {
         if (c[0] & 0x40)
             continue;

@@ -145,7 +145,7 @@ int policy_rule_apply(const struct policy_rule *r, const struct policy_env *env,
         b->local_pref = r->local_pref;
     }
     if (r->has_med || r->no_med)
-        b->flags = (uint8_t)((b->flags & ~ATTR_HAS_MED) | (r->has_med ? ATTR_HAS_MED : 0));
+        b->flags = (uint16_t)((b->flags & ~ATTR_HAS_MED) | (r->has_med ? ATTR_HAS_MED : 0));
     if (r->has_med)
         b->med = r->med;
     if (r->has_origin)

@@ -45,9 +45,9 @@ struct path_view {
     const struct attr *attr;
     const struct rib_peer *from;   /* NULL: originated here */
     const struct nexthop *nexthop; /* NULL: originated here */
-    bool valid;
+    bool valid, stale;
 };
-struct path_view show_path(const struct rib *r, const struct rib_path *p);
+struct path_view show_path(const struct rib *r, enum family f, const struct rib_path *p);
 /* The next hop in use; all zero for originated routes, as FRR. */
 struct ip_addr show_nexthop(const struct path_view *v, enum family f);
 const char *show_path_peer(const struct path_view *v,

@@ -75,19 +75,22 @@ static void text_communities(struct exec *e, const struct attr *a)
 /* Why a usable path is not the best: what the decision says between the two alone. MED is compared within one
  * neighbour AS only, so that with more paths the two alone may come out the other way. NULL: the best, not
  * usable, or not to be told from two. */
-static const char *lost_by(struct exec *e, const struct rib_entry *entry, const struct path_view *v)
+static const char *lost_by(struct exec *e, enum family f, const struct rib_entry *entry,
+                           const struct path_view *v)
 {
     static const char *const words[] = {
         [SELECT_LOCAL] = "the best is originated here",
         [SELECT_LOCAL_PREF] = "lower local preference",
         [SELECT_AS_PATH] = "longer AS path",
         [SELECT_ORIGIN] = "worse origin",
+        [SELECT_STALE] = "long-lived stale",
         [SELECT_MED] = "higher MED",
         [SELECT_EBGP] = "the best is external, this is internal",
         [SELECT_METRIC] = "higher cost to the next hop",
         [SELECT_ROUTER_ID] = "higher router ID",
         [SELECT_CLUSTER] = "longer cluster list",
         [SELECT_ADDRESS] = "higher peer address",
+        [SELECT_PATH_ID] = "higher path identifier",
     };
     struct rib *r = e->s->rib;
     const struct rib_path *head = entry->paths ? rib_path(r, entry->paths) : NULL;
@@ -97,7 +100,7 @@ static const char *lost_by(struct exec *e, const struct rib_entry *entry, const 
     enum select_reason why;
     if (!head || !(head->flags & PATH_BEST) || v->path == head || !v->valid)
         return NULL;
-    const struct path_view views[2] = {show_path(r, head), *v};
+    const struct path_view views[2] = {show_path(r, f, head), *v};
     for (int i = 0; i < 2; i++)
         c[i] = (struct candidate){.attr = views[i].attr,
                                   .peer = views[i].from ? views[i].from : &here,
@@ -141,13 +144,15 @@ static void text_path(struct exec *e, enum family f, const struct rib_entry *ent
                           !v->from        ? "sourced, local"
                           : v->from->ibgp ? "internal"
                                           : "external");
+    if (v->stale)
+        n += (size_t)snprintf(text + n, sizeof text - n, ", stale");
     if (v->path->flags & PATH_MULTIPATH)
         n += (size_t)snprintf(text + n, sizeof text - n, ", multipath");
     if (v->path->flags & PATH_BEST)
         n += (size_t)snprintf(text + n, sizeof text - n, ", best (%s)", select_reason_name(entry->selection));
     writer_text(w, "      ");
     show_wrap(w, 6, 8, text);
-    const char *lost = lost_by(e, entry, v);
+    const char *lost = lost_by(e, f, entry, v);
     if (lost)
         writer_text(w, "      Not the best: %s%s\n", lost,
                     v->path->flags & PATH_MULTIPATH ? "; used beside it (multipath)" : "");
@@ -220,7 +225,7 @@ static void text_entry(struct exec *e, enum family f, uint32_t index)
     if (!told)
         writer_text(e->w, "  Not advertised to any peer\n");
     for (uint32_t i = entry->paths; i; i = rib_path(r, i)->next) {
-        struct path_view v = show_path(r, rib_path(r, i));
+        struct path_view v = show_path(r, f, rib_path(r, i));
         text_path(e, f, entry, &v);
     }
 }
@@ -318,12 +323,12 @@ static void json_path(struct exec *e, enum family f, const struct rib_entry *ent
     }
     if (flags & PATH_MULTIPATH)
         writer_bool(w, "multipath", true);
-    if (flags & PATH_STALE)
+    if (v->stale)
         writer_bool(w, "stale", true);
     if (flags & PATH_FILTERED)
         writer_str(w, "filteredReason", import_reason_text(v->path->reason));
-    if (lost_by(e, entry, v))
-        writer_str(w, "notBestReason", lost_by(e, entry, v));
+    if (lost_by(e, f, entry, v))
+        writer_str(w, "notBestReason", lost_by(e, f, entry, v));
     if (flags & PATH_BEST) {
         writer_object(w, "bestpath");
         writer_bool(w, "overall", true);
@@ -374,7 +379,7 @@ static void json_entry(struct exec *e, enum family f, uint32_t index)
     writer_uint(w, "pathCount", n);
     writer_array(w, "paths");
     for (uint32_t i = entry->paths; i; i = rib_path(r, i)->next) {
-        struct path_view v = show_path(r, rib_path(r, i));
+        struct path_view v = show_path(r, f, rib_path(r, i));
         json_path(e, f, entry, &v);
     }
     writer_end(w);

@@ -82,7 +82,7 @@ static char status_letter(const struct path_view *v, const struct rib_entry *ent
     uint8_t flags = v->path->flags;
     return flags & PATH_FILTERED                                        ? 'F'
            : flags & PATH_UNREACHABLE                                   ? 'U'
-           : flags & PATH_STALE                                         ? 'S'
+           : v->stale                                                   ? 'S'
            : (flags & PATH_BEST) && v->from && entry->fib == FIB_FAILED ? 'r'
                                                                         : ' ';
 }
@@ -138,7 +138,7 @@ static void json_path(struct exec *e, enum family f, const struct rib_entry *ent
     }
     if (flags & PATH_MULTIPATH)
         writer_bool(w, "multipath", true);
-    if (flags & PATH_STALE)
+    if (v->stale)
         writer_bool(w, "stale", true);
     if (flags & PATH_FILTERED)
         writer_str(w, "filteredReason", import_reason_text(v->path->reason));
@@ -226,7 +226,7 @@ static void put_entry(struct exec *e, struct listing *l, const struct peer *peer
         const struct rib_path *p = adjout_exportable(peer_adjout(peer), f, entry);
         if (!p || !adjout_has(peer_adjout(peer), f, index))
             return;
-        struct path_view v = show_path(r, p);
+        struct path_view v = show_path(r, f, p);
         peer_info(peer, &info);
         json_prefix(e, &prefix);
         put_path(e, l, entry, &prefix, &v, true, !v.nexthop || !info.ibgp ? &info.nexthop[f] : NULL);
@@ -237,7 +237,7 @@ static void put_entry(struct exec *e, struct listing *l, const struct peer *peer
     for (uint32_t i = entry->paths; i;) {
         const struct rib_path *p = rib_path(r, i);
         if (belongs(e, peer, p)) {
-            struct path_view v = show_path(r, p);
+            struct path_view v = show_path(r, f, p);
             if (first)
                 json_prefix(e, &prefix);
             put_path(e, l, entry, &prefix, &v, first, NULL);

@@ -6,6 +6,9 @@
 
 #define COMMUNITY_STRLEN 36
 
+#define COMMUNITY_LLGR_STALE 0xffff0006u /* RFC 9494 */
+#define COMMUNITY_NO_LLGR    0xffff0007u
+
 /* Fills *standard and returns 1, or large and returns 3; -EINVAL: neither; -ERANGE: a number is too large for
  * its place. */
 int community_parse(const char *text, uint32_t *standard, uint32_t large[3]);

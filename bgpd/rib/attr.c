@@ -11,6 +11,7 @@
 #include <string.h>
 #include <sys/random.h>
 
+#include "lib/community.h"
 #include "rib/nexthop.h"
 #include "wire/aspath.h"
 
@@ -186,6 +187,16 @@ static void summarize_path(struct attr *a, const uint8_t *path, uint16_t len)
     a->path_len = (uint16_t)n;
 }
 
+bool attr_has_community(const struct attr *a, uint32_t community)
+{
+    uint16_t len;
+    const uint8_t *p = attr_part(a, PART_COMMUNITY, &len);
+    for (; len >= 4; p += 4, len -= 4)
+        if (((uint32_t)p[0] << 24 | (uint32_t)p[1] << 16 | (uint32_t)p[2] << 8 | p[3]) == community)
+            return true;
+    return false;
+}
+
 /* Lays b out in t->scratch, without the next hop. */
 static int lay_out(struct attr_table *t, const struct attr_build *b)
 {
@@ -206,8 +217,8 @@ static int lay_out(struct attr_table *t, const struct attr_build *b)
         .aggregator_as = b->flags & ATTR_HAS_AGGREGATOR ? b->aggregator_as : 0,
         .aggregator_id = b->flags & ATTR_HAS_AGGREGATOR ? b->aggregator_id : 0,
         .originator_id = b->flags & ATTR_HAS_ORIGINATOR ? b->originator_id : 0,
-        .origin = b->origin,
-        .flags = b->flags & (uint8_t)~ATTR_PATH_HAS_CONFED,
+        .origin = b->origin & 3,
+        .flags = b->flags & (0x3fff ^ ATTR_PATH_HAS_CONFED ^ ATTR_LLGR_STALE),
     };
     uint8_t *d = s->data;
     for (int i = 0; i < PART_COUNT; i++) {
@@ -221,6 +232,8 @@ static int lay_out(struct attr_table *t, const struct attr_build *b)
         d += len;
     }
     summarize_path(s, s->data, s->part_len[PART_AS_PATH]);
+    if (attr_has_community(s, COMMUNITY_LLGR_STALE))
+        s->flags |= ATTR_LLGR_STALE;
     return 0;
 }
 

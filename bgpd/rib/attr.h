@@ -14,7 +14,8 @@ enum {
     ATTR_HAS_AGGREGATOR = 0x08,
     ATTR_HAS_ORIGINATOR = 0x10,
     ATTR_PATH_HAS_CONFED = 0x20,
-    ATTR_AS_IS = 0x40, /* made by an export policy: MED, next hop and communities go out as they are */
+    ATTR_LLGR_STALE = 0x40, /* has that community: the least preferred, RFC 9494 4.3 */
+    ATTR_AS_IS = 0x100,     /* made by an export policy: MED, next hop and communities go out as they are */
 };
 
 /* The variable parts, in the order they lie in struct attr. */
@@ -41,8 +42,7 @@ struct attr {
     uint32_t aggregator_as, aggregator_id, originator_id;
     uint16_t
         path_len; /* ASes, a set counts one, confederation segments none: RFC 4271 9.1.2.2 a, RFC 5065 5.3 */
-    uint8_t origin;
-    uint8_t flags;
+    uint16_t origin : 2, flags : 14;
     uint16_t part_len[PART_COUNT]; /* bytes */
     uint8_t data[];
 };
@@ -52,7 +52,8 @@ struct attr_build {
     struct ip_addr nexthop; /* af 0: none */
     uint32_t nexthop_scope; /* ifindex when link-local */
     uint32_t med, local_pref, aggregator_as, aggregator_id, originator_id;
-    uint8_t origin, flags;
+    uint8_t origin;
+    uint16_t flags;
     const uint8_t *part[PART_COUNT];
     uint16_t part_len[PART_COUNT];
 };
@@ -61,9 +62,9 @@ struct attr_table;
 struct nexthop_table;
 struct attr_table *attr_table_new(struct nexthop_table *nexthops); /* borrows nexthops; NULL: out of memory */
 void attr_table_free(struct attr_table *t);
-/* Computes path_len, neighbor_as and ATTR_PATH_HAS_CONFED, sorts the community parts. A new reference; NULL:
- * out of memory. Takes a nexthop reference for the object. part[PART_AS_PATH] must be well formed, the others
- * multiples of their unit. */
+/* Computes path_len, neighbor_as, ATTR_PATH_HAS_CONFED and ATTR_LLGR_STALE, sorts the community parts. A new
+ * reference; NULL: out of memory. Takes a nexthop reference for the object. part[PART_AS_PATH] must be well
+ * formed, the others multiples of their unit. */
 const struct attr *attr_intern(struct attr_table *t, const struct attr_build *b);
 const struct attr *attr_ref(const struct attr *a);
 void attr_unref(struct attr_table *t, const struct attr *a);
@@ -76,6 +77,7 @@ static inline const uint8_t *attr_part(const struct attr *a, enum attr_part p, u
     *len = a->part_len[p];
     return d;
 }
+bool attr_has_community(const struct attr *a, uint32_t community);
 /* Back to a build (spans borrow from a; nexthop filled from the table), to make a changed copy. */
 void attr_to_build(const struct attr_table *t, const struct attr *a, struct attr_build *out);
 

@@ -20,6 +20,13 @@ static uint64_t key_local(const struct candidate *c, const struct rib_config *cf
     return c->peer->number != 0;
 }
 
+/* RFC 9494 4.3: less preferred than any route that is not, be it our own mark or that of another speaker. */
+static uint64_t key_stale(const struct candidate *c, const struct rib_config *cfg)
+{
+    (void)cfg;
+    return (c->attr->flags & ATTR_LLGR_STALE) != 0;
+}
+
 static uint64_t key_local_pref(const struct candidate *c, const struct rib_config *cfg)
 {
     return UINT32_MAX -
@@ -99,7 +106,14 @@ static int compare_address(const struct candidate *a, const struct candidate *b)
     return c ? c : (int)a->peer->number - (int)b->peer->number;
 }
 
-/* Steps f and g, among paths that are equal so far: a total order. */
+/* RFC 7911 leaves open which of two equal paths of one peer is preferred; this only has to be the same every
+ * time. */
+static int compare_path_id(const struct candidate *a, const struct candidate *b)
+{
+    return a->path_id < b->path_id ? -1 : a->path_id > b->path_id;
+}
+
+/* Steps f and g, then the path identifiers, among paths that are equal so far: a total order. */
 static int compare_ties(const struct candidate *a, const struct candidate *b)
 {
     static const key_fn keys[] = {key_router_id, key_cluster};
@@ -108,7 +122,8 @@ static int compare_ties(const struct candidate *a, const struct candidate *b)
         if (x != y)
             return x < y ? -1 : 1;
     }
-    return compare_address(a, b);
+    int c = compare_address(a, b);
+    return c ? c : compare_path_id(a, b);
 }
 
 static int break_ties(const struct candidate *cand, unsigned n, enum select_reason *why)
@@ -129,7 +144,8 @@ static int break_ties(const struct candidate *cand, unsigned n, enum select_reas
     const struct candidate *a = &cand[best], *b = &cand[second];
     *why = key_router_id(a, NULL) != key_router_id(b, NULL) ? SELECT_ROUTER_ID
            : key_cluster(a, NULL) != key_cluster(b, NULL)   ? SELECT_CLUSTER
-                                                            : SELECT_ADDRESS;
+           : compare_address(a, b)                          ? SELECT_ADDRESS
+                                                            : SELECT_PATH_ID;
     return best;
 }
 
@@ -165,13 +181,9 @@ int decision_select(struct candidate *cand, unsigned n, const struct rib_config 
         key_fn key; /* NULL: MED */
         enum select_reason why;
     } steps[] = {
-        {key_local, SELECT_LOCAL},
-        {key_local_pref, SELECT_LOCAL_PREF},
-        {key_as_path, SELECT_AS_PATH},
-        {key_origin, SELECT_ORIGIN},
-        {NULL, SELECT_MED},
-        {key_ebgp, SELECT_EBGP},
-        {key_metric, SELECT_METRIC},
+        {key_local, SELECT_LOCAL},     {key_stale, SELECT_STALE},   {key_local_pref, SELECT_LOCAL_PREF},
+        {key_as_path, SELECT_AS_PATH}, {key_origin, SELECT_ORIGIN}, {NULL, SELECT_MED},
+        {key_ebgp, SELECT_EBGP},       {key_metric, SELECT_METRIC},
     };
     unsigned left = 0;
     for (unsigned i = 0; i < n; i++) {
@@ -196,18 +208,13 @@ int decision_select(struct candidate *cand, unsigned n, const struct rib_config 
 const char *select_reason_name(enum select_reason r)
 {
     static const char *const names[] = {
-        [SELECT_NONE] = "Nothing to Select",
-        [SELECT_ONLY] = "First path received",
-        [SELECT_LOCAL] = "Local Route",
-        [SELECT_LOCAL_PREF] = "Local Pref",
-        [SELECT_AS_PATH] = "AS Path",
-        [SELECT_ORIGIN] = "Origin",
-        [SELECT_MED] = "MED",
-        [SELECT_EBGP] = "Peer Type",
-        [SELECT_METRIC] = "IGP Metric",
-        [SELECT_ROUTER_ID] = "Router ID",
-        [SELECT_CLUSTER] = "Cluster length",
-        [SELECT_ADDRESS] = "Neighbor IP",
+        [SELECT_NONE] = "Nothing to Select", [SELECT_ONLY] = "First path received",
+        [SELECT_LOCAL] = "Local Route",      [SELECT_STALE] = "Long-lived Stale",
+        [SELECT_LOCAL_PREF] = "Local Pref",  [SELECT_AS_PATH] = "AS Path",
+        [SELECT_ORIGIN] = "Origin",          [SELECT_MED] = "MED",
+        [SELECT_EBGP] = "Peer Type",         [SELECT_METRIC] = "IGP Metric",
+        [SELECT_ROUTER_ID] = "Router ID",    [SELECT_CLUSTER] = "Cluster length",
+        [SELECT_ADDRESS] = "Neighbor IP",    [SELECT_PATH_ID] = "Path ID",
     };
     return r < sizeof names / sizeof *names ? names[r] : "";
 }

@@ -15,7 +15,6 @@ struct rib;
 enum path_flags {
     PATH_BEST = 0x01,
     PATH_MULTIPATH = 0x02,   /* used beside the best; the best has it too when there are others */
-    PATH_STALE = 0x04,       /* graceful restart, later */
     PATH_FILTERED = 0x08,    /* the import check or policy rejected it; see rib_path.reason */
     PATH_UNREACHABLE = 0x10, /* next hop not resolvable */
 };
@@ -25,7 +24,7 @@ struct rib_path {
     uint32_t next; /* slab index of the next path of the prefix, 0 none; the best is first */
     uint32_t attr; /* attr id, holds a reference */
     uint16_t peer; /* rib_peer number */
-    uint8_t gen;   /* of the peer's session when the path came; older ones are swept */
+    uint8_t gen;   /* of the peer's session when the path came: current, stale, or to be swept */
     uint8_t flags;
     uint32_t reason : 4; /* enum import_reason, of PATH_FILTERED */
     uint32_t kind : 2;   /* of originated paths: enum origin_kind */
@@ -59,6 +58,7 @@ enum select_reason { /* why the best won; JSON "selectionReason" in FRR's words 
                      SELECT_NONE,
                      SELECT_ONLY,
                      SELECT_LOCAL,
+                     SELECT_STALE, /* the others are long-lived stale, RFC 9494 */
                      SELECT_LOCAL_PREF,
                      SELECT_AS_PATH,
                      SELECT_ORIGIN,
@@ -67,7 +67,8 @@ enum select_reason { /* why the best won; JSON "selectionReason" in FRR's words 
                      SELECT_METRIC,
                      SELECT_ROUTER_ID,
                      SELECT_CLUSTER,
-                     SELECT_ADDRESS
+                     SELECT_ADDRESS,
+                     SELECT_PATH_ID
 };
 const char *select_reason_name(enum select_reason r); /* "Local Pref", "AS Path", … */
 
@@ -94,14 +95,15 @@ struct rib_config {
 /* A source of paths. Registered once; number stays for its life. */
 struct rib_peer {
     uint16_t number; /* set by rib_peer_add */
-    uint8_t gen;     /* current session */
     bool ibgp;
-    bool one_hop;       /* RFC 4271 6.3: only next hops on a subnet of ours will do */
-    uint32_t router_id; /* host order */
+    uint8_t gen[FAM_COUNT]; /* of what comes now */
+    bool one_hop;           /* RFC 4271 6.3: only next hops on a subnet of ours will do */
+    uint32_t router_id;     /* host order */
     struct ip_addr address;
     void *owner;                  /* struct peer */
-    uint32_t paths[FAM_COUNT];    /* of the current session, filtered included */
+    uint32_t paths[FAM_COUNT];    /* of the current session and stale ones, filtered included */
     uint32_t accepted[FAM_COUNT]; /* without filtered */
+    uint32_t stale[FAM_COUNT];    /* those of paths that the source has not said again yet */
 };
 
 struct rib_hooks {
@@ -129,17 +131,18 @@ struct rib_peer *rib_peer_add(struct rib *r, bool ibgp, const struct ip_addr *ad
 void rib_peer_remove(struct rib *r, struct rib_peer *p);
 /* A session came up: its paths are of a new generation; router_id set before by the caller. */
 void rib_peer_up(struct rib *r, struct rib_peer *p);
-/* The session is gone: its paths lose at once in order of a bounded background sweep. */
+/* The session is gone: its paths lose at once in order of a bounded background sweep, but for the stale ones.
+ */
 void rib_peer_down(struct rib *r, struct rib_peer *p);
-/* What the source has in family f is stale from now on (PATH_STALE): used as before, until the source says it
- * again or rib_peer_stale_end drops what it did not. What was stale already goes (RFC 4724 4.2: "MUST be
- * deleted"). Called before rib_peer_down it makes the family outlive the session (graceful restart), within
- * one it is Beginning-of-RIB (RFC 7313 4.2). */
+/* What the source has in family f is stale from now on: used as before, until the source says it again or
+ * rib_peer_stale_end drops what it did not. What was stale already goes (RFC 4724 4.2: "MUST be deleted").
+ * Called before rib_peer_down it makes the family outlive the session (graceful restart), within one it is
+ * Beginning-of-RIB (RFC 7313 4.2). No walk, however many paths there are. */
 void rib_peer_stale(struct rib *r, struct rib_peer *p, enum family f);
 void rib_peer_stale_end(struct rib *r, struct rib_peer *p,
                         enum family f); /* in the background; none: no-op */
-/* RFC 9494 4.3: what is still stale is from now on the least preferred, and shown and sent with LLGR_STALE;
- * what has NO_LLGR goes. */
+/* RFC 9494 4.3: what is still stale gets the community LLGR_STALE, by which it is the least preferred; what
+ * has NO_LLGR goes. In the background. */
 void rib_peer_stale_long(struct rib *r, struct rib_peer *p, enum family f);
 const struct rib_peer *rib_peer_by_number(const struct rib *r, uint16_t number);
 
@@ -148,11 +151,15 @@ const struct rib_peer *rib_peer_by_number(const struct rib *r, uint16_t number);
 #define RIB_PREFETCH 16
 void rib_prefetch(const struct rib *r, enum family f, const struct prefix *p, unsigned n);
 
-/* Takes its own references. 0, or -ENOMEM (nothing changed). peer 0 originates (kind). */
-int rib_update(struct rib *r, enum family f, const struct prefix *p, struct rib_peer *peer,
+/* A source may have so many paths of one prefix (RFC 7911): as many as the widest multipath could use. */
+#define RIB_PATHS_MAX 64
+/* Takes its own references. path_id: RFC 7911, 0 without ADD-PATH; the pair of prefix and path id is what is
+ * replaced and withdrawn. 0, -ENOMEM or -ENOSPC (one more than RIB_PATHS_MAX); then nothing changed. peer 0
+ * originates (kind). */
+int rib_update(struct rib *r, enum family f, const struct prefix *p, struct rib_peer *peer, uint32_t path_id,
                const struct attr *a);
-int rib_withdraw(struct rib *r, enum family f, const struct prefix *p,
-                 struct rib_peer *peer); /* unknown: no-op */
+int rib_withdraw(struct rib *r, enum family f, const struct prefix *p, struct rib_peer *peer,
+                 uint32_t path_id); /* unknown: no-op */
 int rib_originate(struct rib *r, enum family f, const struct prefix *p, enum origin_kind kind,
                   const struct attr *a);
 int rib_unoriginate(struct rib *r, enum family f, const struct prefix *p);
@@ -172,7 +179,8 @@ struct rib_sub {
     bool originated_only; /* only prefixes whose old or new best is originated */
     bool forwarding; /* the FIB: also told when only the multipath set changed; others only when the best did
                       */
-    void (*wake)(void *arg); /* called when a set turns non-empty; cheap (task_wake) */
+    bool all_paths[FAM_COUNT]; /* told when any path comes, goes, changes, or becomes usable or unusable */
+    void (*wake)(void *arg);   /* called when a set turns non-empty; cheap (task_wake) */
     bool (*holds)(void *arg, enum family f, uint32_t index); /* may be NULL; see rib_release */
     void *arg;
 };
@@ -192,6 +200,11 @@ bool rib_entry_used(const struct rib *r, enum family f, uint32_t index);
 struct rib_entry *rib_entry(const struct rib *r, enum family f, uint32_t index);
 void rib_entry_prefix(const struct rib *r, enum family f, const struct rib_entry *e, struct prefix *out);
 const struct rib_path *rib_path(const struct rib *r, uint32_t path);
+uint32_t rib_path_id(const struct rib *r, uint32_t path); /* as received, RFC 7911 */
+/* Neither filtered nor without a reachable next hop, nor of a session that is gone and waiting for the sweep.
+ */
+bool rib_path_usable(const struct rib *r, enum family f, const struct rib_path *p);
+bool rib_path_is_stale(const struct rib *r, enum family f, const struct rib_path *p);
 const struct rib_path *rib_best(const struct rib *r, const struct rib_entry *e); /* NULL: none */
 const struct attr *rib_path_attr(const struct rib *r, const struct rib_path *p);
 /* Longest match for an address, by probing the hash length by length; 0 none. For show. */

@@ -10,10 +10,13 @@
 
 /* A source and what the table still has of its earlier sessions. */
 struct source {
-    struct rib_peer pub;     /* first, so that a rib_peer is a source */
-    uint32_t old[FAM_COUNT]; /* paths of earlier generations, not swept yet */
-    uint64_t import_end;     /* position up to which its paths are judged again */
-    uint8_t gens;            /* generations that may have paths in the table, besides the current one */
+    struct rib_peer pub;                /* first, so that a rib_peer is a source */
+    uint32_t old[FAM_COUNT];            /* paths of generations that are over, not swept yet */
+    uint64_t over[FAM_COUNT][4];        /* set of the generations that these may be of */
+    uint32_t stale_accepted[FAM_COUNT]; /* of pub.stale */
+    uint8_t stale_gen[FAM_COUNT];       /* where pub.stale is not 0 */
+    uint64_t import_end;                /* position up to which its paths are judged again */
+    uint64_t long_end[FAM_COUNT];       /* the same, up to which stale ones become long-lived */
     bool removed;
 };
 
@@ -37,19 +40,21 @@ struct rib {
     struct nexthop_table *nexthops;
     struct rib_table table[FAM_COUNT];
     struct slab paths;
+    uint32_t **path_ids; /* beside the chunks of paths, see rib_pathid.c */
+    uint32_t n_path_ids;
     uint32_t n_paths[FAM_COUNT];
 
     struct source **sources; /* by number, NULL: free */
     uint32_t n_sources;
-    struct candidate *cand; /* n_sources of them: a prefix has at most one path a source */
-    uint32_t *cand_path;
+    struct candidate *cand; /* n_cand of them: no prefix has more paths */
+    uint32_t *cand_path, n_cand;
 
     struct rib_sub *subs, *subs_originated; /* the latter are never asked about learned prefixes */
     uint64_t version;
 
     /* Background work, see rib_sweep.c. */
     uint64_t pos;
-    uint64_t decide_end, import_end, mark_end, release_end;
+    uint64_t decide_end, import_end, mark_end, release_end, long_end;
     uint32_t old_paths; /* of all sources */
     uint32_t idle;      /* entries without paths */
 
@@ -62,6 +67,7 @@ enum decide_hint {
     HINT_BEST = 1,       /* the best path is gone or has other attributes */
     HINT_FORWARDING = 2, /* so has one of the multipaths */
     HINT_ORIGINATED = 4, /* the best was originated */
+    HINT_PATHS = 8,      /* any path came, went or changed */
 };
 
 /* rib_table.c */
@@ -79,26 +85,56 @@ static inline struct rib_entry *table_entry(const struct rib_table *t, uint32_t 
 void entry_decide(struct rib *r, enum family f, uint32_t index, unsigned hints);
 enum import_reason path_import(struct rib *r, enum family f, const struct prefix *p, const struct attr *a,
                                const struct rib_peer *peer);
+void path_set_attr(struct rib *r, struct rib_path *p, const struct attr *a); /* takes its own reference */
+void path_drop(struct rib *r, enum family f, struct rib_entry *e, uint32_t *link, unsigned *hints);
 void path_set_reason(struct rib *r, enum family f, struct rib_path *p, enum import_reason reason);
 static inline struct rib_path *path_at(const struct rib *r, uint32_t path)
 {
     return slab_at(&r->paths, path);
 }
-static inline bool path_is_old(const struct rib *r, const struct rib_path *p)
+static inline bool path_is_stale(const struct rib *r, enum family f, const struct rib_path *p)
 {
-    return r->sources[p->peer]->pub.gen != p->gen;
+    const struct source *s = r->sources[p->peer];
+    return s->pub.stale[f] && s->stale_gen[f] == p->gen;
+}
+static inline bool path_is_old(const struct rib *r, enum family f, const struct rib_path *p)
+{
+    return r->sources[p->peer]->pub.gen[f] != p->gen && !path_is_stale(r, f, p);
+}
+void path_count(struct rib *r, enum family f, const struct rib_path *p, bool in); /* one that is not old */
+
+/* rib_pathid.c */
+int path_set_id(struct rib *r, uint32_t path, uint32_t id); /* 0 or -ENOMEM; never fails for id 0 */
+void path_ids_reset(struct rib *r);
+static inline uint32_t path_id(const struct rib *r, uint32_t path)
+{
+    uint32_t chunk = path >> SLAB_CHUNK_BITS;
+    if (chunk >= r->n_path_ids || !r->path_ids[chunk])
+        return 0;
+    return r->path_ids[chunk][path & (SLAB_CHUNK - 1)];
 }
 
 /* rib_peer.c */
 struct source *source_new(struct rib *r);
 void source_old_gone(struct rib *r, enum family f, struct source *s); /* one path of old less; may free s */
 
-/* rib_sub.c */
-void subs_mark(struct rib *r, enum family f, uint32_t index, bool best, bool originated);
+/* rib_stale.c: marks or drops those paths of the entry that are due. */
+void path_long_lived(struct rib *r, enum family f, struct rib_entry *e, unsigned *hints);
+
+/* rib_sub.c; what: enum decide_hint */
+void subs_mark(struct rib *r, enum family f, uint32_t index, unsigned what);
 void entry_release(struct rib *r, enum family f, uint32_t index); /* frees it when nothing holds it */
 
 /* rib_sweep.c */
-enum sweep_reason { SWEEP_OLD_PATHS, SWEEP_DECIDE, SWEEP_IMPORT, SWEEP_MARK, SWEEP_RELEASE };
+enum sweep_reason {
+    SWEEP_OLD_PATHS,
+    SWEEP_DECIDE,
+    SWEEP_IMPORT,
+    SWEEP_MARK,
+    SWEEP_RELEASE,
+    SWEEP_LONG_LIVED
+};
+uint64_t sweep_end(const struct rib *r); /* the position where a walk that starts now has come round */
 void sweep_want(struct rib *r, enum sweep_reason why);
 
 /* rib_fib.c */

@@ -16,12 +16,17 @@
 static bool work_left(const struct rib *r)
 {
     return r->old_paths || r->pos < r->decide_end || r->pos < r->import_end || r->pos < r->mark_end ||
-           (r->idle && r->pos < r->release_end);
+           r->pos < r->long_end || (r->idle && r->pos < r->release_end);
+}
+
+uint64_t sweep_end(const struct rib *r)
+{
+    return r->pos + ROUND;
 }
 
 void sweep_want(struct rib *r, enum sweep_reason why)
 {
-    uint64_t end = r->pos + ROUND;
+    uint64_t end = sweep_end(r);
     switch (why) {
     case SWEEP_OLD_PATHS:
         break;
@@ -36,6 +41,9 @@ void sweep_want(struct rib *r, enum sweep_reason why)
         break;
     case SWEEP_RELEASE:
         r->release_end = end;
+        break;
+    case SWEEP_LONG_LIVED:
+        r->long_end = end;
         break;
     }
     if (r->hooks.want_work && work_left(r))
@@ -53,43 +61,53 @@ void rib_reimport(struct rib *r, struct rib_peer *peer)
 {
     for (uint32_t i = 1; i < r->n_sources; i++)
         if (r->sources[i] && (!peer || peer == &r->sources[i]->pub))
-            r->sources[i]->import_end = r->pos + ROUND;
+            r->sources[i]->import_end = sweep_end(r);
     sweep_want(r, SWEEP_IMPORT);
 }
 
-static void import_again(struct rib *r, enum family f, const struct rib_entry *e)
+static unsigned import_again(struct rib *r, enum family f, const struct rib_entry *e)
 {
+    unsigned hints = 0;
     struct prefix prefix;
     rib_entry_prefix(r, f, e, &prefix);
     for (uint32_t i = e->paths; i; i = path_at(r, i)->next) {
         struct rib_path *p = path_at(r, i);
         struct source *s = r->sources[p->peer];
-        if (p->peer && r->pos < s->import_end && !path_is_old(r, p))
-            path_set_reason(r, f, p, path_import(r, f, &prefix, rib_path_attr(r, p), &s->pub));
+        if (!p->peer || r->pos >= s->import_end || path_is_old(r, f, p))
+            continue;
+        uint8_t before = p->flags;
+        path_set_reason(r, f, p, path_import(r, f, &prefix, rib_path_attr(r, p), &s->pub));
+        if (p->flags != before)
+            hints |= HINT_PATHS;
     }
+    return hints;
 }
 
-static bool has_old_path(const struct rib *r, const struct rib_entry *e)
+static bool has_old_path(const struct rib *r, enum family f, const struct rib_entry *e)
 {
     for (uint32_t i = e->paths; i; i = path_at(r, i)->next)
-        if (path_is_old(r, path_at(r, i)))
+        if (path_is_old(r, f, path_at(r, i)))
             return true;
     return false;
 }
 
 static void visit(struct rib *r, enum family f, uint32_t index)
 {
-    const struct rib_entry *e = table_entry(&r->table[f], index);
+    struct rib_entry *e = table_entry(&r->table[f], index);
+    unsigned hints = 0;
     if (!(e->sources & ENTRY_USED))
         return;
     if (r->pos < r->mark_end)
-        subs_mark(r, f, index, true, e->sources & ENTRY_WAS_ORIGINATED);
+        subs_mark(r, f, index, HINT_BEST | (e->sources & ENTRY_WAS_ORIGINATED ? HINT_ORIGINATED : 0));
     if (r->pos < r->import_end)
-        import_again(r, f, e);
-    if (!e->paths)
+        hints |= import_again(r, f, e);
+    if (r->pos < r->long_end && e->paths)
+        path_long_lived(r, f, e, &hints);
+    if (hints || (e->paths && (r->pos < r->decide_end || r->pos < r->import_end || r->pos < r->long_end ||
+                               (r->old_paths && has_old_path(r, f, e)))))
+        entry_decide(r, f, index, hints);
+    else if (!e->paths)
         entry_release(r, f, index);
-    else if (r->pos < r->decide_end || r->pos < r->import_end || (r->old_paths && has_old_path(r, e)))
-        entry_decide(r, f, index, 0);
 }
 
 bool rib_work(struct rib *r)

@@ -79,10 +79,13 @@ static void encode_extended_nexthop(struct wire_writer *w, const struct capabili
     }
 }
 
+/* RFC 9234 4.2: the same one again is one; another one is the session's to refuse. */
 static void decode_role(struct wire_reader *r, struct capabilities *c)
 {
+    uint8_t role = wire_get_u8(r);
+    c->role_conflict |= c->has_role && c->role != role;
     c->has_role = true;
-    c->role = wire_get_u8(r);
+    c->role = role;
 }
 
 static void encode_role(struct wire_writer *w, const struct capabilities *c)
@@ -119,6 +122,62 @@ static void encode_graceful_restart(struct wire_writer *w, const struct capabili
         wire_put_u8(w, SAFI_UNICAST);
         wire_put_u8(w, c->gr_forwarding[f] ? 0x80 : 0);
     }
+}
+
+/* RFC 9494 section 3: AFI, SAFI, flags, stale time of three octets. */
+static void decode_long_lived_gr(struct wire_reader *r, struct capabilities *c)
+{
+    c->long_lived_gr = true;
+    memset(c->llgr_family, 0, sizeof c->llgr_family);
+    memset(c->llgr_forwarding, 0, sizeof c->llgr_forwarding);
+    memset(c->llgr_stale_s, 0, sizeof c->llgr_stale_s);
+    while (wire_left(r) && !r->err) {
+        enum family f;
+        uint16_t afi = wire_get_u16(r);
+        bool known = family_from_afi(afi, wire_get_u8(r), &f);
+        uint32_t v = wire_get_u32(r);
+        if (known) {
+            c->llgr_family[f] = true;
+            c->llgr_forwarding[f] = v >> 31;
+            c->llgr_stale_s[f] = v & CAP_LLGR_STALE_MAX;
+        }
+    }
+}
+
+static void encode_long_lived_gr(struct wire_writer *w, const struct capabilities *c)
+{
+    for (enum family f = 0; f < FAM_COUNT; f++) {
+        if (!c->llgr_family[f])
+            continue;
+        uint32_t stale = c->llgr_stale_s[f] < CAP_LLGR_STALE_MAX ? c->llgr_stale_s[f] : CAP_LLGR_STALE_MAX;
+        put_family(w, f);
+        wire_put_u8(w, SAFI_UNICAST);
+        wire_put_u32(w, (c->llgr_forwarding[f] ? 1u << 31 : 0) | stale);
+    }
+}
+
+/* Names for people: lengths that do not fit make it void, not the OPEN. */
+static void decode_fqdn(struct wire_reader *r, struct capabilities *c)
+{
+    struct cap_text host = {0}, domain = {0};
+    host.len = wire_get_u8(r);
+    host.p = wire_get_bytes(r, host.len);
+    if (r->err)
+        return;
+    if (wire_left(r)) {
+        domain.len = wire_get_u8(r);
+        domain.p = wire_get_bytes(r, domain.len);
+    }
+    c->hostname = host;
+    c->domain = r->err ? (struct cap_text){0} : domain;
+}
+
+static void encode_fqdn(struct wire_writer *w, const struct capabilities *c)
+{
+    wire_put_u8(w, c->hostname.len);
+    wire_put_bytes(w, c->hostname.p, c->hostname.len);
+    wire_put_u8(w, c->domain.len);
+    wire_put_bytes(w, c->domain.p, c->domain.len);
 }
 
 /* RFC 7911 section 4: another value than 1, 2, 3 makes the tuple void. */
@@ -160,6 +219,8 @@ static const struct {
     {CAP_AS4, 4, 0, decode_as4},
     {CAP_ADD_PATH, 0, 4, decode_add_path},
     {CAP_ENHANCED_REFRESH, 0, 0, decode_enhanced_refresh},
+    {CAP_LONG_LIVED_GR, 0, 7, decode_long_lived_gr},
+    {CAP_FQDN, 0, 1, decode_fqdn},
 };
 
 int capabilities_decode(const uint8_t *p, size_t n, struct capabilities *io)
@@ -186,21 +247,20 @@ int capabilities_decode(const uint8_t *p, size_t n, struct capabilities *io)
 static void put_capability(struct wire_writer *w, uint8_t code, const struct capabilities *c,
                            void (*value)(struct wire_writer *, const struct capabilities *))
 {
-    uint8_t *start = wire_reserve(w, 4);
+    uint8_t *start = wire_reserve(w, 2);
     if (value)
         value(w, c);
     if (!start || w->err)
         return;
-    uint8_t len = (uint8_t)(w->p - start - 4);
-    start[0] = 2; /* the parameter: capabilities */
-    start[1] = (uint8_t)(len + 2);
-    start[2] = code;
-    start[3] = len;
+    size_t len = (size_t)(w->p - start - 2);
+    w->err |= len > UINT8_MAX;
+    start[0] = code;
+    start[1] = (uint8_t)len;
 }
 
 static void encode_multiprotocol(struct wire_writer *w, enum family f)
 {
-    wire_put_bytes(w, (uint8_t[]){2, 6, CAP_MULTIPROTOCOL, 4}, 4);
+    wire_put_bytes(w, (uint8_t[]){CAP_MULTIPROTOCOL, 4}, 2);
     put_family(w, f);
     wire_put_u8(w, 0);
     wire_put_u8(w, SAFI_UNICAST);
@@ -232,6 +292,10 @@ void capabilities_encode(struct wire_writer *w, const struct capabilities *c)
         put_capability(w, CAP_ADD_PATH, c, encode_add_path);
     if (c->enhanced_refresh)
         put_capability(w, CAP_ENHANCED_REFRESH, c, NULL);
+    if (c->long_lived_gr)
+        put_capability(w, CAP_LONG_LIVED_GR, c, encode_long_lived_gr);
+    if (c->hostname.p)
+        put_capability(w, CAP_FQDN, c, encode_fqdn);
 }
 
 static bool has_family(const struct capabilities *c, enum family f)
@@ -253,12 +317,17 @@ struct capabilities capabilities_negotiate(const struct capabilities *ours, cons
         .has_role = ours->has_role && theirs->has_role,
         .role = theirs->role,
     };
+    /* RFC 9494 section 3: without graceful restart beside it, it must be ignored. */
+    n.long_lived_gr = n.graceful_restart && ours->long_lived_gr && theirs->long_lived_gr;
     for (enum family f = 0; f < FAM_COUNT; f++) {
         uint8_t they = theirs->add_path[f]; /* what they send we receive, and the other way round */
         n.family[f] = has_family(ours, f) && has_family(theirs, f);
         n.extended_nexthop[f] = ours->extended_nexthop[f] && theirs->extended_nexthop[f];
         n.gr_family[f] = n.graceful_restart && theirs->gr_family[f];
         n.gr_forwarding[f] = n.graceful_restart && theirs->gr_forwarding[f];
+        n.llgr_family[f] = n.long_lived_gr && theirs->llgr_family[f];
+        n.llgr_forwarding[f] = n.long_lived_gr && theirs->llgr_forwarding[f];
+        n.llgr_stale_s[f] = n.long_lived_gr ? theirs->llgr_stale_s[f] : 0;
         n.add_path[f] = ours->add_path[f] & (uint8_t)((they & 1) << 1 | (they & 2) >> 1);
     }
     return n;

@@ -21,7 +21,9 @@ enum capability_code {
     CAP_ADD_PATH = 69,
     CAP_ENHANCED_REFRESH = 70,
     CAP_LONG_LIVED_GR = 71,
+    CAP_FQDN = 73, /* draft-walton-bgp-hostname-capability */
 };
+#define CAP_LLGR_STALE_MAX 0xffffffu /* seconds, 24 bits */
 
 /* What one side said, or (capabilities_negotiate) what holds for a session. */
 struct capabilities {
@@ -40,12 +42,17 @@ struct capabilities {
     bool llgr_family[FAM_COUNT], llgr_forwarding[FAM_COUNT];
     uint32_t llgr_stale_s[FAM_COUNT]; /* 24 bits */
     bool has_role;
-    uint8_t role; /* as on the wire, RFC 9234 4.1: 0 provider, 1 RS, 2 RS client, 3 customer, 4 peer */
+    uint8_t role;       /* as on the wire, RFC 9234 4.1: 0 provider, 1 RS, 2 RS client, 3 customer, 4 peer */
+    bool role_conflict; /* said more than once, and not the same (4.2) */
+    struct cap_text {
+        const uint8_t *p; /* borrowed: from the message, or from who encodes; NULL none */
+        uint8_t len;
+    } hostname, domain;
 };
 
 /* One optional parameter of type 2 (a list of capabilities). 0 or -EBADMSG: lengths do not fit. */
 int capabilities_decode(const uint8_t *p, size_t n, struct capabilities *io);
-/* Optional parameters as a whole, one parameter a capability; what is false is not written. */
+/* The capabilities alone, as a parameter of type 2 holds them; what is false is not written. */
 void capabilities_encode(struct wire_writer *w, const struct capabilities *c);
 /* What both sides have. family[]: implied IPv4 counts. */
 struct capabilities capabilities_negotiate(const struct capabilities *ours,

@@ -60,6 +60,8 @@ void msg_end(struct wire_writer *w, uint8_t *start)
         wire_set_u16(start + 16, (uint16_t)(w->p - start));
 }
 
+enum { PARAM_CAPABILITIES = 2, PARAM_EXTENDED_LENGTH = 255 /* RFC 9072 section 2 */ };
+
 /* Capabilities are all that is left of the optional parameters: RFC 5492 took over from authentication. */
 static int decode_params(struct wire_reader *r, bool extended, struct open_msg *out, struct bgp_error *err)
 {
@@ -68,7 +70,7 @@ static int decode_params(struct wire_reader *r, bool extended, struct open_msg *
         struct wire_reader v = wire_get_sub(r, extended ? wire_get_u16(r) : wire_get_u8(r));
         if (r->err)
             return refuse(err, BGP_ERR_OPEN, 0, NULL, 0);
-        if (type != 2)
+        if (type != PARAM_CAPABILITIES)
             return refuse(err, BGP_ERR_OPEN, BGP_ERR_OPEN_PARAM, NULL, 0);
         if (capabilities_decode(v.p, wire_left(&v), &out->caps))
             return refuse(err, BGP_ERR_OPEN, 0, NULL, 0);
@@ -90,7 +92,7 @@ int open_decode(const uint8_t *body, size_t n, struct open_msg *out, struct bgp_
     if (version != BGP_VERSION)
         return refuse(err, BGP_ERR_OPEN, BGP_ERR_OPEN_VERSION, (uint8_t[]){0, BGP_VERSION}, 2);
 
-    bool extended = len && wire_left(&r) && *r.p == 255; /* RFC 9072 section 2 */
+    bool extended = len && wire_left(&r) && *r.p == PARAM_EXTENDED_LENGTH;
     if (extended) {
         wire_get_u8(&r);
         len = wire_get_u16(&r);
@@ -111,6 +113,36 @@ int open_decode(const uint8_t *body, size_t n, struct open_msg *out, struct bgp_
     return 0;
 }
 
+/* All capabilities in one parameter (RFC 5492 section 4). When that does not fit the one octet of a length:
+ * RFC 9072 section 2. */
+static void encode_params(struct wire_writer *w, const struct capabilities *caps)
+{
+    uint8_t *len = wire_reserve(w, 1), *start = wire_reserve(w, 2);
+    capabilities_encode(w, caps);
+    if (!len || !start || w->err)
+        return;
+    size_t n = (size_t)(w->p - start - 2);
+    if (!n) {
+        w->p = start;
+        *len = 0;
+        return;
+    }
+    if (n + 2 <= UINT8_MAX) {
+        *len = (uint8_t)(n + 2);
+        start[0] = PARAM_CAPABILITIES;
+        start[1] = (uint8_t)n;
+        return;
+    }
+    if (!wire_reserve(w, 4))
+        return;
+    memmove(start + 6, start + 2, n);
+    *len = UINT8_MAX;
+    start[0] = PARAM_EXTENDED_LENGTH;
+    wire_set_u16(start + 1, (uint16_t)(n + 3));
+    start[3] = PARAM_CAPABILITIES;
+    wire_set_u16(start + 4, (uint16_t)n);
+}
+
 void open_encode(struct wire_writer *w, const struct open_msg *m)
 {
     uint8_t *start = msg_begin(w, BGP_OPEN);
@@ -118,10 +150,7 @@ void open_encode(struct wire_writer *w, const struct open_msg *m)
     wire_put_u16(w, m->my_as);
     wire_put_u16(w, m->hold_time);
     wire_put_u32(w, m->id);
-    uint8_t *len = wire_reserve(w, 1);
-    capabilities_encode(w, &m->caps); /* all that we know take 116 bytes: RFC 9072 is for others */
-    if (len && !w->err)
-        *len = (uint8_t)(w->p - len - 1);
+    encode_params(w, &m->caps);
     msg_end(w, start);
 }
 

@@ -82,6 +82,8 @@ static void lengths_that_cannot_be_are_malformed(void)
         "45 03 0001 01",
         "46 01 00",
         "06 01 00",
+        "47 06 0001 01 80 0001",
+        "47 08 0001 01 80 000001 00",
         "02 00 80",
     };
     for (size_t i = 0; i < sizeof table / sizeof *table; i++) {
@@ -101,9 +103,82 @@ static void what_is_false_is_not_written(void)
     struct capabilities some = {.family = {true, true}, .as4 = true, .asn = 65001};
     capabilities_encode(&w, &some);
     uint8_t want[32];
-    size_t n = hex("0206 0104 0001 0001  0206 0104 0002 0001  0206 4104 0000 fde9", want, sizeof want);
+    size_t n = hex("0104 0001 0001  0104 0002 0001  4104 0000 fde9", want, sizeof want);
     CU_ASSERT_EQUAL_FATAL(wire_len(&w), n);
     CU_ASSERT_EQUAL(memcmp(b, want, n), 0);
+}
+
+static void long_lived_graceful_restart_is_read_per_family(void)
+{
+    struct capabilities c = {0};
+    CU_ASSERT_EQUAL(decode("47 15 0001 01 80 00003c  0002 01 00 ffffff  0019 46 80 000001", &c), 0);
+    CU_ASSERT_TRUE(c.long_lived_gr);
+    CU_ASSERT_TRUE(c.llgr_family[FAM_IPV4] && c.llgr_forwarding[FAM_IPV4]);
+    CU_ASSERT_TRUE(c.llgr_family[FAM_IPV6] && !c.llgr_forwarding[FAM_IPV6]);
+    CU_ASSERT_EQUAL(c.llgr_stale_s[FAM_IPV4], 60);
+    CU_ASSERT_EQUAL(c.llgr_stale_s[FAM_IPV6], CAP_LLGR_STALE_MAX);
+}
+
+static void long_lived_graceful_restart_needs_the_short_one(void)
+{
+    struct capabilities ours = {.graceful_restart = true, .long_lived_gr = true, .llgr_family = {true, true}};
+    struct capabilities theirs = {.long_lived_gr = true, .llgr_family = {true, false}, .llgr_stale_s = {60}};
+    CU_ASSERT_FALSE(capabilities_negotiate(&ours, &theirs).long_lived_gr);
+    theirs.graceful_restart = true;
+    struct capabilities n = capabilities_negotiate(&ours, &theirs);
+    CU_ASSERT_TRUE(n.long_lived_gr && n.llgr_family[FAM_IPV4] && !n.llgr_family[FAM_IPV6]);
+    CU_ASSERT_EQUAL(n.llgr_stale_s[FAM_IPV4], 60);
+}
+
+static void a_stale_time_beyond_24_bits_is_cut(void)
+{
+    uint8_t b[16];
+    struct wire_writer w = wire_writer(b, sizeof b);
+    struct capabilities c = {.long_lived_gr = true,
+                             .llgr_family = {true, false},
+                             .llgr_stale_s = {UINT32_MAX, 0}},
+                        out = {0};
+    capabilities_encode(&w, &c);
+    CU_ASSERT_EQUAL_FATAL(wire_len(&w), 9);
+    CU_ASSERT_EQUAL(capabilities_decode(b, 9, &out), 0);
+    CU_ASSERT_FALSE(out.llgr_forwarding[FAM_IPV4]);
+    CU_ASSERT_EQUAL(out.llgr_stale_s[FAM_IPV4], CAP_LLGR_STALE_MAX);
+}
+
+static void hostname_and_domain_are_read_where_they_are_sound(void)
+{
+    static const struct {
+        const char *bytes, *host, *domain;
+    } table[] = {
+        {"49 08 03 746f72 03 6c6162", "tor", "lab"},
+        {"49 05 03 746f72 00", "tor", ""},
+        {"49 04 03 746f72", "tor", ""}, /* the draft wants a length of the domain; some leave it away */
+        {"49 06 03 746f72 03 6c", "tor", ""},
+        {"49 02 00 00", "", ""},
+        {"49 03 05 746f", NULL, NULL},
+        {"49 00", NULL, NULL},
+    };
+    for (size_t i = 0; i < sizeof table / sizeof *table; i++) {
+        uint8_t b[32];
+        struct capabilities c = {0};
+        CU_ASSERT_EQUAL(capabilities_decode(b, hex(table[i].bytes, b, sizeof b), &c), 0);
+        CU_ASSERT_EQUAL(c.hostname.p != NULL, table[i].host != NULL);
+        if (!table[i].host)
+            continue;
+        CU_ASSERT_EQUAL_FATAL(c.hostname.len, strlen(table[i].host));
+        CU_ASSERT_EQUAL(memcmp(c.hostname.p, table[i].host, c.hostname.len), 0);
+        CU_ASSERT_EQUAL_FATAL(c.domain.len, strlen(table[i].domain));
+        CU_ASSERT_TRUE(!c.domain.len || !memcmp(c.domain.p, table[i].domain, c.domain.len));
+    }
+}
+
+static void a_role_that_contradicts_an_earlier_one_is_noted(void)
+{
+    struct capabilities same = {0}, other = {0};
+    CU_ASSERT_EQUAL(decode("09 01 03  09 01 03", &same), 0);
+    CU_ASSERT_TRUE(same.has_role && !same.role_conflict);
+    CU_ASSERT_EQUAL(decode("09 01 03  09 01 04  09 01 04", &other), 0);
+    CU_ASSERT_TRUE(other.role_conflict);
 }
 
 static void ipv4_is_implied_where_nothing_is_said(void)
@@ -138,6 +213,11 @@ static const struct unit_case cases[] = {
     UNIT(void_tuples_are_ignored),
     UNIT(lengths_that_cannot_be_are_malformed),
     UNIT(what_is_false_is_not_written),
+    UNIT(long_lived_graceful_restart_is_read_per_family),
+    UNIT(long_lived_graceful_restart_needs_the_short_one),
+    UNIT(a_stale_time_beyond_24_bits_is_cut),
+    UNIT(hostname_and_domain_are_read_where_they_are_sound),
+    UNIT(a_role_that_contradicts_an_earlier_one_is_noted),
     UNIT(ipv4_is_implied_where_nothing_is_said),
     UNIT(a_capability_needs_both_sides),
 };

@@ -133,6 +133,10 @@ static void an_open_with_every_capability_comes_back_the_same(void)
                                    .gr_family = {true, true},
                                    .gr_forwarding = {false, true},
                                    .add_path = {3, 1},
+                                   .long_lived_gr = true,
+                                   .llgr_family = {true, true},
+                                   .llgr_forwarding = {true, false},
+                                   .llgr_stale_s = {3600, 0xffffff},
                                    .has_role = true,
                                    .role = 4}};
     uint8_t b[256];
@@ -152,6 +156,30 @@ static void an_open_with_every_capability_comes_back_the_same(void)
     CU_ASSERT_EQUAL(out.hold_time, in.hold_time);
     CU_ASSERT_EQUAL(out.id, in.id);
     CU_ASSERT_EQUAL(memcmp(&out.caps, &in.caps, sizeof in.caps), 0);
+}
+
+/* RFC 9072 section 2: only where one octet cannot say the length. */
+static void long_parameters_take_the_extended_form(void)
+{
+    uint8_t name[255], b[512];
+    memset(name, 'n', sizeof name);
+    for (unsigned n = 0; n <= 253; n++) {
+        struct open_msg out, in = {.asn = 1, .my_as = 1, .id = 1, .caps.hostname = {name, (uint8_t)n}};
+        struct wire_writer w = wire_writer(b, sizeof b);
+        struct bgp_error e;
+        open_encode(&w, &in);
+        CU_ASSERT_FALSE_FATAL(w.err);
+        bool extended = n + 6 > 255; /* parameter, capability and the two lengths of names */
+        CU_ASSERT_EQUAL(b[28], extended ? 255 : n + 6);
+        CU_ASSERT_EQUAL(b[29], extended ? 255 : 2);
+        CU_ASSERT_EQUAL_FATAL(open_decode(b + 19, wire_len(&w) - 19, &out, &e), 0);
+        CU_ASSERT_EQUAL(out.caps.hostname.len, n);
+        CU_ASSERT_EQUAL(memcmp(out.caps.hostname.p, name, n), 0);
+    }
+    struct open_msg m = {.my_as = 1, .id = 1, .caps.hostname = {name, 254}}; /* no capability holds that */
+    struct wire_writer w = wire_writer(b, sizeof b);
+    open_encode(&w, &m);
+    CU_ASSERT_TRUE(w.err);
 }
 
 static void what_does_not_fit_sets_the_error_and_writes_no_further(void)
@@ -318,6 +346,7 @@ static const struct unit_case cases[] = {
     UNIT(opens_are_checked),
     UNIT(a_wrong_version_is_answered_with_ours),
     UNIT(an_open_with_every_capability_comes_back_the_same),
+    UNIT(long_parameters_take_the_extended_form),
     UNIT(what_does_not_fit_sets_the_error_and_writes_no_further),
     UNIT(notification_and_keepalive_come_back_the_same),
     UNIT(long_notification_data_is_cut),

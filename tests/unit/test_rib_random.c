@@ -11,7 +11,7 @@
 enum { PEERS = 5, PREFIXES = 24, OPS = 40000, CHECK_EVERY = 40, FIRST_IBGP = 4, RESULTS = 256 };
 
 struct said { /* of one peer about one prefix */
-    bool present;
+    bool present, stale;
     unsigned hops, as, med, nexthop;
 };
 
@@ -233,25 +233,49 @@ static void model_init(struct model *m)
 
 static void op_update(struct model *m, unsigned peer, unsigned prefix)
 {
-    struct said s = {true, 1 + !pick(6), 65001 + pick(2), pick(8) ? 0 : pick(3),
-                     pick(4) ? peer : pick(PEERS)};
+    struct said s = {
+        true, false, 1 + !pick(6), 65001 + pick(2), pick(8) ? 0 : pick(3), pick(4) ? peer : pick(PEERS)};
     m->said[peer][prefix] = s;
     const struct attr *a = fx_attr_med(&m->x, s.nexthop + 1, s.as, s.hops, s.med);
-    CU_ASSERT_EQUAL(rib_update(m->x.rib, family_at(m, prefix), &m->prefix[prefix], m->peer[peer], a), 0);
+    CU_ASSERT_EQUAL(rib_update(m->x.rib, family_at(m, prefix), &m->prefix[prefix], m->peer[peer], 0, a), 0);
     attr_unref(m->x.attrs, a);
 }
 
 static void op_withdraw(struct model *m, unsigned peer, unsigned prefix)
 {
     m->said[peer][prefix].present = false;
-    CU_ASSERT_EQUAL(rib_withdraw(m->x.rib, family_at(m, prefix), &m->prefix[prefix], m->peer[peer]), 0);
+    CU_ASSERT_EQUAL(rib_withdraw(m->x.rib, family_at(m, prefix), &m->prefix[prefix], m->peer[peer], 0), 0);
+}
+
+static void op_stale_end(struct model *m, unsigned peer, enum family f)
+{
+    for (unsigned i = 0; i < PREFIXES; i++)
+        if (family_at(m, i) == f && m->said[peer][i].stale)
+            m->said[peer][i].present = false;
+    rib_peer_stale_end(m->x.rib, m->peer[peer], f);
+}
+
+static void op_stale(struct model *m, unsigned peer, enum family f)
+{
+    for (unsigned i = 0; i < PREFIXES; i++) {
+        struct said *s = &m->said[peer][i];
+        if (family_at(m, i) != f)
+            continue;
+        s->present = s->present && !s->stale;
+        s->stale = s->present;
+    }
+    rib_peer_stale(m->x.rib, m->peer[peer], f);
 }
 
 static void op_session(struct model *m, unsigned peer)
 {
+    bool same = pick(2);
+    for (enum family f = 0; same && f < FAM_COUNT; f++)
+        if (pick(2))
+            op_stale(m, peer, f);
     for (unsigned i = 0; i < PREFIXES; i++)
-        m->said[peer][i].present = false;
-    if (pick(2)) {
+        m->said[peer][i].present = same && m->said[peer][i].present && m->said[peer][i].stale;
+    if (same) {
         rib_peer_down(m->x.rib, m->peer[peer]);
         adjout_stop(m->out[peer]);
         rib_peer_up(m->x.rib, m->peer[peer]);
@@ -281,7 +305,7 @@ static void op_originate(struct model *m, unsigned prefix)
 
 static void op_rare(struct model *m, unsigned peer, unsigned prefix)
 {
-    switch (pick(6)) {
+    switch (pick(8)) {
     case 0:
         m->reachable[peer] = pick(4);
         m->metric[peer] = !pick(6);
@@ -302,6 +326,12 @@ static void op_rare(struct model *m, unsigned peer, unsigned prefix)
         m->mode[peer] = (enum export_mode)pick(3);
         for (enum family f = 0; f < FAM_COUNT; f++)
             CU_ASSERT_EQUAL(adjout_resend(m->out[peer], f, m->mode[peer], pick(2)), 0);
+        break;
+    case 5:
+        op_stale(m, peer, family_at(m, prefix));
+        break;
+    case 6:
+        op_stale_end(m, peer, family_at(m, prefix));
         break;
     default:
         rib_work(m->x.rib);
@@ -382,15 +412,17 @@ static bool export_agrees(const struct model *m, unsigned to, unsigned prefix)
 
 static bool counters_agree(const struct model *m, unsigned peer)
 {
-    uint32_t paths[FAM_COUNT] = {0}, accepted[FAM_COUNT] = {0}, has = 0;
+    uint32_t paths[FAM_COUNT] = {0}, accepted[FAM_COUNT] = {0}, stale[FAM_COUNT] = {0}, has = 0;
     for (unsigned i = 0; i < PREFIXES; i++) {
         bool present = m->said[peer][i].present;
         paths[family_at(m, i)] += present;
         accepted[family_at(m, i)] += present && !m->denied[i];
+        stale[family_at(m, i)] += present && m->said[peer][i].stale;
         has += receiver_has(m->v[peer], &m->prefix[i]) != NULL;
     }
     return !memcmp(paths, m->peer[peer]->paths, sizeof paths) &&
            !memcmp(accepted, m->peer[peer]->accepted, sizeof accepted) &&
+           !memcmp(stale, m->peer[peer]->stale, sizeof stale) &&
            has == adjout_count(m->out[peer], FAM_IPV4) + adjout_count(m->out[peer], FAM_IPV6) &&
            !m->v[peer]->spurious;
 }
@@ -433,8 +465,11 @@ static void model_end(struct model *m)
     struct rib_stats s;
     for (unsigned i = 0; i < PREFIXES; i++)
         rib_unoriginate(m->x.rib, family_at(m, i), &m->prefix[i]);
-    for (unsigned i = 0; i < PEERS; i++)
+    for (unsigned i = 0; i < PEERS; i++) {
+        rib_peer_stale_end(m->x.rib, m->peer[i], FAM_IPV4);
+        rib_peer_stale_end(m->x.rib, m->peer[i], FAM_IPV6);
         rib_peer_down(m->x.rib, m->peer[i]);
+    }
     settle(m);
     rib_stats(m->x.rib, &s);
     for (enum family f = 0; f < FAM_COUNT; f++) {
