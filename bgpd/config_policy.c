@@ -18,8 +18,8 @@
 #include "lib/text.h"
 #include "policy.h"
 
-#define MAX_SETS     256
-#define MAX_LIST     1000 /* elements of a list of `match`, those of sets included */
+#define MAX_SETS 256
+#define MAX_LIST 1000 /* elements of a list of `match`, those of sets included */
 
 /* Reading */
 
@@ -38,13 +38,15 @@ static void read_value(struct rule_reader *rd, const struct node *n, const struc
     struct why why = {0};
     struct path sets = {.name = "sets"}, kind = {.up = &sets, .name = rd->key->set};
     if (n->kind != NODE_SCALAR || node_is_null(n)) {
-        load_error(rd->ld, n, path, "expected a value, not %s", n->kind == NODE_SCALAR ? "nothing" : "a list");
+        load_error(rd->ld, n, path, "expected a value, not %s",
+                   n->kind == NODE_SCALAR ? "nothing" : "a list");
         return;
     }
     if (rd->words && !in_set && words_append(rd->words, n->text))
         rd->ld->oom = true;
     if (*n->text == '@' && rd->key->set && !in_set) {
-        const struct node *values = node_find(node_find(node_find(rd->ld->root, "sets"), rd->key->set), n->text + 1);
+        const struct node *values =
+            node_find(node_find(node_find(rd->ld->root, "sets"), rd->key->set), n->text + 1);
         if (!values) {
             load_error(rd->ld, n, path, "there is no set `%.60s` in sets.%s; add it there", n->text + 1,
                        rd->key->set);
@@ -77,8 +79,8 @@ static void read_values(struct rule_reader *rd, const struct node *n, const stru
         read_value(rd, n, path, in_set);
 }
 
-static void unknown(struct load *ld, const struct node *key, const struct path *path, const char *const *names,
-                    size_t n)
+static void unknown(struct load *ld, const struct node *key, const struct path *path,
+                    const char *const *names, size_t n)
 {
     const char *hint = text_closest(key->text, names, n);
     char all[160] = "";
@@ -137,7 +139,8 @@ static void read_keys(struct load *ld, struct policy_rule *r, const struct polic
     }
 }
 
-static void read_then(struct load *ld, struct policy_rule *r, const struct node *rule, const struct path *path)
+static void read_then(struct load *ld, struct policy_rule *r, const struct node *rule,
+                      const struct path *path)
 {
     const struct node *n = node_find(rule, "then");
     struct path at = {.up = path, .name = "then"};
@@ -145,12 +148,14 @@ static void read_then(struct load *ld, struct policy_rule *r, const struct node 
     if (!n)
         load_error(ld, rule, &at, "missing; accept, reject or next");
     else if (n->kind != NODE_SCALAR || !word_in("accept reject next", n->text, &i))
-        load_error(ld, n, &at, "`%.40s` is not accept, reject or next", n->kind == NODE_SCALAR ? n->text : "");
+        load_error(ld, n, &at, "`%.40s` is not accept, reject or next",
+                   n->kind == NODE_SCALAR ? n->text : "");
     else
         r->then = (enum policy_then)i;
 }
 
-static void read_rule(struct load *ld, struct policy_rule *r, const struct node *rule, const struct path *path)
+static void read_rule(struct load *ld, struct policy_rule *r, const struct node *rule,
+                      const struct path *path)
 {
     static const char *const names[] = {"match", "set", "then"};
     if (rule->kind != NODE_MAP) {
@@ -180,10 +185,12 @@ static bool name_ok(struct load *ld, const struct node *key, const struct path *
     const char *name = key->text;
     size_t n = strlen(name);
     if (word_in("all none originated", name, NULL))
-        load_error(ld, key, path, "`%s` is not free for a name; it means something as import or export", name);
+        load_error(ld, key, path, "`%s` is not free for a name; it means something as import or export",
+                   name);
     else if (!n || n >= POLICY_NAMELEN || strspn(name, letters) != n || !isalnum((unsigned char)*name))
         load_error(ld, key, path,
-                   "`%.80s` is not the name of a %s; 1 to 63 letters, digits, `-`, `_` and `.` are", name, what);
+                   "`%.80s` is not the name of a %s; 1 to 63 letters, digits, `-`, `_` and `.` are", name,
+                   what);
     else
         return true;
     return false;

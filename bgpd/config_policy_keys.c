@@ -1,6 +1,6 @@
-/* What may stand in `match` and in `set` of a rule, and how a value becomes part of the compiled rule. A parser
- * gets one value or one element of a list, and says in a sentence what is wrong with it; file, line and key
- * are put in front by config_policy.c. */
+/* What may stand in `match` and in `set` of a rule, and how a value becomes part of the compiled rule. A
+ * parser gets one value or one element of a list, and says in a sentence what is wrong with it; file, line
+ * and key are put in front by config_policy.c. */
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -56,8 +56,9 @@ static int parse_range(const char *text, struct prefix_range *r, struct why *why
     if (err == -ERANGE)
         return value_wrong(why, "`%.60s` is too long a prefix; /32 is the limit of IPv4, /128 of IPv6", word);
     if (err)
-        return value_wrong(why, "`%.60s` is not a prefix; `10.0.0.0/8`, `10.0.0.0/8 le 24` and `::/0 ge 48 "
-                                "le 64` are",
+        return value_wrong(why,
+                           "`%.60s` is not a prefix; `10.0.0.0/8`, `10.0.0.0/8 le 24` and `::/0 ge 48 "
+                           "le 64` are",
                            text);
     unsigned bits = family_bits(addr_family(&r->prefix.addr)), ge = 0, le = 0, v;
     bool has_ge = false, has_le = false;
@@ -94,7 +95,8 @@ static int parse_pattern(const char *text, bool wildcard, struct community_patte
     case 0:
         return 0;
     case -ERANGE:
-        return value_wrong(why, "`%.60s` has a number too large for its place; A:B takes 65535 at most", text);
+        return value_wrong(why, "`%.60s` has a number too large for its place; A:B takes 65535 at most",
+                           text);
     case -EDOM:
         return value_wrong(why, "`%.60s`: `*` cannot be set, only matched and removed", text);
     default:

@@ -1,8 +1,8 @@
-/* What refers to policies and peers by name, settled when the whole file is read: the `import` and `export` of
- * a peer, the peers in the conditions of a rule. And policies back to text, for `show running-config`.
+/* What refers to policies and peers by name, settled when the whole file is read: the `import` and `export`
+ * of a peer, the peers in the conditions of a rule. And policies back to text, for `show running-config`.
  *
- * A peer's key is the same after a reload when what its policy does is the same, whatever the policy is called
- * and however it is written: nothing has to be judged or sent again then. */
+ * A peer's key is the same after a reload when what its policy does is the same, whatever the policy is
+ * called and however it is written: nothing has to be judged or sent again then. */
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -44,10 +44,12 @@ static void settle_peer(struct load *ld, struct policy_rule *r, const struct nod
             ld->oom = true;
     }
     if (!found && n->kind == NODE_SCALAR && *n->text)
-        load_error(ld, n, path, "no peer has `%.60s` for its address, interface, range or description", n->text);
+        load_error(ld, n, path, "no peer has `%.60s` for its address, interface, range or description",
+                   n->text);
 }
 
-static void settle_rule(struct load *ld, struct policy_rule *r, const struct node *rule, const struct path *path)
+static void settle_rule(struct load *ld, struct policy_rule *r, const struct node *rule,
+                        const struct path *path)
 {
     const struct node *n = node_find(node_find(rule, "match"), "peer");
     struct path match = {.up = path, .name = "match"}, at = {.up = &match, .name = "peer"};

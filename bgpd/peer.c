@@ -576,6 +576,7 @@ void peer_free(struct peer *p)
         adjout_free(p->adjout);
     if (p->rib)
         rib_peer_remove(p->set->speaker->rib, p->rib);
+    peer_policy_forget(p);
     free(p->shutdown_message);
     free(p);
 }

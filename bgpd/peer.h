@@ -55,6 +55,12 @@ int peer_soft_in(
     struct peer *p); /* ROUTE-REFRESH and reimport; -ENOTCONN, -EOPNOTSUPP (reimport done all the same) */
 int peer_soft_out(struct peer *p); /* resend everything; -ENOTCONN */
 
+/* The import policy's part of rib_hooks.import. named: the rule that accepts it means just this prefix. */
+int peer_import(struct peer *p, enum family f, const struct prefix *prefix, const struct attr **a, bool *named);
+/* What policies are evaluated with for this peer; the caller's. NULL: out of memory. */
+struct policy_memo;
+struct policy_memo *peer_policy_memo(const struct peer *p, bool export);
+
 struct peer_stats { /* FRR's messageStats */
     uint64_t opens_in, opens_out, notifications_in, notifications_out, updates_in, updates_out, keepalives_in,
         keepalives_out, refreshes_in, refreshes_out;

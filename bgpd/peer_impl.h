@@ -93,6 +93,7 @@ struct peer {
     bool refresh_due[FAM_COUNT]; /* asked for; any number of requests is one until tx runs */
     struct rib_peer *rib;
     struct adjout *adjout;
+    struct policy_memo *import_memo; /* NULL until it is needed */
     struct update_ctx ctx;
     struct log_limit log_limit, failure_limit;
     char detail[80]; /* of the NOTIFICATION that is about to be sent */
@@ -168,6 +169,10 @@ void peer_receive_update(struct peer_link *l, const uint8_t *body, size_t n);
 void peer_receive_refresh(struct peer_link *l, const uint8_t *body, size_t n);
 bool peer_tx_step(void *peer);
 void peer_tx_wake(void *peer);
+
+/* peer_policy.c */
+void peer_policy_forget(struct peer *p); /* what was found out by the policies in force */
+void peer_import_changed(struct peer *p, const struct peer_config *before);
 
 /* peer_set.c */
 void peer_set_reject(struct peer_set *ps, int fd, uint8_t cease); /* owns fd */

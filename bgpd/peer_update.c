@@ -221,6 +221,8 @@ int peer_routes_up(struct peer_link *l)
     memcpy(p->ctx.family, ss->common.family, sizeof p->ctx.family);
     p->rib->router_id = ss->remote_id;
     p->rib->one_hop = !p->ibgp && !p->config->multihop;
+    p->rib->keep_received = !ss->received.route_refresh;
+    peer_policy_forget(p);
     rib_peer_up(s->rib, p->rib);
     int r = p->ctx.cache ? adjout_start(p->adjout, &x, p->config->export, ss->common.family) : -ENOMEM;
     if (!r)
@@ -233,6 +235,7 @@ void peer_routes_down(struct peer *p)
     struct speaker *s = p->set->speaker;
     adjout_stop(p->adjout);
     rib_peer_down(s->rib, p->rib);
+    peer_policy_forget(p);
     update_cache_free(p->ctx.cache, s->attrs);
     p->ctx = (struct update_ctx){0};
     memset(p->refresh_due, 0, sizeof p->refresh_due);

@@ -178,6 +178,17 @@ enum policy_cond policy_check_prefix(const struct policy_rule *r, enum family f,
     return found ? COND_NONE : COND_PREFIX;
 }
 
+bool policy_rule_names(const struct policy_rule *r, const struct prefix *p)
+{
+    for (unsigned i = 0; i < r->n_prefixes; i++) {
+        const struct prefix_range *x = &r->prefixes[i];
+        if (p->len >= x->ge && p->len <= x->le && prefix_contains(&x->prefix, p) &&
+            (!prefix_is_martian(p) || prefix_is_martian(&x->prefix)))
+            return true;
+    }
+    return false;
+}
+
 static bool match_next_hop(const struct policy_rule *r, const struct ip_addr *next_hop)
 {
     for (unsigned i = 0; i < r->n_next_hops; i++)
@@ -214,9 +225,9 @@ static bool match_community(const struct policy_rule *r, const struct attr_build
 struct walk {
     const struct policy_env *env;
     const struct policy_route *r;
-    const struct attr *seen;  /* the attributes as changed so far; a reference */
-    struct attr_build b;      /* the same */
-    struct ip_addr next_hop;  /* where traffic would go, as far as that is known */
+    const struct attr *seen; /* the attributes as changed so far; a reference */
+    struct attr_build b;     /* the same */
+    struct ip_addr next_hop; /* where traffic would go, as far as that is known */
     bool changed;
     int path_len; /* of path; -1: not printed yet */
     char path[POLICY_MAX_PATH];
@@ -316,8 +327,8 @@ static int walk_rules(const struct policy *p, struct policy_memo *m, const struc
     w.path_len = -1;
     for (unsigned i = 0; !err && then == POLICY_NEXT && i < p->n_rules; i++) {
         const struct policy_rule *r = &p->rules[i];
-        enum policy_cond failed = mask >> i & 1 ? match_attributes(&w, r)
-                                                : policy_check_prefix(r, route->family, route->prefix);
+        enum policy_cond failed =
+            mask >> i & 1 ? match_attributes(&w, r) : policy_check_prefix(r, route->family, route->prefix);
         if (told)
             told(arg, p, i, failed, w.seen);
         if (failed)

@@ -13,10 +13,10 @@
 #include "rib/nexthop.h"
 #include "rib/rib.h"
 
-#define POLICY_MAX_RULES 64
-#define POLICY_NAMELEN   64
-#define POLICY_MAX_COMMUNITIES 32 /* in one `set` */
-#define POLICY_MAX_PATH  16384 /* of a printed AS_PATH: far more than an UPDATE of 4096 octets can carry */
+#define POLICY_MAX_RULES       64
+#define POLICY_NAMELEN         64
+#define POLICY_MAX_COMMUNITIES 32    /* in one `set` */
+#define POLICY_MAX_PATH        16384 /* of a printed AS_PATH: far more than an UPDATE of 4096 octets can carry */
 
 enum policy_then { POLICY_ACCEPT, POLICY_REJECT, POLICY_NEXT };
 
@@ -86,6 +86,9 @@ void policy_unref(struct policy *p);                           /* NULL is a no-o
 bool policy_equal(const struct policy *a, const struct policy *b);
 bool policy_changes_attributes(const struct policy *p);
 bool policy_rule_sets(const struct policy_rule *r);
+/* Whether the rule's list of prefixes means just this unusual one: the default route by its own length, a
+ * martian by an entry that is one. */
+bool policy_rule_names(const struct policy_rule *r, const struct prefix *p);
 bool policy_sets_next_hop_self(const struct policy *p); /* some rule sets next-hop self */
 
 /* The session that a policy serves, and what evaluating it costs less with: results by attributes, so that a
@@ -157,8 +160,8 @@ struct policy_item {
     const char *const *values;
     unsigned n;
 };
-void policy_rule_match_items(const struct policy_rule *r, void (*item)(void *arg, const struct policy_item *i),
-                             void *arg);
+void policy_rule_match_items(const struct policy_rule *r,
+                             void (*item)(void *arg, const struct policy_item *i), void *arg);
 void policy_rule_set_items(const struct policy_rule *r, void (*item)(void *arg, const struct policy_item *i),
                            void *arg);
 

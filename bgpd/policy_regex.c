@@ -101,9 +101,9 @@ static char *expand(const char *pattern)
 
 struct path_regex *path_regex_new(const char *pattern, char *why, size_t size)
 {
-    const char *bad = !*pattern                             ? "is empty; ^$ is the empty path"
+    const char *bad = !*pattern                          ? "is empty; ^$ is the empty path"
                       : strlen(pattern) > PATH_REGEX_MAX ? "is longer than 200 characters"
-                                                            : unfit(pattern);
+                                                         : unfit(pattern);
     regex_t alone;
     if (size)
         *why = 0;

@@ -10,8 +10,8 @@
 const char *policy_cond_name(enum policy_cond c)
 {
     static const char *const names[COND_COUNT] = {
-        [COND_NONE] = "",         [COND_PREFIX] = "prefix",     [COND_FAMILY] = "family",
-        [COND_SOURCE] = "source", [COND_PEER] = "peer",         [COND_NEXT_HOP] = "next-hop",
+        [COND_NONE] = "",         [COND_PREFIX] = "prefix",       [COND_FAMILY] = "family",
+        [COND_SOURCE] = "source", [COND_PEER] = "peer",           [COND_NEXT_HOP] = "next-hop",
         [COND_ORIGIN] = "origin", [COND_COMMUNITY] = "community", [COND_AS_PATH] = "as-path",
     };
     return names[c];
@@ -41,14 +41,10 @@ static void join(const struct policy_words *w, char *buf, size_t size)
 const char *policy_miss_text(const struct policy_rule *r, enum policy_cond failed, char *buf, size_t size)
 {
     static const char *const said[COND_COUNT] = {
-        [COND_PREFIX] = "the prefix is not in",
-        [COND_FAMILY] = "the family is not",
-        [COND_SOURCE] = "the source is not",
-        [COND_PEER] = "not from peer",
-        [COND_NEXT_HOP] = "the next hop is not in",
-        [COND_ORIGIN] = "the origin is not",
-        [COND_COMMUNITY] = "not present: community",
-        [COND_AS_PATH] = "the AS path does not match",
+        [COND_PREFIX] = "the prefix is not in",      [COND_FAMILY] = "the family is not",
+        [COND_SOURCE] = "the source is not",         [COND_PEER] = "not from peer",
+        [COND_NEXT_HOP] = "the next hop is not in",  [COND_ORIGIN] = "the origin is not",
+        [COND_COMMUNITY] = "not present: community", [COND_AS_PATH] = "the AS path does not match",
     };
     char words[160];
     if (failed == COND_NONE) {
