@@ -33,7 +33,7 @@ struct peer_config {
     struct prefix range;    /* PEER_BY_RANGE: who connects from it becomes a peer, passive */
     uint32_t limit;         /* of PEER_BY_RANGE: so many at the same time */
     uint32_t
-        asn; /* ASN_NUMBER: as given; ASN_INTERNAL: router.asn; ASN_EXTERNAL: 0, any other than router.asn */
+        asn; /* ASN_NUMBER: as given; ASN_INTERNAL: local_asn; ASN_EXTERNAL: 0, any other than local_asn */
     enum asn_kind asn_kind;
     char *description; /* never NULL */
     uint16_t port;
@@ -133,7 +133,8 @@ struct config {
 
 static inline bool peer_config_is_ibgp(const struct config *c, const struct peer_config *p)
 {
-    return p->asn_kind != ASN_EXTERNAL && p->asn == c->router.asn;
+    (void)c;
+    return p->asn_kind != ASN_EXTERNAL && p->asn == p->local_asn;
 }
 const struct peer_config *config_find_peer(const struct config *c,
                                            const struct ip_addr *address); /* or NULL */

@@ -10,10 +10,18 @@
 #include "source/source.h"
 #include "speaker.h"
 
+/* With `local-asn` we are one AS to this peer and another one to the rest: either in a path means that the
+ * route has been here (RFC 7705). */
+static unsigned own_as_count(const struct attr *a, uint32_t router, uint32_t local)
+{
+    unsigned n = attr_path_count_as(a, router);
+    return local == router ? n : n + attr_path_count_as(a, local);
+}
+
 /* By the attributes as received: what a policy has put in front of the AS path is not looked at. */
 static enum import_reason loops(const struct speaker *s, const struct peer_config *pc, const struct attr *a)
 {
-    if (attr_path_count_as(a, s->config->router.asn) > pc->allow_own_as)
+    if (own_as_count(a, s->config->router.asn, pc->local_asn) > pc->allow_own_as)
         return IMPORT_AS_LOOP;
     if ((a->flags & ATTR_HAS_ORIGINATOR) && a->originator_id == s->router_id)
         return IMPORT_LOOP_ORIGINATOR;

@@ -87,6 +87,7 @@ struct peer_info {
     uint64_t up_ms, up_since_wall;         /* duration, epoch seconds; 0 when never or down */
     uint64_t state_ms;                     /* in the present state */
     uint64_t last_read_ms, last_write_ms;  /* ago */
+    uint32_t send_hold_ms;                 /* RFC 9687, while it runs; else 0 */
     uint32_t hold_ms, keepalive_ms;        /* negotiated (configured when not up) */
     uint64_t connect_retry_ms;             /* left, 0 when not running */
     uint64_t idle_hold_ms;                 /* the same, of the pause after an error */
@@ -96,10 +97,12 @@ struct peer_info {
     bool last_error_received;    /* from the peer, else sent by us */
     const char
         *last_reset; /* of the last Established session, else the last error: "hold timer expired", "" */
-    uint64_t last_reset_ms;          /* ago */
-    const char *last_failure, *hint; /* why it is not up and what to look at; "" unknown or up */
-    bool waiting;                    /* for a subnet of ours that has the peer */
-    const char *last_message;        /* RFC 9003 text of the peer's last Cease, "" */
+    uint64_t last_reset_ms;                       /* ago */
+    const char *last_failure, *hint;              /* why it is not up and what to look at; "" unknown or up */
+    bool waiting;                                 /* for a subnet of ours that has the peer */
+    const char *last_message;                     /* RFC 9003 text of the peer's last Cease, "" */
+    const char *own_hostname, *hostname, *domain; /* as the peer says, "" unknown */
+    bool fewer_capabilities;                      /* offered, because the peer refused all of them */
     bool md5, gtsm;
     uint8_t ttl_security, multihop;
     size_t inq, outq; /* bytes, messages not yet written */

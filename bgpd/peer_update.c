@@ -163,6 +163,12 @@ static int refresh(struct peer *p)
     return r;
 }
 
+/* RFC 8654 section 4: towards a peer that said it takes them. */
+static size_t max_len(const struct peer_link *l)
+{
+    return l->s.common.extended_message ? BGP_MAX_EXT_LEN : BGP_MAX_LEN;
+}
+
 bool peer_tx_step(void *arg)
 {
     struct peer *p = arg;
@@ -170,13 +176,14 @@ bool peer_tx_step(void *arg)
     size_t room = l ? conn_room(l->conn) : 0;
     bool more = false;
 
-    if (room < BGP_MAX_LEN)
+    if (!l || room < max_len(l))
         return false;
     if (refresh(p)) {
         peer_out_of_memory(l);
         return false;
     }
-    struct wire_writer w = conn_writer(l->conn, room < CONN_OUT_CHUNK ? room : CONN_OUT_CHUNK);
+    size_t chunk = CONN_OUT_CHUNK + max_len(l); /* Adj-RIB-Out begins no message that might not fit */
+    struct wire_writer w = conn_writer(l->conn, room < chunk ? room : chunk);
     if (w.err) {
         if (!l->conn->write_failed)
             peer_out_of_memory(l);
@@ -187,7 +194,7 @@ bool peer_tx_step(void *arg)
     conn_flush(l->conn);
     if (n)
         l->s.said_ms = loop_now_ms();
-    return more && conn_room(l->conn) >= BGP_MAX_LEN;
+    return more && conn_room(l->conn) >= max_len(l);
 }
 
 /* Up and down */
@@ -203,7 +210,7 @@ int peer_routes_up(struct peer_link *l)
         .local_as = p->local_as,
         .default_local_pref = 100,
         .link_local = ss->link_local,
-        .max_len = BGP_MAX_LEN,
+        .max_len = max_len(l),
         .role = peer_role(p),
     };
 

@@ -86,4 +86,9 @@ enum exec_result change_shutdown(struct exec *e); /* and its opposite */
 enum exec_result change_reload(struct exec *e);
 enum exec_result change_log_level(struct exec *e);
 
+static inline bool show_given(const char *text)
+{
+    return text && *text;
+}
+
 #endif

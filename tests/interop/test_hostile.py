@@ -22,8 +22,9 @@ HEADERS = [
     (bgp.message(4, length=18), 2, b"\0\x12"),
     (bgp.message(4, length=0), 2, b"\0\0"),
     (bgp.message(4, length=20) + b"\0", 2, b"\0\x14"),
-    (bgp.message(2, length=4097), 2, b"\x10\x01"),
-    (bgp.message(2, length=65535), 2, b"\xff\xff"),
+    (bgp.message(1, length=4097), 2, b"\x10\x01"),  # RFC 8654 section 3: an OPEN is never extended
+    (bgp.message(1, length=65535), 2, b"\xff\xff"),
+    (bgp.message(4, length=4097), 2, b"\x10\x01"),
     (bgp.message(1, b"\0" * 9), 2, b"\0\x1c"),
     (bgp.message(2, b"\0" * 3), 2, b"\0\x16"),
     (bgp.message(3, b"\6"), 2, b"\0\x14"),

@@ -100,6 +100,7 @@ static void node_set_up(struct rig *r, struct node *n, unsigned number)
     n->config.peers = n->peers;
     n->config.n_peers = 1;
     n->peers[0] = default_peer(other, me, 65000 + (3 - number), r->port);
+    n->peers[0].local_asn = n->config.router.asn;
     n->fib.addresses[0] = (struct fib_address){.ifindex = 1, .addr = addr_v4(me), .len = 8};
     n->fib.n = 1;
     n->s.loop = r->loop;

@@ -28,7 +28,6 @@ static struct rib_peer *setup(struct fixture *x, bool keep)
     fx_init(x, 1);
     struct rib_peer *p = fx_peer(x, 1, false);
     p->keep_received = keep;
-    fx_nexthop(x, 1, true, 0);
     return p;
 }
 
@@ -75,6 +74,8 @@ static void what_is_kept_is_judged_by_the_new_policy(void)
     const struct attr *sent = fx_attr(&x, 1, 1);
     policy(&x, fx_attr(&x, 1, 3));
     fx_update(&x, p, P, attr_ref(sent));
+    fx_nexthop(&x, 1, true, 0);
+    fx_work(&x);
     CU_ASSERT_PTR_EQUAL(received_of(&x), sent);
 
     policy(&x, fx_attr(&x, 1, 4)); /* another change */
@@ -109,6 +110,8 @@ static void what_is_not_kept_stays_until_it_is_sent_again(void)
     const struct attr *sent = fx_attr(&x, 1, 1), *first = fx_attr(&x, 1, 3);
     policy(&x, attr_ref(first));
     fx_update(&x, p, P, attr_ref(sent));
+    fx_nexthop(&x, 1, true, 0);
+    fx_work(&x);
     policy(&x, fx_attr(&x, 1, 4));
     rib_reimport(x.rib, p);
     fx_work(&x);
@@ -191,6 +194,8 @@ static void a_changed_best_path_is_told(void)
     struct rib_sub sub = {.family = {true, true}};
     rib_subscribe(x.rib, &sub);
     fx_update(&x, p, P, fx_attr(&x, 1, 1));
+    fx_nexthop(&x, 1, true, 0);
+    fx_work(&x);
     dirty_clear(&sub.dirty[FAM_IPV4], fx_find(&x, P));
     rib_reimport(x.rib, p);
     fx_work(&x);
