@@ -1,5 +1,5 @@
 /* What the import accepts. In force always, as they keep traffic from looping: nothing that is our own, and
- * nothing that has been through our AS (RFC 4271 9.1.2, RFC 4456 8). Beyond that a policy decides, or by
+ * nothing that has been through our AS (RFC 4271 9.1.2, RFC 4456 section 8, RFC 9234 section 5). Beyond that a policy decides, or by
  * default everything is accepted but martians and the default route unless it is asked for.
  *
  * Judged per path and prefix. The RIB asks again when the own prefixes or the configuration change; what a
@@ -9,6 +9,18 @@
 #include "peer.h"
 #include "source/source.h"
 #include "speaker.h"
+#include "wire/otc.h"
+
+/* Our CLUSTER_ID is the router id: we reflect nothing, but a neighbour may be set up that way. */
+static bool cluster_loop(const struct speaker *s, const struct attr *a)
+{
+    uint16_t len;
+    const uint8_t *p = attr_part(a, PART_CLUSTER, &len);
+    for (; len >= 4; p += 4, len -= 4)
+        if (((uint32_t)p[0] << 24 | (uint32_t)p[1] << 16 | (uint32_t)p[2] << 8 | p[3]) == s->router_id)
+            return true;
+    return false;
+}
 
 /* With `local-asn` we are one AS to this peer and another one to the rest: either in a path means that the
  * route has been here (RFC 7705). */
@@ -19,12 +31,17 @@ static unsigned own_as_count(const struct attr *a, uint32_t router, uint32_t loc
 }
 
 /* By the attributes as received: what a policy has put in front of the AS path is not looked at. */
-static enum import_reason loops(const struct speaker *s, const struct peer_config *pc, const struct attr *a)
+static enum import_reason loops(const struct speaker *s, const struct peer_config *pc, const struct attr *a,
+                                const struct rib_peer *from)
 {
     if (own_as_count(a, s->config->router.asn, pc->local_asn) > pc->allow_own_as)
         return IMPORT_AS_LOOP;
     if ((a->flags & ATTR_HAS_ORIGINATOR) && a->originator_id == s->router_id)
         return IMPORT_LOOP_ORIGINATOR;
+    if (cluster_loop(s, a))
+        return IMPORT_LOOP_CLUSTER;
+    if (!from->ibgp && otc_is_leak(a, pc->role, from->as))
+        return IMPORT_ROUTE_LEAK;
     return IMPORT_OK;
 }
 
@@ -54,7 +71,7 @@ int speaker_import(struct speaker *s, enum family f, const struct prefix *p, con
 
     if (!pc || pc->import == IMPORT_NONE)
         return IMPORT_MODE_NONE;
-    reason = judged ? IMPORT_OK : (int)loops(s, pc, *a);
+    reason = judged ? IMPORT_OK : (int)loops(s, pc, *a, from);
     if (!reason)
         reason = (int)sources_own(s->sources, p);
     if (!reason && pc->import_rules && !judged)
@@ -81,6 +98,8 @@ const char *import_reason_text(enum import_reason r)
         [IMPORT_MODE_NONE] = "import is none",
         [IMPORT_OWN_NEXTHOP] = "own address as next hop",
         [IMPORT_LOOP_ORIGINATOR] = "own router id as originator",
+        [IMPORT_LOOP_CLUSTER] = "own router id in the cluster list",
+        [IMPORT_ROUTE_LEAK] = "a route leak (its OTC attribute, see role)",
     };
     return text[r];
 }

@@ -67,6 +67,25 @@ struct peer_stats { /* FRR's messageStats */
     uint64_t treat_as_withdraw, attr_discard; /* RFC 7606 */
 };
 
+/* Errors in UPDATEs of this peer (RFC 7606), of all its sessions. */
+#define PEER_OFFENCE_TYPES                                                                                   \
+    36 /* counted by attribute type; [0] is for unknown ones and for the message itself */
+#define PEER_OFFENCE_DATA 64
+struct peer_offences {
+    uint32_t withdrawn[PEER_OFFENCE_TYPES]; /* routes were taken as withdrawn because of it */
+    uint32_t discarded[PEER_OFFENCE_TYPES];
+    struct {
+        uint64_t ms; /* when */
+        const char *action, *reason;
+        uint8_t type;
+        uint16_t len;                    /* of the attribute, header included; 0: not about one */
+        uint8_t data[PEER_OFFENCE_DATA]; /* its first octets */
+        uint8_t data_len;
+        uint32_t routes; /* that it was about */
+    } last;
+};
+const struct peer_offences *peer_offences(const struct peer *p); /* NULL: none */
+
 /* A snapshot for show and metrics; pointers borrow until the next event. */
 struct peer_info {
     enum peer_state state;

@@ -59,6 +59,7 @@ struct peer_link {
 struct peer_history {
     struct conn_counters count;
     uint64_t treat_as_withdraw, attr_discard;
+    struct peer_offences *offences; /* NULL until there is one */
     uint32_t established, dropped;
     uint64_t up_ms, up_wall; /* when the present session came up */
     struct bgp_error last_error;
@@ -100,7 +101,13 @@ struct peer {
     char *shutdown_message;
 
     struct task *tx;
-    bool refresh_due[FAM_COUNT]; /* asked for; any number of requests is one until tx runs */
+    struct {                 /* see peer_refresh.c */
+        bool due[FAM_COUNT]; /* asked for; any number of requests is one until it is served */
+        bool out[FAM_COUNT]; /* begun by us, not ended */
+        bool in[FAM_COUNT];  /* begun by the peer, not ended */
+        uint64_t in_until_ms[FAM_COUNT];
+        struct timer *timer;
+    } refresh;
     struct rib_peer *rib;
     struct adjout *adjout;
     struct policy_memo *import_memo; /* NULL until it is needed */
@@ -188,6 +195,9 @@ void peer_note_closed(struct peer_link *l, int error);     /* 0 or -errno */
 void peer_note_connect_failure(struct peer *p, int error); /* -errno; -ETIMEDOUT: no answer */
 void peer_log_transition(struct peer *p, enum peer_state before);
 
+/* peer_offence.c: UPDATEs with errors, before they are applied. body: the whole message without its header */
+void peer_note_offence(struct peer *p, const struct update *u, const uint8_t *body, size_t n);
+
 /* peer_nexthop.c: what we are to the peer, family by family */
 bool peer_is_reachable(const struct peer *p); /* on a subnet of ours, where it must be */
 bool peer_address_is_ours(const struct peer *p, const struct ip_addr *a);
@@ -197,13 +207,19 @@ void peer_choose_nexthops(const struct peer *p, struct peer_session *s);
 int peer_routes_up(struct peer_link *l);
 void peer_routes_down(struct peer *p);
 void peer_receive_update(struct peer_link *l, const uint8_t *body, size_t n);
-void peer_receive_refresh(struct peer_link *l, const uint8_t *body, size_t n);
 bool peer_tx_step(void *peer);
 void peer_tx_wake(void *peer);
 
 /* peer_policy.c */
 void peer_policy_forget(struct peer *p); /* what was found out by the policies in force */
 void peer_import_changed(struct peer *p, const struct peer_config *before);
+
+/* peer_refresh.c */
+void peer_receive_refresh(struct peer_link *l, const uint8_t *body, size_t n);
+int peer_refresh_begin(struct peer *p); /* before Adj-RIB-Out is written: 0 or -ENOMEM */
+bool peer_refresh_end(struct peer *p);  /* after it: whether there is more to do */
+void peer_refresh_down(struct peer *p);
+void peer_refresh_timeout(void *peer);
 
 /* peer_set.c */
 void peer_set_reject(struct peer_set *ps, int fd, uint8_t cease); /* owns fd */

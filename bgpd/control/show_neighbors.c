@@ -69,13 +69,17 @@ const struct capability_row capability_rows[] = {
     {NULL, NULL, NULL, false},
 };
 
-const char *capability_sides(const struct peer_info *i, const struct capability_row *row, enum family f,
-                             bool json)
+static const char *sides(bool sent, bool received, bool json)
 {
-    bool sent = row->has(&i->sent, f), received = i->caps_valid && row->has(&i->received, f);
     if (sent && received)
         return json ? "advertisedAndReceived" : "advertised and received";
     return sent ? "advertised" : received ? "received" : NULL;
+}
+
+const char *capability_sides(const struct peer_info *i, const struct capability_row *row, enum family f,
+                             bool json)
+{
+    return sides(row->has(&i->sent, f), i->caps_valid && row->has(&i->received, f), json);
 }
 
 static const char *yes_no(bool v)
@@ -207,11 +211,6 @@ static void text_statistics(struct exec *e, const struct peer_info *i)
         in += rows[k].in;
     }
     writer_text(e->w, "    %-15s%10" PRIu64 " %10" PRIu64 "\n", "Total:", out, in);
-    if (s->treat_as_withdraw || s->attr_discard)
-        writer_text(e->w,
-                    "  Faulty updates received (RFC 7606): %" PRIu64 " taken as withdrawals, %" PRIu64
-                    " attributes\n  discarded\n",
-                    s->treat_as_withdraw, s->attr_discard);
 }
 
 static void text_family(struct exec *e, const struct peer *p, const struct peer_info *i, enum family f)
@@ -282,6 +281,7 @@ static void text_neighbor(struct exec *e, const struct peer *p, const struct pee
     text_head(e, p, i);
     text_capabilities(e, i);
     text_statistics(e, i);
+    text_offences(e->w, p, &i->stats);
     for (int f = 0; f < FAM_COUNT; f++)
         text_family(e, p, i, (enum family)f);
     text_transport(e, p, i);

@@ -1,5 +1,6 @@
 /* show bgp neighbors as JSON: FRR's names, types and units. Times are ms where the name says so; what FRR
  * gives as a string stays one. */
+#include <ctype.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
@@ -250,6 +251,7 @@ void json_neighbor(struct exec *e, const struct peer *p, const struct peer_info 
     json_capabilities(w, i);
     json_graceful_restart(w, i);
     json_statistics(w, i);
+    json_offences(w, p);
     json_families(w, p, i);
     json_transport(w, p, i);
     writer_end(w);
