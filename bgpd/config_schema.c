@@ -11,7 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "config_int.h"
+#include "config_policy.h"
 
 #define SIZE_OF(S, f)  sizeof(((struct S *)0)->f)
 #define AT(S, f)       .offset = offsetof(struct S, f), .size = SIZE_OF(S, f)
@@ -117,10 +117,10 @@ static const struct schema_key peer_keys[] = {
     {"max-prefixes", .shape = SHAPE_MAP, .sub = &schema_limit, .type = &type_limits, AT(peer_config, max_prefixes),
      BETWEEN(1, UINT32_MAX), .flags = KEY_OFF, .change = PEER_DIFF_OTHER},
     {"bfd", NOT_YET(.off = "off false")},
-    {"import", VALUE(peer_config, import, word), .words = "all none", .def = "all",
-     .hint = "; policies are not supported by this version yet", .change = PEER_DIFF_REIMPORT},
-    {"export", VALUE(peer_config, export, word), .words = "originated all none", .def = "originated",
-     .hint = "; policies are not supported by this version yet", .change = PEER_DIFF_REEXPORT},
+    {"import", VALUE(peer_config, import, import), .words = "all none", .def = "all",
+     .change = PEER_DIFF_REIMPORT},
+    {"export", VALUE(peer_config, export, export), .words = "originated all none", .def = "originated",
+     .change = PEER_DIFF_REEXPORT},
     {"shutdown", VALUE(peer_config, shutdown, bool), .def = "false", .change = PEER_DIFF_ADMIN},
 };
 const struct schema_section schema_peer = SECTION(peer_keys, sizeof(struct peer_config));
@@ -192,7 +192,8 @@ static const struct schema_key root_keys[] = {
     {"peer-templates", .shape = SHAPE_TEMPLATES, .sub = &schema_peer},
     {"peers", MAPS(config, peers, n_peers, schema_peer), .max = CONFIG_MAX_PEERS},
     {"advertise", .shape = SHAPE_MAP, .sub = &schema_advertise},
-    {"policies", NOT_YET()},
+    {"sets", .shape = SHAPE_SETS},
+    {"policies", .shape = SHAPE_POLICIES},
     {"fib", .shape = SHAPE_MAP, .sub = &schema_fib},
     {"control", .shape = SHAPE_MAP, .sub = &schema_control},
     {"metrics", NOT_YET(.off = "off false")},
@@ -327,6 +328,10 @@ void schema_release(const struct schema_section *s, void *base)
         const struct schema_key *k = &s->keys[i];
         if (k->shape == SHAPE_MAP)
             schema_release(k->sub, base);
+        else if (k->shape == SHAPE_POLICIES)
+            config_release_policies(base);
+        else if (k->shape == SHAPE_SETS)
+            config_release_sets(base);
         else if (k->shape == SHAPE_LIST || k->shape == SHAPE_MAPS)
             release_list(k, base);
         else if (k->type && k->type->release)
@@ -347,8 +352,9 @@ static bool equal_item(const struct schema_key *k, const void *a, const void *b)
 
 bool schema_equal(const struct schema_key *k, const void *a, const void *b)
 {
-    if (k->shape == SHAPE_TEMPLATES || (k->flags & KEY_NOT_YET))
-        return true;
+    if (k->shape == SHAPE_TEMPLATES || k->shape == SHAPE_POLICIES || k->shape == SHAPE_SETS ||
+        (k->flags & KEY_NOT_YET))
+        return true; /* of policies it matters who uses them: type_import, type_export */
     if (k->shape == SHAPE_MAP) {
         for (unsigned i = 0; i < k->sub->n; i++)
             if (!schema_equal(&k->sub->keys[i], a, b))

@@ -528,6 +528,7 @@ void peer_free(struct peer *p)
     if (p->rib)
         rib_peer_remove(p->set->speaker->rib, p->rib);
     peer_debug_free(p);
+    peer_policy_forget(p);
     free(p->shutdown_message);
     free(p->h.offences);
     free(p);

@@ -60,6 +60,12 @@ int peer_soft_out(struct peer *p); /* resend everything; -ENOTCONN */
 int peer_debug_start(struct peer *p, uint32_t ms);
 void peer_debug_stop(struct peer *p);
 uint64_t peer_debug_left(const struct peer *p); /* ms, 0: not */
+/* The import policy's part of rib_hooks.import. named: the rule that accepts it means just this prefix. */
+int peer_import(struct peer *p, enum family f, const struct prefix *prefix, const struct attr **a,
+                bool *named);
+/* What policies are evaluated with for this peer; the caller's. NULL: out of memory. */
+struct policy_memo;
+struct policy_memo *peer_policy_memo(const struct peer *p, bool export);
 
 struct peer_stats { /* FRR's messageStats */
     uint64_t opens_in, opens_out, notifications_in, notifications_out, updates_in, updates_out, keepalives_in,

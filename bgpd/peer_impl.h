@@ -124,6 +124,7 @@ struct peer {
     } refresh;
     struct rib_peer *rib;
     struct adjout *adjout;
+    struct policy_memo *import_memo; /* NULL until it is needed */
     struct update_ctx ctx;
     struct log_limit log_limit, failure_limit;
     char detail[80]; /* of the NOTIFICATION that is about to be sent */
@@ -233,6 +234,10 @@ void peer_routes_down(struct peer *p);
 void peer_receive_update(struct peer_link *l, const uint8_t *body, size_t n);
 bool peer_tx_step(void *peer);
 void peer_tx_wake(void *peer);
+
+/* peer_policy.c */
+void peer_policy_forget(struct peer *p); /* what was found out by the policies in force */
+void peer_import_changed(struct peer *p, const struct peer_config *before);
 
 /* peer_refresh.c */
 void peer_receive_refresh(struct peer_link *l, const uint8_t *body, size_t n);

@@ -287,7 +287,6 @@ void peer_set_move(struct peer *p, const struct ip_addr *a, uint32_t scope)
 
 static void take_over(struct peer *p, const struct peer_config *now, bool reset)
 {
-    struct speaker *s = p->set->speaker;
     const struct peer_config *before = p->config;
     const char *key = "router";
     unsigned diff = peer_config_diff(before, now, reset ? NULL : &key);
@@ -310,7 +309,7 @@ static void take_over(struct peer *p, const struct peer_config *now, bool reset)
         peer_reset(p, BGP_CEASE_CONFIG_CHANGE); /* nothing is lost, and the FSM starts the other way */
     }
     if (diff & PEER_DIFF_REIMPORT)
-        rib_reimport(s->rib, p->rib);
+        peer_import_changed(p, before);
     for (enum family f = 0; p->up && (diff & PEER_DIFF_REEXPORT) && f < FAM_COUNT; f++)
         if (p->up->s.common.family[f] && adjout_resend(p->adjout, f, now->export, false)) {
             peer_out_of_memory(p->up);

@@ -198,6 +198,8 @@ int peer_routes_up(struct peer_link *l)
     p->rib->router_id = ss->remote_id;
     p->rib->as = ss->remote_as;
     p->rib->one_hop = !p->ibgp && !p->config->multihop;
+    p->rib->keep_received = !ss->received.route_refresh;
+    peer_policy_forget(p);
     rib_peer_up(s->rib, p->rib);
     peer_limit_session_up(p);
     int r = p->ctx.cache ? adjout_start(p->adjout, &x, p->config->export, ss->common.family) : -ENOMEM;
@@ -211,6 +213,7 @@ void peer_routes_down(struct peer *p)
     struct speaker *s = p->set->speaker;
     adjout_stop(p->adjout);
     rib_peer_down(s->rib, p->rib);
+    peer_policy_forget(p);
     update_cache_free(p->ctx.cache, s->attrs);
     p->ctx = (struct update_ctx){0};
     peer_refresh_down(p);
