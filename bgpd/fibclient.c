@@ -433,10 +433,10 @@ const struct fib_address *fibclient_subnet_of(const struct fibclient *c, const s
     return best;
 }
 
-bool fibclient_is_own(const struct fibclient *c, const struct ip_addr *a)
+bool fibclient_is_own(const struct fibclient *c, const struct ip_addr *a, uint32_t scope)
 {
     for (unsigned i = 0; i < c->n_addresses; i++)
-        if (addr_equal(&c->addresses[i].addr, a))
+        if (addr_equal(&c->addresses[i].addr, a) && (!scope || c->addresses[i].ifindex == scope))
             return true;
     return false;
 }
