@@ -299,7 +299,7 @@ static int on_message(void *arg, const struct fm_header *h, const void *records,
         speaker_addresses_changed(c->s);
         return 0;
     case FM_SYNC_DONE:
-        speaker_links_known(c->s);
+        speaker_links_known(c->s, ((const struct fm_flags *)records)->flags);
         return 0;
     case FM_NEXTHOP_STATE:
         on_nexthop_states(c, records, h->count);
@@ -311,7 +311,7 @@ static int on_message(void *arg, const struct fm_header *h, const void *records,
         speaker_reload_asked(c->s);
         return 0;
     case FM_STOP:
-        speaker_stop(c->s);
+        speaker_stop(c->s, ((const struct fm_flags *)records)->flags & FM_STOP_PRESERVE);
         return 0;
     default:
         return -EPROTO;

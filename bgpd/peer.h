@@ -21,9 +21,9 @@ void peer_set_free(struct peer_set *ps);
  * running. 0 or -errno. */
 int peer_set_apply(struct peer_set *ps, const struct config *c);
 void peer_set_start(struct peer_set *ps);
-/* Closes every session (Cease/2, or as code/subcode say) and calls done when the last NOTIFICATION is out, 2
- * s at most. */
-void peer_set_stop(struct peer_set *ps, uint8_t subcode, void (*done)(void *arg), void *arg);
+/* Closes every session (Cease/subcode) and calls done when the last NOTIFICATION is out, 2 s at most.
+ * preserve: without a word where the peer keeps our routes for a restart. */
+void peer_set_stop(struct peer_set *ps, uint8_t subcode, bool preserve, void (*done)(void *arg), void *arg);
 unsigned peer_set_count(const struct peer_set *ps);
 struct peer *peer_set_at(const struct peer_set *ps, unsigned i); /* in the order of the configuration */
 struct peer *peer_set_find(const struct peer_set *ps, const char *name); /* address or description */
@@ -53,7 +53,7 @@ bool peer_is_shutdown(const struct peer *p, const char **message); /* by the CLI
 void peer_clear(struct peer *p);                                   /* Cease/4, then starts again at once */
 int peer_soft_in(
     struct peer *p); /* ROUTE-REFRESH and reimport; -ENOTCONN, -EOPNOTSUPP (reimport done all the same) */
-int peer_soft_out(struct peer *p);                   /* resend everything; -ENOTCONN */
+int peer_soft_out(struct peer *p); /* resend everything; -ENOTCONN */
 
 struct peer_stats { /* FRR's messageStats */
     uint64_t opens_in, opens_out, notifications_in, notifications_out, updates_in, updates_out, keepalives_in,

@@ -8,6 +8,7 @@
 #include "log.h"
 #include "loop.h"
 #include "peer.h"
+#include "peer_restart.h"
 #include "speaker.h"
 #include "wire/update.h"
 
@@ -91,6 +92,7 @@ struct peer {
 
     struct task *tx;
     bool refresh_due[FAM_COUNT]; /* asked for; any number of requests is one until tx runs */
+    struct peer_restart restart;
     struct rib_peer *rib;
     struct adjout *adjout;
     struct update_ctx ctx;
@@ -148,6 +150,7 @@ void peer_notification_received(struct peer *p, const struct bgp_error *e);
 void peer_note_error(struct peer *p, const struct bgp_error *e, bool received);
 void peer_note_bad_as(struct peer *p, uint32_t got);       /* detail of the error that follows */
 void peer_note_closed(struct peer_link *l, int error);     /* 0 or -errno */
+void peer_note_restarted(struct peer_link *l);             /* it connects anew */
 void peer_note_connect_failure(struct peer *p, int error); /* -errno; -ETIMEDOUT: no answer */
 void peer_log_transition(struct peer *p, enum peer_state before);
 

@@ -37,7 +37,7 @@ bool peer_synced(const struct peer *p)
         return false;
     for (enum family f = 0; f < FAM_COUNT; f++)
         if (p->up->s.common.family[f] && !p->up->s.eor_in[f])
-            return p->settled;
+            return p->settled && !peer_restart_awaits_eor(p->up);
     return true;
 }
 
