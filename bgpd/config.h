@@ -11,6 +11,7 @@
 #include "log.h"
 #include "prefix.h"
 #include "rib/export.h"
+#include "wire/role.h"
 
 #define CONFIG_MAX_BYTES    (1u << 20)
 #define CONFIG_MAX_PEERS    65000
@@ -21,16 +22,6 @@ enum import_mode { IMPORT_ALL, IMPORT_NONE, IMPORT_BY_POLICY };
 enum on_stop { ON_STOP_WITHDRAW, ON_STOP_PRESERVE };
 enum peer_kind { PEER_BY_ADDRESS, PEER_BY_INTERFACE, PEER_BY_RANGE };
 enum limit_action { LIMIT_RESTART, LIMIT_STOP, LIMIT_WARN };
-
-/* RFC 9234 section 4.1: what we are in the relation with the peer; ROLE_NONE: no capability is sent. */
-enum bgp_role {
-    ROLE_NONE,
-    ROLE_PROVIDER,
-    ROLE_CUSTOMER,
-    ROLE_PEER,
-    ROLE_RS_SERVER,
-    ROLE_RS_CLIENT,
-};
 
 struct policy; /* policy.h */
 

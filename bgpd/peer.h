@@ -76,13 +76,14 @@ struct peer_info {
     const char *family_why[FAM_COUNT];  /* why a configured family is not up, NULL when it is */
     struct capabilities sent, received; /* valid from OpenSent / OpenConfirm on */
     bool caps_valid;
-    bool family[FAM_COUNT];               /* negotiated */
-    uint64_t up_ms, up_since_wall;        /* duration, epoch seconds; 0 when never or down */
-    uint64_t state_ms;                    /* in the present state */
-    uint64_t last_read_ms, last_write_ms; /* ago */
-    uint32_t hold_ms, keepalive_ms;       /* negotiated (configured when not up) */
-    uint64_t connect_retry_ms;            /* left, 0 when not running */
-    uint64_t idle_hold_ms;                /* the same, of the pause after an error */
+    enum bgp_role local_role, remote_role; /* RFC 9234; as configured, as received */
+    bool family[FAM_COUNT];                /* negotiated */
+    uint64_t up_ms, up_since_wall;         /* duration, epoch seconds; 0 when never or down */
+    uint64_t state_ms;                     /* in the present state */
+    uint64_t last_read_ms, last_write_ms;  /* ago */
+    uint32_t hold_ms, keepalive_ms;        /* negotiated (configured when not up) */
+    uint64_t connect_retry_ms;             /* left, 0 when not running */
+    uint64_t idle_hold_ms;                 /* the same, of the pause after an error */
     uint32_t rtt_ms;
     uint32_t established_count, dropped_count;
     struct bgp_error last_error; /* last reset; code 0 none */

@@ -139,6 +139,12 @@ static inline struct peer_link *peer_other(struct peer_link *l)
     return l == &l->peer->links[0] ? &l->peer->links[1] : &l->peer->links[0];
 }
 
+/* RFC 9234 is about eBGP only (sections 3 and 4). */
+static inline enum bgp_role peer_role(const struct peer *p)
+{
+    return p->ibgp ? ROLE_NONE : p->config->role;
+}
+
 /* peer_open.c: from TCP up to the end of the OPEN exchange */
 extern const struct conn_ops peer_conn_ops; /* arg: struct peer_link */
 void peer_send_open(struct peer_link *l);

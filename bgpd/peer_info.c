@@ -85,6 +85,7 @@ static void fill_session(const struct peer *p, const struct peer_link *l, struct
     o->received = s->received;
     o->caps_valid = s->caps_valid;
     if (s->caps_valid) {
+        o->remote_role = s->received.has_role ? role_from_wire(s->received.role) : ROLE_NONE;
         o->remote_as = s->remote_as;
         o->remote_id = s->remote_id;
         o->hold_ms = s->hold_ms;
@@ -120,6 +121,7 @@ void peer_info(const struct peer *p, struct peer_info *o)
         .local_as = p->local_as,
         .remote_as = c->asn ? c->asn : p->h.asn,
         .local_id = p->local_id,
+        .local_role = peer_role(p),
         .up_ms = p->up ? ago(p->h.up_ms, now) : 0,
         .up_since_wall = p->up ? p->h.up_wall : 0,
         .state_ms = ago(p->state_ms, now),

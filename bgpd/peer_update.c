@@ -32,6 +32,27 @@ static void note_offence(struct peer *p, const struct update *u)
                  F_UINT_IF("suppressed", swallowed));
 }
 
+static void note_too_many_paths(struct peer *p, const struct prefix *prefix)
+{
+    uint32_t swallowed = 0;
+    char text[PREFIX_STRLEN];
+
+    if (log_limit_ok(&p->log_limit, loop_now_ms(), &swallowed))
+        log_warn("too many paths of one prefix: those beyond the limit are ignored", F_STR("peer", p->name),
+                 F_STR("prefix", prefix_format(prefix, text)), F_UINT("limit", RIB_PATHS_MAX),
+                 F_UINT_IF("suppressed", swallowed));
+}
+
+static int apply_one(struct peer *p, enum family f, const struct prefix *x, uint32_t id, const struct attr *a)
+{
+    struct rib *rib = p->set->speaker->rib;
+    int r = a ? rib_update(rib, f, x, p->rib, id, a) : rib_withdraw(rib, f, x, p->rib, id);
+    if (r != -ENOSPC)
+        return r;
+    note_too_many_paths(p, x);
+    return 0;
+}
+
 /* a NULL: withdrawn. */
 static int apply_span(struct peer *p, enum family f, struct nlri_span span, const struct attr *a)
 {
@@ -45,7 +66,7 @@ static int apply_span(struct peer *p, enum family f, struct nlri_span span, cons
             ;
         rib_prefetch(rib, f, x, n);
         for (unsigned i = 0; !r && i < n; i++)
-            r = a ? rib_update(rib, f, &x[i], p->rib, a) : rib_withdraw(rib, f, &x[i], p->rib);
+            r = apply_one(p, f, &x[i], 0, a);
     } while (!r && n == RIB_PREFETCH);
     return r;
 }
@@ -184,6 +205,7 @@ int peer_routes_up(struct peer_link *l)
         .default_local_pref = 100,
         .link_local = ss->link_local,
         .max_len = BGP_MAX_LEN,
+        .role = peer_role(p),
     };
 
     memcpy(x.nexthop, ss->nexthop, sizeof x.nexthop);
@@ -195,6 +217,7 @@ int peer_routes_up(struct peer_link *l)
         .scope = ss->ifindex,
         .ebgp = !p->ibgp,
         .as4 = ss->common.as4,
+        .role = peer_role(p),
     };
     memcpy(p->ctx.family, ss->common.family, sizeof p->ctx.family);
     p->rib->router_id = ss->remote_id;

@@ -11,7 +11,7 @@ case $level in
 build) wanted=$build ;;
 demo) wanted="$build $labs frr" ;;
 bench) wanted="$build $labs frr bird2" ;;
-check) wanted="$build $labs clang libclang-rt-dev libcunit1-dev frr bird2 gobgpd exabgp" ;;
+check) wanted="$build $labs clang libclang-rt-dev libcunit1-dev frr bird2 gobgpd exabgp openbgpd tshark" ;;
 *) echo "usage: $0 build | check | demo | bench" >&2; exit 2 ;;
 esac
 
@@ -70,6 +70,7 @@ if command -v systemctl >/dev/null; then
         bird2) systemctl disable bird ;;
         gobgpd) systemctl disable gobgpd ;;
         exabgp) systemctl disable exabgp ;;
+        openbgpd) systemctl disable openbgpd ;;
         esac >/dev/null 2>&1 || true
     done
 fi

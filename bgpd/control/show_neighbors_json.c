@@ -169,14 +169,6 @@ static void json_transport(struct writer *w, const struct peer *p, const struct 
         writer_int(w, "authenticationEnabled", 1);
 }
 
-/* RFC 9234 section 4.1 */
-static const char *role_name(const struct peer_info *i)
-{
-    static const char *const names[] = {"provider", "rs-server", "rs-client", "customer", "peer"};
-    bool known = i->caps_valid && i->received.has_role && i->received.role < sizeof names / sizeof *names;
-    return known ? names[i->received.role] : "undefined";
-}
-
 void json_neighbor(struct exec *e, const struct peer *p, const struct peer_info *i)
 {
     struct writer *w = e->w;
@@ -185,8 +177,8 @@ void json_neighbor(struct exec *e, const struct peer *p, const struct peer_info 
     writer_uint(w, "remoteAs", i->remote_as);
     writer_uint(w, "localAs", i->local_as);
     writer_bool(w, i->ibgp ? "nbrInternalLink" : "nbrExternalLink", true);
-    writer_str(w, "localRole", "undefined"); /* not configurable yet */
-    writer_str(w, "remoteRole", role_name(i));
+    writer_str(w, "localRole", role_name(i->local_role));
+    writer_str(w, "remoteRole", role_name(i->remote_role));
     if (*peer_config(p)->description)
         writer_str(w, "nbrDesc", peer_config(p)->description);
     if (i->admin_down)

@@ -90,6 +90,7 @@ static const char *lost_by(struct exec *e, enum family f, const struct rib_entry
         [SELECT_ROUTER_ID] = "higher router ID",
         [SELECT_CLUSTER] = "longer cluster list",
         [SELECT_ADDRESS] = "higher peer address",
+        [SELECT_PATH_ID] = "higher path identifier",
     };
     struct rib *r = e->s->rib;
     const struct rib_path *head = entry->paths ? rib_path(r, entry->paths) : NULL;

@@ -106,7 +106,14 @@ static int compare_address(const struct candidate *a, const struct candidate *b)
     return c ? c : (int)a->peer->number - (int)b->peer->number;
 }
 
-/* Steps f and g, among paths that are equal so far: a total order. */
+/* RFC 7911 leaves open which of two equal paths of one peer is preferred; this only has to be the same every
+ * time. */
+static int compare_path_id(const struct candidate *a, const struct candidate *b)
+{
+    return a->path_id < b->path_id ? -1 : a->path_id > b->path_id;
+}
+
+/* Steps f and g, then the path identifiers, among paths that are equal so far: a total order. */
 static int compare_ties(const struct candidate *a, const struct candidate *b)
 {
     static const key_fn keys[] = {key_router_id, key_cluster};
@@ -115,7 +122,8 @@ static int compare_ties(const struct candidate *a, const struct candidate *b)
         if (x != y)
             return x < y ? -1 : 1;
     }
-    return compare_address(a, b);
+    int c = compare_address(a, b);
+    return c ? c : compare_path_id(a, b);
 }
 
 static int break_ties(const struct candidate *cand, unsigned n, enum select_reason *why)
@@ -136,7 +144,8 @@ static int break_ties(const struct candidate *cand, unsigned n, enum select_reas
     const struct candidate *a = &cand[best], *b = &cand[second];
     *why = key_router_id(a, NULL) != key_router_id(b, NULL) ? SELECT_ROUTER_ID
            : key_cluster(a, NULL) != key_cluster(b, NULL)   ? SELECT_CLUSTER
-                                                            : SELECT_ADDRESS;
+           : compare_address(a, b)                          ? SELECT_ADDRESS
+                                                            : SELECT_PATH_ID;
     return best;
 }
 
@@ -205,7 +214,7 @@ const char *select_reason_name(enum select_reason r)
         [SELECT_ORIGIN] = "Origin",          [SELECT_MED] = "MED",
         [SELECT_EBGP] = "Peer Type",         [SELECT_METRIC] = "IGP Metric",
         [SELECT_ROUTER_ID] = "Router ID",    [SELECT_CLUSTER] = "Cluster length",
-        [SELECT_ADDRESS] = "Neighbor IP",
+        [SELECT_ADDRESS] = "Neighbor IP",    [SELECT_PATH_ID] = "Path ID",
     };
     return r < sizeof names / sizeof *names ? names[r] : "";
 }

@@ -7,10 +7,11 @@
 struct candidate {
     const struct attr *attr;
     const struct rib_peer *peer;
-    uint32_t metric; /* interior cost to the next hop */
-    bool usable;     /* not filtered, next hop resolvable */
-    bool multipath;  /* out: used beside the best */
-    bool in;         /* scratch: still under consideration */
+    uint32_t metric;  /* interior cost to the next hop */
+    uint32_t path_id; /* RFC 7911: only to tell paths of one peer apart */
+    bool usable;      /* not filtered, next hop resolvable */
+    bool multipath;   /* out: used beside the best */
+    bool in;          /* scratch: still under consideration */
 };
 /* Index of the best among n candidates, or -1. Marks multipaths (the best too, when there is another one) up
  * to c's width. Deterministic whatever the order of the candidates: MED is compared only among paths of the

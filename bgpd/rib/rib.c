@@ -1,10 +1,10 @@
 /* The RIB: Adj-RIBs-In and Loc-RIB in one table.
  *
  * Every path that anybody told us hangs off its prefix, filtered and unresolvable ones too (RFC 4271 9.1.2:
- * they are kept, as they may become usable), one a source at most. The best is the head of the list, so that
- * Loc-RIB is not a second table. A change decides its prefix at once; the result goes to the subscribers as a
- * bit in their dirty sets, and what they then send they read from here. Nearly all prefixes of a node have
- * one path: that case takes no candidate list.
+ * they are kept, as they may become usable), one a source and path identifier (RFC 7911) at most. The best is
+ * the head of the list, so that Loc-RIB is not a second table. A change decides its prefix at once; the
+ * result goes to the subscribers as a bit in their dirty sets, and what they then send they read from here.
+ * Nearly all prefixes of a node have one path: that case takes no candidate list.
  *
  * Paths of a session that is gone are not candidates any more whenever their prefix is decided, and are
  * dropped then; the background sweep (rib_sweep.c) sees to the rest. */
@@ -52,6 +52,7 @@ void rib_free(struct rib *r)
         table_reset(&r->table[f]);
     }
     slab_reset(&r->paths);
+    path_ids_reset(r);
     fib_errors_reset(r);
     for (uint32_t i = 0; i < r->n_sources; i++)
         free(r->sources[i]);
@@ -100,6 +101,7 @@ void path_drop(struct rib *r, enum family f, struct rib_entry *e, uint32_t *link
         *hints |= HINT_BEST | (p->peer ? 0 : HINT_ORIGINATED);
     if (p->flags & PATH_MULTIPATH)
         *hints |= HINT_FORWARDING;
+    *hints |= HINT_PATHS;
     *link = p->next;
     if (path_is_old(r, f, p))
         source_old_gone(r, f, r->sources[p->peer]);
@@ -107,6 +109,7 @@ void path_drop(struct rib *r, enum family f, struct rib_entry *e, uint32_t *link
         path_count(r, f, p, false);
     attr_unref(r->attrs, attr_by_id(r->attrs, p->attr));
     p->attr = 0;
+    path_set_id(r, index, 0);
     slab_free(&r->paths, index);
     r->n_paths[f]--;
     r->idle += !e->paths;
@@ -124,11 +127,18 @@ static void drop_old_paths(struct rib *r, enum family f, struct rib_entry *e, un
     }
 }
 
-/* RFC 4271 9.1.2.1; notes it in the path. */
-static bool path_usable(const struct rib *r, struct rib_path *p, const struct attr *a, uint32_t *metric)
+bool rib_path_usable(const struct rib *r, enum family f, const struct rib_path *p)
 {
+    return !(p->flags & (PATH_FILTERED | PATH_UNREACHABLE)) && !path_is_old(r, f, p);
+}
+
+/* RFC 4271 9.1.2.1; notes it in the path. */
+static bool path_usable(const struct rib *r, struct rib_path *p, const struct attr *a, uint32_t *metric,
+                        unsigned *hints)
+{
+    uint8_t before = p->flags & PATH_UNREACHABLE;
     *metric = 0;
-    p->flags &= (uint8_t)~PATH_UNREACHABLE;
+    p->flags ^= before;
     if (a->nexthop) {
         const struct nexthop *nh = nexthop_by_id(r->nexthops, a->nexthop);
         if (nh->reachable && (nh->connected || !r->sources[p->peer]->pub.one_hop))
@@ -136,6 +146,8 @@ static bool path_usable(const struct rib *r, struct rib_path *p, const struct at
         else
             p->flags |= PATH_UNREACHABLE;
     }
+    if ((p->flags ^ before) & PATH_UNREACHABLE)
+        *hints |= HINT_PATHS;
     return !(p->flags & (PATH_FILTERED | PATH_UNREACHABLE));
 }
 
@@ -148,13 +160,14 @@ static bool path_set_use(struct rib_path *p, bool best, bool multipath)
     return before != use;
 }
 
-static bool decide_one(struct rib *r, struct rib_entry *e)
+static void decide_one(struct rib *r, struct rib_entry *e, unsigned *hints)
 {
     struct rib_path *p = path_at(r, e->paths);
     uint32_t metric;
-    bool usable = path_usable(r, p, attr_by_id(r->attrs, p->attr), &metric);
+    bool usable = path_usable(r, p, attr_by_id(r->attrs, p->attr), &metric, hints);
     e->selection = usable ? SELECT_ONLY : SELECT_NONE;
-    return path_set_use(p, usable, false);
+    if (path_set_use(p, usable, false))
+        *hints |= HINT_FORWARDING;
 }
 
 static void move_to_head(struct rib *r, struct rib_entry *e, uint32_t index)
@@ -168,7 +181,7 @@ static void move_to_head(struct rib *r, struct rib_entry *e, uint32_t index)
     e->paths = index;
 }
 
-static bool decide_many(struct rib *r, struct rib_entry *e)
+static void decide_many(struct rib *r, struct rib_entry *e, unsigned *hints)
 {
     unsigned n = 0;
     for (uint32_t i = e->paths; i; i = path_at(r, i)->next, n++) {
@@ -176,18 +189,18 @@ static bool decide_many(struct rib *r, struct rib_entry *e)
         struct candidate *c = &r->cand[n];
         c->attr = attr_by_id(r->attrs, p->attr);
         c->peer = &r->sources[p->peer]->pub;
-        c->usable = path_usable(r, p, c->attr, &c->metric);
+        c->path_id = path_id(r, i);
+        c->usable = path_usable(r, p, c->attr, &c->metric, hints);
         r->cand_path[n] = i;
     }
     enum select_reason why;
     int best = decision_select(r->cand, n, &r->config, &why);
-    bool changed = false;
     for (unsigned i = 0; i < n; i++)
-        changed |= path_set_use(path_at(r, r->cand_path[i]), (int)i == best, r->cand[i].multipath);
+        if (path_set_use(path_at(r, r->cand_path[i]), (int)i == best, r->cand[i].multipath))
+            *hints |= HINT_FORWARDING;
     if (best > 0)
         move_to_head(r, e, r->cand_path[best]);
     e->selection = (uint8_t)why;
-    return changed;
 }
 
 void entry_decide(struct rib *r, enum family f, uint32_t index, unsigned hints)
@@ -196,32 +209,58 @@ void entry_decide(struct rib *r, enum family f, uint32_t index, unsigned hints)
     if (r->old_paths)
         drop_old_paths(r, f, e, &hints);
     uint32_t before = rib_best(r, e) ? e->paths : 0;
-    bool originated = hints & HINT_ORIGINATED || (before && !path_at(r, before)->peer);
-    bool changed = hints & HINT_FORWARDING;
+    if (before && !path_at(r, before)->peer)
+        hints |= HINT_ORIGINATED;
     if (!e->paths)
         e->selection = SELECT_NONE;
     else if (!path_at(r, e->paths)->next)
-        changed |= decide_one(r, e);
+        decide_one(r, e, &hints);
     else
-        changed |= decide_many(r, e);
+        decide_many(r, e, &hints);
 
     const struct rib_path *best = rib_best(r, e);
-    bool best_changed = hints & HINT_BEST || before != (best ? e->paths : 0);
-    originated |= best && !best->peer;
-    r->version += best_changed;
-    if (best_changed || changed)
-        subs_mark(r, f, index, best_changed, originated);
+    if (before != (best ? e->paths : 0))
+        hints |= HINT_BEST;
+    if (best && !best->peer)
+        hints |= HINT_ORIGINATED;
+    r->version += hints & HINT_BEST;
+    if (hints & (HINT_BEST | HINT_FORWARDING | HINT_PATHS))
+        subs_mark(r, f, index, hints);
     if (!e->paths)
         entry_release(r, f, index);
 }
 
-/* Where the list names the path of this source, or its end. */
-static uint32_t *path_link(struct rib *r, struct rib_entry *e, uint16_t source)
+/* Where the list names the path of this source with this identifier, or its end. */
+static uint32_t *path_link(struct rib *r, struct rib_entry *e, uint16_t source, uint32_t id)
 {
     uint32_t *link = &e->paths;
-    while (*link && path_at(r, *link)->peer != source)
+    while (*link && (path_at(r, *link)->peer != source || path_id(r, *link) != id))
         link = &path_at(r, *link)->next;
     return link;
+}
+
+/* Whether the prefix may have one path more: of this source, and for the arrays of the decision. What is
+ * stale or of an earlier session goes anyhow. */
+static int path_make_room(struct rib *r, enum family f, const struct rib_entry *e, uint16_t source)
+{
+    uint32_t n = 0, own = 0;
+    for (uint32_t i = e->paths; i; i = path_at(r, i)->next, n++) {
+        const struct rib_path *p = path_at(r, i);
+        own += p->peer == source && p->gen == r->sources[source]->pub.gen[f];
+    }
+    if (own >= RIB_PATHS_MAX)
+        return -ENOSPC;
+    if (n < r->n_cand)
+        return 0;
+    uint32_t size = 2 * n + 8;
+    struct candidate *cand = realloc(r->cand, size * sizeof *cand);
+    r->cand = cand ? cand : r->cand;
+    uint32_t *cand_path = realloc(r->cand_path, size * sizeof *cand_path);
+    r->cand_path = cand_path ? cand_path : r->cand_path;
+    if (!cand || !cand_path)
+        return -ENOMEM;
+    r->n_cand = size;
+    return 0;
 }
 
 static int path_replace(struct rib *r, enum family f, uint32_t index, struct rib_path *p,
@@ -235,7 +274,7 @@ static int path_replace(struct rib *r, enum family f, uint32_t index, struct rib
     }
     if (!old && same && p->reason == fresh->reason)
         return 0;
-    unsigned hints = 0;
+    unsigned hints = HINT_PATHS;
     if (p->flags & PATH_BEST && !same)
         hints |= HINT_BEST;
     if (p->flags & PATH_MULTIPATH && !same)
@@ -256,13 +295,20 @@ static int path_replace(struct rib *r, enum family f, uint32_t index, struct rib
 }
 
 /* A second path goes behind the best, which stays the head until the decision says otherwise. */
-static int path_add(struct rib *r, enum family f, uint32_t index, const struct rib_path *fresh,
+static int path_add(struct rib *r, enum family f, uint32_t index, const struct rib_path *fresh, uint32_t id,
                     const struct attr *a)
 {
     struct rib_entry *e = table_entry(&r->table[f], index);
+    int err = e->paths ? path_make_room(r, f, e, fresh->peer) : 0;
+    if (err)
+        return err;
     uint32_t i = slab_alloc(&r->paths);
     if (!i)
         return -ENOMEM;
+    if (id && path_set_id(r, i, id)) {
+        slab_free(&r->paths, i);
+        return -ENOMEM;
+    }
     struct rib_path *p = path_at(r, i);
     *p = *fresh;
     p->attr = attr_ref(a)->id;
@@ -273,23 +319,24 @@ static int path_add(struct rib *r, enum family f, uint32_t index, const struct r
     *link = i;
     r->n_paths[f]++;
     path_count(r, f, p, true);
-    entry_decide(r, f, index, 0);
+    entry_decide(r, f, index, HINT_PATHS);
     return 0;
 }
 
 static int path_put(struct rib *r, enum family f, const struct prefix *prefix, const struct rib_path *fresh,
-                    const struct attr *a)
+                    uint32_t id, const struct attr *a)
 {
     uint32_t index = table_find(&r->table[f], prefix);
     if (index) {
-        uint32_t path = *path_link(r, table_entry(&r->table[f], index), fresh->peer);
-        return path ? path_replace(r, f, index, path_at(r, path), fresh, a) : path_add(r, f, index, fresh, a);
+        uint32_t path = *path_link(r, table_entry(&r->table[f], index), fresh->peer, id);
+        return path ? path_replace(r, f, index, path_at(r, path), fresh, a)
+                    : path_add(r, f, index, fresh, id, a);
     }
     index = table_insert(&r->table[f], prefix);
     if (!index)
         return -ENOMEM;
     r->idle++;
-    int err = path_add(r, f, index, fresh, a);
+    int err = path_add(r, f, index, fresh, id, a);
     if (err) {
         table_remove(&r->table[f], index);
         r->idle--;
@@ -302,7 +349,7 @@ void rib_set_now(struct rib *r, uint64_t seconds)
     r->now = seconds < RIB_TIME_MAX ? (uint32_t)seconds & RIB_TIME_MAX : RIB_TIME_MAX;
 }
 
-int rib_update(struct rib *r, enum family f, const struct prefix *p, struct rib_peer *peer,
+int rib_update(struct rib *r, enum family f, const struct prefix *p, struct rib_peer *peer, uint32_t path_id,
                const struct attr *a)
 {
     enum import_reason reason = path_import(r, f, p, a, peer);
@@ -311,16 +358,17 @@ int rib_update(struct rib *r, enum family f, const struct prefix *p, struct rib_
                              .gen = peer->gen[f],
                              .flags = reason == IMPORT_OK ? 0 : PATH_FILTERED,
                              .reason = reason & 0xf};
-    return path_put(r, f, p, &fresh, a);
+    return path_put(r, f, p, &fresh, path_id, a);
 }
 
-int rib_withdraw(struct rib *r, enum family f, const struct prefix *p, struct rib_peer *peer)
+int rib_withdraw(struct rib *r, enum family f, const struct prefix *p, struct rib_peer *peer,
+                 uint32_t path_id)
 {
     uint32_t index = table_find(&r->table[f], p);
     if (!index)
         return 0;
     struct rib_entry *e = table_entry(&r->table[f], index);
-    uint32_t *link = path_link(r, e, peer->number);
+    uint32_t *link = path_link(r, e, peer->number, path_id);
     if (!*link)
         return 0;
     unsigned hints = 0;
@@ -349,7 +397,7 @@ int rib_originate(struct rib *r, enum family f, const struct prefix *p, enum ori
     int err = dirty_set(&t->originated, index);
     if (!err) {
         e->sources |= ENTRY_ORIGINATED | ENTRY_WAS_ORIGINATED;
-        err = path_put(r, f, p, &fresh, a);
+        err = path_put(r, f, p, &fresh, 0, a);
     }
     if (err && !had) {
         dirty_clear(&t->originated, index);
@@ -366,7 +414,7 @@ int rib_unoriginate(struct rib *r, enum family f, const struct prefix *p)
         return 0;
     dirty_clear(&r->table[f].originated, index);
     table_entry(&r->table[f], index)->sources &= (uint8_t)~ENTRY_ORIGINATED;
-    return rib_withdraw(r, f, p, &r->sources[0]->pub);
+    return rib_withdraw(r, f, p, &r->sources[0]->pub, 0);
 }
 
 void rib_stats(const struct rib *r, struct rib_stats *out)

@@ -67,7 +67,8 @@ enum select_reason { /* why the best won; JSON "selectionReason" in FRR's words 
                      SELECT_METRIC,
                      SELECT_ROUTER_ID,
                      SELECT_CLUSTER,
-                     SELECT_ADDRESS
+                     SELECT_ADDRESS,
+                     SELECT_PATH_ID
 };
 const char *select_reason_name(enum select_reason r); /* "Local Pref", "AS Path", … */
 
@@ -152,11 +153,15 @@ const struct rib_peer *rib_peer_by_number(const struct rib *r, uint16_t number);
 #define RIB_PREFETCH 16
 void rib_prefetch(const struct rib *r, enum family f, const struct prefix *p, unsigned n);
 
-/* Takes its own references. 0, or -ENOMEM (nothing changed). peer 0 originates (kind). */
-int rib_update(struct rib *r, enum family f, const struct prefix *p, struct rib_peer *peer,
+/* A source may have so many paths of one prefix (RFC 7911): as many as the widest multipath could use. */
+#define RIB_PATHS_MAX 64
+/* Takes its own references. path_id: RFC 7911, 0 without ADD-PATH; the pair of prefix and path id is what is
+ * replaced and withdrawn. 0, -ENOMEM or -ENOSPC (one more than RIB_PATHS_MAX); then nothing changed. peer 0
+ * originates (kind). */
+int rib_update(struct rib *r, enum family f, const struct prefix *p, struct rib_peer *peer, uint32_t path_id,
                const struct attr *a);
-int rib_withdraw(struct rib *r, enum family f, const struct prefix *p,
-                 struct rib_peer *peer); /* unknown: no-op */
+int rib_withdraw(struct rib *r, enum family f, const struct prefix *p, struct rib_peer *peer,
+                 uint32_t path_id); /* unknown: no-op */
 int rib_originate(struct rib *r, enum family f, const struct prefix *p, enum origin_kind kind,
                   const struct attr *a);
 int rib_unoriginate(struct rib *r, enum family f, const struct prefix *p);
@@ -176,7 +181,8 @@ struct rib_sub {
     bool originated_only; /* only prefixes whose old or new best is originated */
     bool forwarding; /* the FIB: also told when only the multipath set changed; others only when the best did
                       */
-    void (*wake)(void *arg); /* called when a set turns non-empty; cheap (task_wake) */
+    bool all_paths[FAM_COUNT]; /* told when any path comes, goes, changes, or becomes usable or unusable */
+    void (*wake)(void *arg);   /* called when a set turns non-empty; cheap (task_wake) */
     bool (*holds)(void *arg, enum family f, uint32_t index); /* may be NULL; see rib_release */
     void *arg;
 };
@@ -196,6 +202,10 @@ bool rib_entry_used(const struct rib *r, enum family f, uint32_t index);
 struct rib_entry *rib_entry(const struct rib *r, enum family f, uint32_t index);
 void rib_entry_prefix(const struct rib *r, enum family f, const struct rib_entry *e, struct prefix *out);
 const struct rib_path *rib_path(const struct rib *r, uint32_t path);
+uint32_t rib_path_id(const struct rib *r, uint32_t path); /* as received, RFC 7911 */
+/* Neither filtered nor without a reachable next hop, nor of a session that is gone and waiting for the sweep.
+ */
+bool rib_path_usable(const struct rib *r, enum family f, const struct rib_path *p);
 bool rib_path_is_stale(const struct rib *r, enum family f, const struct rib_path *p);
 const struct rib_path *rib_best(const struct rib *r, const struct rib_entry *e); /* NULL: none */
 const struct attr *rib_path_attr(const struct rib *r, const struct rib_path *p);

@@ -40,12 +40,14 @@ struct rib {
     struct nexthop_table *nexthops;
     struct rib_table table[FAM_COUNT];
     struct slab paths;
+    uint32_t **path_ids; /* beside the chunks of paths, see rib_pathid.c */
+    uint32_t n_path_ids;
     uint32_t n_paths[FAM_COUNT];
 
     struct source **sources; /* by number, NULL: free */
     uint32_t n_sources;
-    struct candidate *cand; /* n_sources of them: a prefix has at most one path a source */
-    uint32_t *cand_path;
+    struct candidate *cand; /* n_cand of them: no prefix has more paths */
+    uint32_t *cand_path, n_cand;
 
     struct rib_sub *subs, *subs_originated; /* the latter are never asked about learned prefixes */
     uint64_t version;
@@ -65,6 +67,7 @@ enum decide_hint {
     HINT_BEST = 1,       /* the best path is gone or has other attributes */
     HINT_FORWARDING = 2, /* so has one of the multipaths */
     HINT_ORIGINATED = 4, /* the best was originated */
+    HINT_PATHS = 8,      /* any path came, went or changed */
 };
 
 /* rib_table.c */
@@ -100,6 +103,17 @@ static inline bool path_is_old(const struct rib *r, enum family f, const struct 
 }
 void path_count(struct rib *r, enum family f, const struct rib_path *p, bool in); /* one that is not old */
 
+/* rib_pathid.c */
+int path_set_id(struct rib *r, uint32_t path, uint32_t id); /* 0 or -ENOMEM; never fails for id 0 */
+void path_ids_reset(struct rib *r);
+static inline uint32_t path_id(const struct rib *r, uint32_t path)
+{
+    uint32_t chunk = path >> SLAB_CHUNK_BITS;
+    if (chunk >= r->n_path_ids || !r->path_ids[chunk])
+        return 0;
+    return r->path_ids[chunk][path & (SLAB_CHUNK - 1)];
+}
+
 /* rib_peer.c */
 struct source *source_new(struct rib *r);
 void source_old_gone(struct rib *r, enum family f, struct source *s); /* one path of old less; may free s */
@@ -107,8 +121,8 @@ void source_old_gone(struct rib *r, enum family f, struct source *s); /* one pat
 /* rib_stale.c: marks or drops those paths of the entry that are due. */
 void path_long_lived(struct rib *r, enum family f, struct rib_entry *e, unsigned *hints);
 
-/* rib_sub.c */
-void subs_mark(struct rib *r, enum family f, uint32_t index, bool best, bool originated);
+/* rib_sub.c; what: enum decide_hint */
+void subs_mark(struct rib *r, enum family f, uint32_t index, unsigned what);
 void entry_release(struct rib *r, enum family f, uint32_t index); /* frees it when nothing holds it */
 
 /* rib_sweep.c */

@@ -22,14 +22,6 @@ static int sources_grow(struct rib *r)
     if (!sources)
         return -ENOMEM;
     r->sources = sources;
-    struct candidate *cand = realloc(r->cand, n * sizeof *cand);
-    if (!cand)
-        return -ENOMEM;
-    r->cand = cand;
-    uint32_t *cand_path = realloc(r->cand_path, n * sizeof *cand_path);
-    if (!cand_path)
-        return -ENOMEM;
-    r->cand_path = cand_path;
     while (r->n_sources < n)
         r->sources[r->n_sources++] = NULL;
     return 0;

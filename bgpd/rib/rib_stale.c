@@ -43,8 +43,8 @@ void path_long_lived(struct rib *r, enum family f, struct rib_entry *e, unsigned
         } else if (attr_has_community(a, COMMUNITY_NO_LLGR) || !(marked = with_llgr_stale(r, a))) {
             path_drop(r, f, e, link, hints);
         } else {
-            *hints |=
-                (p->flags & PATH_BEST ? HINT_BEST : 0u) | (p->flags & PATH_MULTIPATH ? HINT_FORWARDING : 0u);
+            *hints |= HINT_PATHS | (p->flags & PATH_BEST ? HINT_BEST : 0u) |
+                      (p->flags & PATH_MULTIPATH ? HINT_FORWARDING : 0u);
             path_set_attr(r, p, marked);
             attr_unref(r->attrs, marked);
             link = &p->next;

@@ -19,14 +19,19 @@ static void sub_mark(struct rib *r, struct rib_sub *s, enum family f, uint32_t i
         s->wake(s->arg);
 }
 
-/* Something changed that forwarding cares for; with best, the best path or its attributes did. */
-void subs_mark(struct rib *r, enum family f, uint32_t index, bool best, bool originated)
+static bool sub_cares(const struct rib_sub *s, enum family f, unsigned what)
+{
+    return s->family[f] && (what & HINT_BEST || (s->forwarding && what & HINT_FORWARDING) ||
+                            (s->all_paths[f] && what & HINT_PATHS));
+}
+
+void subs_mark(struct rib *r, enum family f, uint32_t index, unsigned what)
 {
     for (struct rib_sub *s = r->subs; s; s = s->next_)
-        if (s->family[f] && (best || s->forwarding))
+        if (sub_cares(s, f, what))
             sub_mark(r, s, f, index);
-    for (struct rib_sub *s = originated ? r->subs_originated : NULL; s; s = s->next_)
-        if (s->family[f] && (best || s->forwarding))
+    for (struct rib_sub *s = what & HINT_ORIGINATED ? r->subs_originated : NULL; s; s = s->next_)
+        if (sub_cares(s, f, what))
             sub_mark(r, s, f, index);
 }
 

@@ -65,16 +65,22 @@ void rib_reimport(struct rib *r, struct rib_peer *peer)
     sweep_want(r, SWEEP_IMPORT);
 }
 
-static void import_again(struct rib *r, enum family f, const struct rib_entry *e)
+static unsigned import_again(struct rib *r, enum family f, const struct rib_entry *e)
 {
+    unsigned hints = 0;
     struct prefix prefix;
     rib_entry_prefix(r, f, e, &prefix);
     for (uint32_t i = e->paths; i; i = path_at(r, i)->next) {
         struct rib_path *p = path_at(r, i);
         struct source *s = r->sources[p->peer];
-        if (p->peer && r->pos < s->import_end && !path_is_old(r, f, p))
-            path_set_reason(r, f, p, path_import(r, f, &prefix, rib_path_attr(r, p), &s->pub));
+        if (!p->peer || r->pos >= s->import_end || path_is_old(r, f, p))
+            continue;
+        uint8_t before = p->flags;
+        path_set_reason(r, f, p, path_import(r, f, &prefix, rib_path_attr(r, p), &s->pub));
+        if (p->flags != before)
+            hints |= HINT_PATHS;
     }
+    return hints;
 }
 
 static bool has_old_path(const struct rib *r, enum family f, const struct rib_entry *e)
@@ -92,9 +98,9 @@ static void visit(struct rib *r, enum family f, uint32_t index)
     if (!(e->sources & ENTRY_USED))
         return;
     if (r->pos < r->mark_end)
-        subs_mark(r, f, index, true, e->sources & ENTRY_WAS_ORIGINATED);
+        subs_mark(r, f, index, HINT_BEST | (e->sources & ENTRY_WAS_ORIGINATED ? HINT_ORIGINATED : 0));
     if (r->pos < r->import_end)
-        import_again(r, f, e);
+        hints |= import_again(r, f, e);
     if (r->pos < r->long_end && e->paths)
         path_long_lived(r, f, e, &hints);
     if (hints || (e->paths && (r->pos < r->decide_end || r->pos < r->import_end || r->pos < r->long_end ||

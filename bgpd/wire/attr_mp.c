@@ -38,7 +38,7 @@ uint8_t decode_mp_reach(struct pa_decoder *d, const struct pa_tlv *t)
         return 0;
     if (f == FAM_IPV4 ? len != 4 : len != 16 && len != 32)
         return BGP_ERR_UPD_OPTIONAL;
-    if (!nlri_check(r.p, wire_left(&r), f))
+    if (!nlri_check(r.p, wire_left(&r), f, d->ctx->add_path[f]))
         return BGP_ERR_UPD_OPTIONAL;
     d->out->reach[f][1] = (struct nlri_span){r.p, (uint32_t)wire_left(&r)};
     if (!pick_next_hop(d->ctx, f, next_hop, len, &d->mp_next_hop))
@@ -55,7 +55,7 @@ uint8_t decode_mp_unreach(struct pa_decoder *d, const struct pa_tlv *t)
     uint8_t safi = wire_get_u8(&r);
     if (!family_from_afi(afi, safi, &f) || !d->ctx->family[f])
         return 0;
-    if (!nlri_check(r.p, wire_left(&r), f))
+    if (!nlri_check(r.p, wire_left(&r), f, d->ctx->add_path[f]))
         return BGP_ERR_UPD_OPTIONAL;
     d->out->withdrawn[f][1] = (struct nlri_span){r.p, (uint32_t)wire_left(&r)};
     d->unreach_empty[f] = !wire_left(&r);
@@ -77,7 +77,8 @@ static void put_head(struct wire_writer *w, uint8_t type, size_t body, enum fami
     wire_put_u8(w, SAFI_UNICAST);
 }
 
-unsigned encode_mp_reach(struct pa_encoder *e, uint8_t *at, const struct prefix *prefixes, unsigned n)
+unsigned encode_mp_reach(struct pa_encoder *e, uint8_t *at, const struct prefix *prefixes,
+                         const uint32_t *ids, unsigned n)
 {
     const struct ip_addr *second = &e->x->link_local;
     bool self = addr_equal(&e->next_hop, &e->x->nexthop[e->f]);
@@ -85,7 +86,7 @@ unsigned encode_mp_reach(struct pa_encoder *e, uint8_t *at, const struct prefix 
     size_t fixed = 5 + hop, bytes, others = (size_t)(e->w->p - at), room = wire_room(e->w);
     if (room < 4 + fixed)
         return 0;
-    unsigned count = nlri_fit(prefixes, n, room - 4 - fixed, &bytes);
+    unsigned count = nlri_fit(prefixes, ids, n, room - 4 - fixed, &bytes);
     size_t body = fixed + bytes, size = body + (body > UINT8_MAX ? 4 : 3);
     if (!count || !wire_reserve(e->w, size))
         return 0;
@@ -96,17 +97,18 @@ unsigned encode_mp_reach(struct pa_encoder *e, uint8_t *at, const struct prefix 
     wire_put_bytes(&w, e->next_hop.b, one);
     wire_put_bytes(&w, second->b, hop - one);
     wire_put_u8(&w, 0);
-    nlri_put(&w, prefixes, count);
+    nlri_put(&w, prefixes, ids, count);
     return count;
 }
 
-unsigned encode_mp_unreach(struct wire_writer *w, enum family f, const struct prefix *prefixes, unsigned n)
+unsigned encode_mp_unreach(struct wire_writer *w, enum family f, const struct prefix *prefixes,
+                           const uint32_t *ids, unsigned n)
 {
     size_t bytes, room = wire_room(w);
     if (room < 7)
         return 0;
-    unsigned count = nlri_fit(prefixes, n, room - 7, &bytes);
+    unsigned count = nlri_fit(prefixes, ids, n, room - 7, &bytes);
     put_head(w, PA_MP_UNREACH, 3 + bytes, f);
-    nlri_put(w, prefixes, count);
+    nlri_put(w, prefixes, ids, count);
     return count;
 }

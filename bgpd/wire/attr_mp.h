@@ -8,8 +8,10 @@ uint8_t decode_mp_reach(struct pa_decoder *d, const struct pa_tlv *t);
 uint8_t decode_mp_unreach(struct pa_decoder *d, const struct pa_tlv *t);
 
 /* Writes MP_REACH with as many prefixes as fit into room bytes, before what is already written from `at` on
- * (RFC 7606 5.1: it comes first). Returns how many. */
-unsigned encode_mp_reach(struct pa_encoder *e, uint8_t *at, const struct prefix *prefixes, unsigned n);
-unsigned encode_mp_unreach(struct wire_writer *w, enum family f, const struct prefix *prefixes, unsigned n);
+ * (RFC 7606 5.1: it comes first). Returns how many. ids: as in nlri.h. */
+unsigned encode_mp_reach(struct pa_encoder *e, uint8_t *at, const struct prefix *prefixes,
+                         const uint32_t *ids, unsigned n);
+unsigned encode_mp_unreach(struct wire_writer *w, enum family f, const struct prefix *prefixes,
+                           const uint32_t *ids, unsigned n);
 
 #endif

@@ -9,11 +9,15 @@ static size_t prefix_bytes(const struct prefix *p)
     return (p->len + 7u) / 8;
 }
 
-bool nlri_check(const uint8_t *p, size_t n, enum family f)
+bool nlri_check(const uint8_t *p, size_t n, enum family f, bool add_path)
 {
     unsigned max = family_bits(f);
+    size_t id = add_path ? 4 : 0;
     const uint8_t *end = p + n;
     while (p < end) {
+        if (id >= (size_t)(end - p))
+            return false;
+        p += id;
         unsigned bits = *p++, bytes = (bits + 7) / 8;
         if (bits > max || bytes > (size_t)(end - p))
             return false;
@@ -22,12 +26,12 @@ bool nlri_check(const uint8_t *p, size_t n, enum family f)
     return true;
 }
 
-unsigned nlri_fit(const struct prefix *prefixes, unsigned n, size_t room, size_t *bytes)
+unsigned nlri_fit(const struct prefix *prefixes, const uint32_t *ids, unsigned n, size_t room, size_t *bytes)
 {
-    size_t sum = 0;
+    size_t sum = 0, id = ids ? 4 : 0;
     unsigned i;
     for (i = 0; i < n; i++) {
-        size_t one = 1 + prefix_bytes(&prefixes[i]);
+        size_t one = id + 1 + prefix_bytes(&prefixes[i]);
         if (one > room - sum)
             break;
         sum += one;
@@ -36,9 +40,11 @@ unsigned nlri_fit(const struct prefix *prefixes, unsigned n, size_t room, size_t
     return i;
 }
 
-void nlri_put(struct wire_writer *w, const struct prefix *prefixes, unsigned n)
+void nlri_put(struct wire_writer *w, const struct prefix *prefixes, const uint32_t *ids, unsigned n)
 {
     for (unsigned i = 0; i < n; i++) {
+        if (ids)
+            wire_put_u32(w, ids[i]);
         wire_put_u8(w, prefixes[i].len);
         wire_put_bytes(w, prefixes[i].addr.b, prefix_bytes(&prefixes[i]));
     }

@@ -47,8 +47,9 @@ static void take_classic(struct pa_decoder *d, const struct parts *p)
     d->classic = d->reach = p->nlri.len > 0;
     if (!d->ctx->family[FAM_IPV4])
         return;
-    if (!nlri_check(p->withdrawn.p, p->withdrawn.len, FAM_IPV4) ||
-        !nlri_check(p->nlri.p, p->nlri.len, FAM_IPV4))
+    bool add_path = d->ctx->add_path[FAM_IPV4];
+    if (!nlri_check(p->withdrawn.p, p->withdrawn.len, FAM_IPV4, add_path) ||
+        !nlri_check(p->nlri.p, p->nlri.len, FAM_IPV4, add_path))
         update_offend(u, UPDATE_RESET, BGP_ERR_UPD_NLRI, 0, NULL, 0);
     u->withdrawn[FAM_IPV4][0] = p->withdrawn;
     u->reach[FAM_IPV4][0] = p->nlri;

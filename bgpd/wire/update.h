@@ -6,6 +6,7 @@
 
 #include "rib/attr.h"
 #include "wire/msg.h"
+#include "wire/role.h"
 
 /* RFC 7606 section 2, from mild to strong; the strongest of a message counts. */
 enum update_action {
@@ -21,9 +22,11 @@ struct update_ctx {
     uint32_t local_as, peer_as;
     uint32_t scope; /* ifindex of the session, for link-local next hops */
     bool ebgp;
-    bool as4;               /* negotiated */
-    bool family[FAM_COUNT]; /* negotiated; NLRI of others is ignored */
-    bool confederation;     /* false: confederation segments in AS_PATH are malformed (RFC 7606 7.2) */
+    bool as4;                 /* negotiated */
+    bool family[FAM_COUNT];   /* negotiated; NLRI of others is ignored */
+    bool add_path[FAM_COUNT]; /* NLRI comes with path identifiers, RFC 7911 */
+    bool confederation;       /* false: confederation segments in AS_PATH are malformed (RFC 7606 7.2) */
+    enum bgp_role role;       /* ours to this peer, as configured (RFC 9234 4.2); ROLE_NONE to iBGP peers */
 };
 
 struct nlri_span {
@@ -50,8 +53,11 @@ struct update {
 int update_decode(const struct update_ctx *ctx, const uint8_t *body, size_t n, struct update *out);
 void update_release(const struct update_ctx *ctx, struct update *u);
 
-/* Iterates a validated span. False at the end. */
+/* Iterates a validated span. False at the end. The second for any span: with add_path *id is the path
+ * identifier, else 0. */
 static inline bool nlri_next(struct nlri_span *s, enum family f, struct prefix *out);
+static inline bool nlri_next_path(struct nlri_span *s, enum family f, bool add_path, struct prefix *out,
+                                  uint32_t *id);
 
 /* Remembers the attribute blocks seen last (bytes in, interned attr out), so that a repeated block is not
  * parsed again. Bounded; holds references. Keep one a session kind (ctx fields that change parsing), e.g. one
@@ -67,8 +73,9 @@ struct update_export {
     uint32_t default_local_pref; /* sent to iBGP where the attribute has none */
     struct ip_addr nexthop[FAM_COUNT]; /* self, per family; af 0: family cannot be sent */
     struct ip_addr link_local;         /* with IPv6 next hops, RFC 2545; af 0 none */
-    bool nexthop_self; /* always; else only where attr has no next hop (originated) or the peer is eBGP */
-    size_t max_len;    /* BGP_MAX_LEN or the extended one */
+    bool nexthop_self;  /* always; else only where attr has no next hop (originated) or the peer is eBGP */
+    size_t max_len;     /* BGP_MAX_LEN or the extended one */
+    enum bgp_role role; /* ours to this peer, as in struct update_ctx */
 };
 
 /* Writes one UPDATE announcing as many of the n prefixes (same family, same attr) as fit, IPv4 as classic
@@ -79,6 +86,12 @@ unsigned update_encode_reach(struct wire_writer *w, const struct update_export *
 /* The same for withdrawals. */
 unsigned update_encode_unreach(struct wire_writer *w, const struct update_export *x, enum family f,
                                const struct prefix *prefixes, unsigned n);
+/* Both for a session that sends path identifiers (RFC 7911), one a prefix; ids NULL: as above. */
+unsigned update_encode_reach_paths(struct wire_writer *w, const struct update_export *x,
+                                   const struct attr_table *t, const struct attr *a, enum family f,
+                                   const struct prefix *prefixes, const uint32_t *ids, unsigned n);
+unsigned update_encode_unreach_paths(struct wire_writer *w, const struct update_export *x, enum family f,
+                                     const struct prefix *prefixes, const uint32_t *ids, unsigned n);
 void update_encode_eor(struct wire_writer *w, enum family f);
 
 static inline bool nlri_next(struct nlri_span *s, enum family f, struct prefix *out)
@@ -95,6 +108,18 @@ static inline bool nlri_next(struct nlri_span *s, enum family f, struct prefix *
     s->p += 1 + bytes;
     s->len -= 1u + bytes;
     return true;
+}
+
+static inline bool nlri_next_path(struct nlri_span *s, enum family f, bool add_path, struct prefix *out,
+                                  uint32_t *id)
+{
+    *id = 0;
+    if (add_path && s->len) {
+        *id = (uint32_t)s->p[0] << 24 | (uint32_t)s->p[1] << 16 | (uint32_t)s->p[2] << 8 | s->p[3];
+        s->p += 4;
+        s->len -= 4;
+    }
+    return nlri_next(s, f, out);
 }
 
 #endif

@@ -37,16 +37,24 @@ static unsigned close_message(struct wire_writer *w, struct wire_writer *m, uint
     return count;
 }
 
-static unsigned put_nlri(struct wire_writer *m, const struct prefix *prefixes, unsigned n, size_t room)
+static unsigned put_nlri(struct wire_writer *m, const struct prefix *prefixes, const uint32_t *ids,
+                         unsigned n, size_t room)
 {
     size_t bytes;
-    unsigned count = nlri_fit(prefixes, n, room, &bytes);
-    nlri_put(m, prefixes, count);
+    unsigned count = nlri_fit(prefixes, ids, n, room, &bytes);
+    nlri_put(m, prefixes, ids, count);
     return count;
 }
 
 unsigned update_encode_reach(struct wire_writer *w, const struct update_export *x, const struct attr_table *t,
                              const struct attr *a, enum family f, const struct prefix *prefixes, unsigned n)
+{
+    return update_encode_reach_paths(w, x, t, a, f, prefixes, NULL, n);
+}
+
+unsigned update_encode_reach_paths(struct wire_writer *w, const struct update_export *x,
+                                   const struct attr_table *t, const struct attr *a, enum family f,
+                                   const struct prefix *prefixes, const uint32_t *ids, unsigned n)
 {
     struct wire_writer m;
     uint8_t *start;
@@ -64,15 +72,21 @@ unsigned update_encode_reach(struct wire_writer *w, const struct update_export *
     if (m.err)
         return 0;
     if (f == FAM_IPV6)
-        count = encode_mp_reach(&e, attrs, prefixes, n);
+        count = encode_mp_reach(&e, attrs, prefixes, ids, n);
     wire_set_u16(len, (uint16_t)(m.p - attrs));
     if (f == FAM_IPV4)
-        count = put_nlri(&m, prefixes, n, wire_room(&m));
+        count = put_nlri(&m, prefixes, ids, n, wire_room(&m));
     return close_message(w, &m, start, count);
 }
 
 unsigned update_encode_unreach(struct wire_writer *w, const struct update_export *x, enum family f,
                                const struct prefix *prefixes, unsigned n)
+{
+    return update_encode_unreach_paths(w, x, f, prefixes, NULL, n);
+}
+
+unsigned update_encode_unreach_paths(struct wire_writer *w, const struct update_export *x, enum family f,
+                                     const struct prefix *prefixes, const uint32_t *ids, unsigned n)
 {
     struct wire_writer m;
     uint8_t *start;
@@ -81,13 +95,13 @@ unsigned update_encode_unreach(struct wire_writer *w, const struct update_export
         return 0;
     uint8_t *withdrawn = wire_reserve(&m, 2);
     if (f == FAM_IPV4) {
-        count = put_nlri(&m, prefixes, n, wire_room(&m) - 2);
+        count = put_nlri(&m, prefixes, ids, n, wire_room(&m) - 2);
         wire_set_u16(withdrawn, (uint16_t)(m.p - withdrawn - 2));
         wire_put_u16(&m, 0);
     } else {
         wire_set_u16(withdrawn, 0);
         uint8_t *attrs = wire_reserve(&m, 2);
-        count = encode_mp_unreach(&m, f, prefixes, n);
+        count = encode_mp_unreach(&m, f, prefixes, ids, n);
         wire_set_u16(attrs, (uint16_t)(m.p - attrs - 2));
     }
     return close_message(w, &m, start, count);

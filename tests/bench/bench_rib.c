@@ -85,7 +85,7 @@ static void insert(struct bench *b)
     double t = now_s(), last = t;
     b->worst = 0;
     for (unsigned i = 0; i < b->n; i++) {
-        rib_update(b->rib, FAM_IPV4, &b->prefix[i], b->from, b->attr[(i / 8) % ATTRS]);
+        rib_update(b->rib, FAM_IPV4, &b->prefix[i], b->from, 0, b->attr[(i / 8) % ATTRS]);
         if (i % 64 == 0) {
             double at = now_s();
             b->worst = at - last > b->worst ? at - last : b->worst;
@@ -141,7 +141,7 @@ static void withdraw(struct bench *b)
 {
     double t = now_s();
     for (unsigned i = 0; i < b->n; i++)
-        rib_withdraw(b->rib, FAM_IPV4, &b->prefix[i], b->from);
+        rib_withdraw(b->rib, FAM_IPV4, &b->prefix[i], b->from, 0);
     report(b, "withdraw", now_s() - t);
 }
 

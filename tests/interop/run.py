@@ -1,5 +1,5 @@
 #!/usr/bin/python3
-"""underlayd against real FRR, BIRD, GoBGP and ExaBGP. usage: run.py [-j N] [-l] [PATTERN...]; see tests/lib/runner.py."""
+"""underlayd against real FRR, BIRD, GoBGP, ExaBGP and OpenBGPD. usage: run.py [-j N] [-l] [PATTERN...]; see tests/lib/runner.py."""
 import os
 import sys
 

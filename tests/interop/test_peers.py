@@ -1,4 +1,4 @@
-"""What must hold with every implementation that a node may meet: FRR, BIRD, GoBGP and ExaBGP, over IPv4 and IPv6."""
+"""What must hold with every implementation that a node may meet: FRR, BIRD, GoBGP, ExaBGP and OpenBGPD, over IPv4 and IPv6."""
 from lab import never_during, wait_for
 from peers import PEERS
 from runner import cases
@@ -65,7 +65,7 @@ def test_restart_of_underlayd(lab, kind):
     wait_for(lambda: pair.tor.has(POD4, POD6), what="advertised again")
 
 
-@cases(("frr",), ("bird",), ("gobgp",))
+@cases(("frr",), ("bird",), ("gobgp",), ("openbgpd",))
 def test_ibgp(lab, kind):
     pair = Pair(lab, kind, node_as=NODE_AS, tor_as=NODE_AS, peer={"asn": "internal"}).up()
     pair.learn(FAR4, FAR6)
@@ -85,7 +85,7 @@ def test_md5_right_key(lab, kind, transport):
     assert keys["password"] not in pair.underlay.ctl("show running-config", json_out=False).stdout
 
 
-@cases(("frr",), ("bird",))
+@cases(("frr",), ("bird",), ("openbgpd",))
 def test_md5_wrong_key_never_comes_up(lab, kind):
     pair = Pair(lab, kind, peer={"password": "right"}, neighbor={"password": "wrong"}).start()
     never_during(pair.underlay.established, 4, "a session with the wrong key")
@@ -98,7 +98,8 @@ def test_md5_key_missing_on_one_side(lab, kind):
     never_during(pair.underlay.established, 3, "a session where only we have a key")
 
 
-@cases(("frr", "ipv4"), ("frr", "ipv6"), ("bird", "ipv4"), ("gobgp", "ipv4"))
+@cases(("frr", "ipv4"), ("frr", "ipv6"), ("bird", "ipv4"), ("gobgp", "ipv4"), ("openbgpd", "ipv4"),
+       ("openbgpd", "ipv6"))
 def test_gtsm(lab, kind, transport):
     pair = Pair(lab, kind, transport, peer={"ttl_security": 1}, neighbor={"ttl_security": 1}).up()
     pair.learn(FAR4, FAR6)

@@ -109,7 +109,7 @@ def test_allow_own_as(lab, allowed):
         never_during(lambda: daemons[0].installed("10.244.1.0/24"), 2, "a route that carries our own AS")
 
 
-@cases(("frr",), ("bird",))
+@cases(("frr",), ("bird",), ("gobgp",), ("exabgp",), ("openbgpd",))
 def test_four_octet_as_numbers(lab, kind):
     """RFC 6793: AS_TRANS in the OPEN's own field, the number itself in the capability and in AS_PATH."""
     ours, theirs = 4200000001, 4200000002

@@ -1,4 +1,4 @@
-"""The other side of a session: FRR, BIRD, GoBGP and ExaBGP from Debian behind one interface.
+"""The other side of a session: FRR, BIRD, GoBGP, ExaBGP and OpenBGPD from Debian behind one interface.
 
     peer = Frr(node, asn=65001, router_id="10.255.0.1", neighbors=[Neighbor("10.0.1.0", 65100)])
     peer.start(); peer.established("10.0.1.0"); peer.announce("192.0.2.0/24"); peer.routes("ipv4"); peer.stop()
@@ -451,4 +451,84 @@ class ExaBgp(Peer):
         return table
 
 
-PEERS = {p.kind: p for p in (Frr, Bird, GoBgp, ExaBgp)}
+class OpenBgpd(Peer):
+    """It never touches the kernel's routes on Linux. options["lines"] and ["filters"] are lines for its configuration."""
+    kind = "openbgpd"
+    programs = ("/usr/sbin/bgpd", "/usr/sbin/bgpctl")
+
+    def config(self):
+        out = [f"AS {self.asn}", f"router-id {self.router_id}", f'socket "{self.file("bgpd.sock")}"', "fib-update no",
+               "connect-retry 1", "listen on 0.0.0.0", "listen on ::", *self.options.get("lines", ())]
+        out += [f"network {p}" for p in self.networks]
+        filters = ["allow from any", "allow to any"]
+        for n in self.neighbors:
+            out += [f"neighbor {n.address} {{", f"  remote-as {n.asn}", f"  holdtime {n.hold}"]
+            out += [f"  local-address {n.local}"] if n.local else []
+            out += [f'  tcp md5sig password "{n.password}"'] if n.password else []
+            hops = n.multihop or n.ttl_security or 1
+            out += ["  ttl-security yes"] if n.ttl_security else []
+            out += [f"  multihop {hops}"] if hops > 1 else []
+            out += ["  passive"] if n.passive else []
+            out += [f"  announce IPv{f[-1]} {'unicast' if f in n.families else 'none'}" for f in FAMILIES]
+            out += [f"  {line}" for line in n.extra] + ["}"]
+        return "\n".join(out + filters + list(self.options.get("filters", ()))) + "\n"
+
+    def launch(self):
+        self.own_next_hops()
+        config = self.file("bgpd.conf", self.config(), mode=0o600)
+        # Its processes lock themselves into /run/openbgpd, which only a started service makes; `ip netns exec` has given us
+        # mounts of our own, so this one exists for nobody else.
+        self.spawn("sh", "-c", 'mount -t tmpfs none /run && mkdir /run/openbgpd && exec "$0" "$@"',
+                   "/usr/sbin/bgpd", "-d", "-v", "-f", config)
+        wait_for(lambda: self.json("show"), what=f"{self.name}: bgpd answers")
+
+    def own_next_hops(self):
+        """For the family that a session does not run over it sends the first address of lo, on Linux, whatever `set nexthop`
+        says (7.7): make that the address of the link. So all neighbours get the next hops of the first one."""
+        hop4, hop6 = self.neighbors[0].via4, self.neighbors[0].via6
+        if hop6:
+            self.node.ip("addr", "replace", f"{hop6}/128", "dev", "lo", "nodad")
+        if hop4:
+            self.node.ip("addr", "del", "127.0.0.1/8", "dev", "lo", check=False)
+            self.node.ip("addr", "replace", f"{hop4}/32", "dev", "lo")
+            self.node.ip("addr", "replace", "127.0.0.1/8", "dev", "lo", "scope", "global")
+
+    def bgpctl(self, *words):
+        return self.node.run("bgpctl", "-s", self.file("bgpd.sock"), *words).stdout
+
+    def json(self, command):
+        return json.loads(self.bgpctl("-j", *command.split()) or "{}")
+
+    def neighbor(self, address=None):
+        address = address or self.neighbors[0].address
+        return next((n for n in self.json("show neighbor").get("neighbors", ()) if n.get("remote_addr") == address), {})
+
+    def established(self, address):
+        return self.neighbor(address).get("state") == "Established"
+
+    def announce(self, *prefixes):
+        self.networks += [p for p in prefixes if p not in self.networks]
+        for p in prefixes:
+            self.bgpctl("network", "add", p)
+
+    def withdraw(self, *prefixes):
+        self.networks = [p for p in self.networks if p not in prefixes]
+        for p in prefixes:
+            self.bgpctl("network", "delete", p)
+
+    def routes(self, family):
+        table = {}
+        for row in self.json(f"show rib {'inet6' if family == 'ipv6' else 'inet'} detail").get("rib", ()):
+            if row.get("announced") or not row.get("valid"):
+                continue
+            paths = table.get(row["prefix"], {}).get("paths", 0) + 1
+            if paths == 1 or row.get("best"):
+                table[row["prefix"]] = {
+                    "as_path": [int(a) for a in re.findall(r"\d+", row["aspath"])], "med": row.get("metric"),
+                    "next_hop": row.get("exit_nexthop"),
+                    "communities": [c for c in row.get("communities", ()) if re.fullmatch(r"\d+:\d+", c)]}
+            table[row["prefix"]]["paths"] = paths
+        return table
+
+
+PEERS = {p.kind: p for p in (Frr, Bird, GoBgp, ExaBgp, OpenBgpd)}

@@ -122,14 +122,14 @@ static inline void fx_update(struct fixture *x, struct rib_peer *peer, const cha
                              const struct attr *a)
 {
     struct prefix p = fx_prefix(prefix);
-    CU_ASSERT_EQUAL(rib_update(x->rib, addr_family(&p.addr), &p, peer, a), 0);
+    CU_ASSERT_EQUAL(rib_update(x->rib, addr_family(&p.addr), &p, peer, 0, a), 0);
     attr_unref(x->attrs, a); /* the RIB has its own */
 }
 
 static inline void fx_withdraw(struct fixture *x, struct rib_peer *peer, const char *prefix)
 {
     struct prefix p = fx_prefix(prefix);
-    CU_ASSERT_EQUAL(rib_withdraw(x->rib, addr_family(&p.addr), &p, peer), 0);
+    CU_ASSERT_EQUAL(rib_withdraw(x->rib, addr_family(&p.addr), &p, peer, 0), 0);
 }
 
 static inline void fx_originate(struct fixture *x, const char *prefix, enum origin_kind kind)

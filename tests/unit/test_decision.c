@@ -255,7 +255,7 @@ static void reasons_have_the_names_of_frr(void)
 {
     CU_ASSERT_STRING_EQUAL(select_reason_name(SELECT_LOCAL_PREF), "Local Pref");
     CU_ASSERT_STRING_EQUAL(select_reason_name(SELECT_ADDRESS), "Neighbor IP");
-    for (enum select_reason r = SELECT_NONE; r <= SELECT_ADDRESS; r++)
+    for (enum select_reason r = SELECT_NONE; r <= SELECT_PATH_ID; r++)
         CU_ASSERT(select_reason_name(r)[0] != 0);
 }
 

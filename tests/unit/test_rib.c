@@ -219,7 +219,7 @@ static void a_lost_session_is_swept_in_bounded_steps(void)
         struct ip_addr addr = addr_v4(0x20000000 + (i << 8));
         struct prefix p = prefix_make(&addr, 24);
         const struct attr *at = fx_attr(&x, 1, 1);
-        CU_ASSERT_EQUAL(rib_update(x.rib, FAM_IPV4, &p, a, at), 0);
+        CU_ASSERT_EQUAL(rib_update(x.rib, FAM_IPV4, &p, a, 0, at), 0);
         attr_unref(x.attrs, at);
     }
     rib_peer_down(x.rib, a);
@@ -556,7 +556,7 @@ static void reasons_that_arrive_during_a_walk_are_done_too(void)
         struct ip_addr addr = addr_v4(0x20000000 + (i << 8));
         struct prefix p = prefix_make(&addr, 24);
         const struct attr *at = fx_attr(&x, 1, 1);
-        CU_ASSERT_EQUAL(rib_update(x.rib, FAM_IPV4, &p, a, at), 0);
+        CU_ASSERT_EQUAL(rib_update(x.rib, FAM_IPV4, &p, a, 0, at), 0);
         attr_unref(x.attrs, at);
     }
     fx_nexthop(&x, 1, false, 0);
@@ -576,6 +576,123 @@ static void reasons_that_arrive_during_a_walk_are_done_too(void)
         best += rib_entry_used(x.rib, FAM_IPV4, i) && rib_best(x.rib, rib_entry(x.rib, FAM_IPV4, i));
     CU_ASSERT_EQUAL(best, N + 1);
     CU_ASSERT_EQUAL(fx_find(&x, "192.0.2.2/32"), 0);
+    fx_free(&x);
+}
+
+static int put_path(struct fixture *x, struct rib_peer *peer, const char *prefix, uint32_t id,
+                    const struct attr *a)
+{
+    struct prefix p = fx_prefix(prefix);
+    int r = rib_update(x->rib, addr_family(&p.addr), &p, peer, id, a);
+    attr_unref(x->attrs, a);
+    return r;
+}
+
+static void drop_path(struct fixture *x, struct rib_peer *peer, const char *prefix, uint32_t id)
+{
+    struct prefix p = fx_prefix(prefix);
+    CU_ASSERT_EQUAL(rib_withdraw(x->rib, addr_family(&p.addr), &p, peer, id), 0);
+}
+
+static uint32_t best_id(struct fixture *x, const char *prefix)
+{
+    return rib_path_id(x->rib, rib_entry(x->rib, FAM_IPV4, fx_find(x, prefix))->paths);
+}
+
+static void paths_of_one_peer_are_told_apart_by_their_id(void)
+{
+    struct fixture x;
+    struct rib_peer *b, *a = two_peers(&x, 1, &b);
+    CU_ASSERT_EQUAL(put_path(&x, a, P, 7, fx_attr(&x, 1, 2)), 0);
+    CU_ASSERT_EQUAL(put_path(&x, a, P, 9, fx_attr(&x, 2, 1)), 0);
+    CU_ASSERT_EQUAL(put_path(&x, a, P, 0, fx_attr(&x, 2, 3)), 0);
+    CU_ASSERT_EQUAL(a->paths[FAM_IPV4], 1 + 3);
+    CU_ASSERT_EQUAL(best_id(&x, P), 9);
+    CU_ASSERT_EQUAL(put_path(&x, a, P, 9, fx_attr(&x, 2, 4)), 0); /* replaces, and is worse now */
+    CU_ASSERT_EQUAL(a->paths[FAM_IPV4], 1 + 3);
+    CU_ASSERT_EQUAL(best_id(&x, P), 7);
+    drop_path(&x, a, P, 8); /* never heard of */
+    drop_path(&x, b, P, 7); /* not its own */
+    CU_ASSERT_EQUAL(a->paths[FAM_IPV4], 1 + 3);
+    drop_path(&x, a, P, 7);
+    CU_ASSERT_EQUAL(best_id(&x, P), 0);
+    drop_path(&x, a, P, 0);
+    drop_path(&x, a, P, 9);
+    CU_ASSERT_EQUAL(a->paths[FAM_IPV4], 1);
+    CU_ASSERT_EQUAL(fx_best_peer(&x, P), -1);
+    /* What is free again has forgotten its identifier. */
+    CU_ASSERT_EQUAL(put_path(&x, b, P, 0, fx_attr(&x, 2, 1)), 0);
+    CU_ASSERT_EQUAL(best_id(&x, P), 0);
+    fx_free(&x);
+}
+
+static void equal_paths_of_one_peer_are_multipaths_and_the_lowest_id_is_best(void)
+{
+    struct fixture x;
+    struct rib_peer *b, *a = two_peers(&x, 4, &b);
+    CU_ASSERT_EQUAL(put_path(&x, a, P, 0xfffffffe, fx_attr(&x, 1, 1)), 0);
+    CU_ASSERT_EQUAL(put_path(&x, a, P, 3, fx_attr(&x, 2, 1)), 0);
+    CU_ASSERT_EQUAL(best_id(&x, P), 3);
+    const struct rib_entry *e = rib_entry(x.rib, FAM_IPV4, fx_find(&x, P));
+    CU_ASSERT_EQUAL(e->selection, SELECT_PATH_ID);
+    for (uint32_t i = e->paths; i; i = rib_path(x.rib, i)->next)
+        CU_ASSERT(rib_path(x.rib, i)->flags & PATH_MULTIPATH);
+    uint32_t group;
+    const uint32_t *members;
+    CU_ASSERT_EQUAL(rib_fib_desired(x.rib, FAM_IPV4, fx_find(&x, P), &group), FM_ROUTE_SET);
+    CU_ASSERT_EQUAL(nhgroup_members(x.nexthops, group, &members), 2);
+    nhgroup_put(x.nexthops, group);
+    fx_free(&x);
+}
+
+static void a_peer_has_so_many_paths_of_a_prefix_and_no_more(void)
+{
+    struct fixture x;
+    struct rib_peer *b, *a = two_peers(&x, 64, &b);
+    for (uint32_t i = 1; i <= RIB_PATHS_MAX; i++)
+        CU_ASSERT_EQUAL(put_path(&x, a, P, i, fx_attr_med(&x, 1, 65001, 1, i)), 0);
+    CU_ASSERT_EQUAL(put_path(&x, a, P, 1000, fx_attr(&x, 1, 1)), -ENOSPC);
+    CU_ASSERT_EQUAL(put_path(&x, a, P, RIB_PATHS_MAX, fx_attr(&x, 1, 1)), 0); /* a replacement fits */
+    CU_ASSERT_EQUAL(put_path(&x, b, P, 1000, fx_attr(&x, 1, 1)), 0); /* the other has its own limit */
+    CU_ASSERT_EQUAL(a->paths[FAM_IPV4], 1 + RIB_PATHS_MAX);
+    rib_peer_down(x.rib, a); /* what waits for the sweep does not count for the next session */
+    for (uint32_t i = 1; i <= RIB_PATHS_MAX; i++)
+        CU_ASSERT_EQUAL(put_path(&x, a, P, 5000 + i, fx_attr(&x, 1, 1)), 0);
+    fx_work(&x);
+    struct rib_stats s;
+    rib_stats(x.rib, &s);
+    CU_ASSERT_EQUAL(s.paths[FAM_IPV4], RIB_PATHS_MAX + 2);
+    fx_free(&x);
+}
+
+static void who_wants_all_paths_hears_of_each(void)
+{
+    struct fixture x;
+    struct rib_peer *b, *a = two_peers(&x, 1, &b);
+    struct rib_sub all = {.family = {true, true}, .all_paths = {true, false}},
+                   best = {.family = {true, true}};
+    fx_update(&x, a, P, fx_attr(&x, 1, 1));
+    rib_subscribe(x.rib, &all);
+    rib_subscribe(x.rib, &best);
+    uint32_t i = fx_find(&x, P);
+#define HEARD(what)                                                                                          \
+    do {                                                                                                     \
+        what;                                                                                                \
+        fx_work(&x);                                                                                         \
+        CU_ASSERT(dirty_test(&all.dirty[FAM_IPV4], i));                                                      \
+        CU_ASSERT_FALSE(dirty_test(&best.dirty[FAM_IPV4], i));                                               \
+        dirty_clear(&all.dirty[FAM_IPV4], i);                                                                \
+    } while (0)
+    HEARD(put_path(&x, b, P, 5, fx_attr(&x, 2, 2)));
+    HEARD(put_path(&x, b, P, 5, fx_attr(&x, 2, 3)));
+    HEARD(fx_nexthop(&x, 2, false, 0));
+    HEARD(fx_nexthop(&x, 2, true, 0));
+    x.verdict = IMPORT_POLICY;
+    HEARD(rib_reimport(x.rib, b));
+    HEARD(drop_path(&x, b, P, 5));
+#undef HEARD
+    rib_unsubscribe(x.rib, &all);
+    rib_unsubscribe(x.rib, &best);
     fx_free(&x);
 }
 
@@ -603,5 +720,9 @@ static const struct unit_case cases[] = {
     UNIT(mark_all_is_what_the_subscriber_cares_for),
     UNIT(the_version_counts_best_path_changes),
     UNIT(reasons_that_arrive_during_a_walk_are_done_too),
+    UNIT(paths_of_one_peer_are_told_apart_by_their_id),
+    UNIT(equal_paths_of_one_peer_are_multipaths_and_the_lowest_id_is_best),
+    UNIT(a_peer_has_so_many_paths_of_a_prefix_and_no_more),
+    UNIT(who_wants_all_paths_hears_of_each),
 };
 UNIT_MAIN("rib", cases)

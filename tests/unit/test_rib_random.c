@@ -237,14 +237,14 @@ static void op_update(struct model *m, unsigned peer, unsigned prefix)
         true, false, 1 + !pick(6), 65001 + pick(2), pick(8) ? 0 : pick(3), pick(4) ? peer : pick(PEERS)};
     m->said[peer][prefix] = s;
     const struct attr *a = fx_attr_med(&m->x, s.nexthop + 1, s.as, s.hops, s.med);
-    CU_ASSERT_EQUAL(rib_update(m->x.rib, family_at(m, prefix), &m->prefix[prefix], m->peer[peer], a), 0);
+    CU_ASSERT_EQUAL(rib_update(m->x.rib, family_at(m, prefix), &m->prefix[prefix], m->peer[peer], 0, a), 0);
     attr_unref(m->x.attrs, a);
 }
 
 static void op_withdraw(struct model *m, unsigned peer, unsigned prefix)
 {
     m->said[peer][prefix].present = false;
-    CU_ASSERT_EQUAL(rib_withdraw(m->x.rib, family_at(m, prefix), &m->prefix[prefix], m->peer[peer]), 0);
+    CU_ASSERT_EQUAL(rib_withdraw(m->x.rib, family_at(m, prefix), &m->prefix[prefix], m->peer[peer], 0), 0);
 }
 
 static void op_stale_end(struct model *m, unsigned peer, enum family f)

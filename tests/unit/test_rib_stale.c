@@ -224,7 +224,7 @@ static void to_mark_a_family_walks_nothing(void)
         struct ip_addr addr = addr_v4(0x20000000 + (i << 8));
         struct prefix p = prefix_make(&addr, 24);
         const struct attr *at = fx_attr(&x, 1, 1);
-        CU_ASSERT_EQUAL(rib_update(x.rib, FAM_IPV4, &p, a, at), 0);
+        CU_ASSERT_EQUAL(rib_update(x.rib, FAM_IPV4, &p, a, 0, at), 0);
         attr_unref(x.attrs, at);
     }
     fx_work(&x);
