@@ -99,6 +99,10 @@ struct peer_info {
     size_t inq, outq; /* bytes, messages not yet written */
     struct peer_stats stats;
     bool eor_in[FAM_COUNT], eor_out[FAM_COUNT];
+    struct {
+        bool on, long_lived;
+        uint64_t left_ms;
+    } kept[FAM_COUNT]; /* stale routes of an earlier session (graceful restart), and how much longer */
 };
 void peer_info(const struct peer *p, struct peer_info *out);
 uint64_t peer_memory(const struct peer *p);

@@ -145,6 +145,7 @@ void peer_info(const struct peer *p, struct peer_info *o)
         .multihop = c->multihop,
     };
     fill_stats(p, &o->stats);
+    peer_restart_info(p, o);
     if (l->state >= PEER_OPEN_SENT)
         fill_session(p, l, o, now);
 }

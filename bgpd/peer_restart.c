@@ -312,3 +312,14 @@ bool peer_restart_awaits_eor(const struct peer_link *l)
 {
     return l->s.common.graceful_restart;
 }
+
+void peer_restart_info(const struct peer *p, struct peer_info *o)
+{
+    uint64_t now = loop_now_ms();
+    for (enum family f = 0; f < FAM_COUNT; f++) {
+        const struct peer_kept *k = &p->restart.kept[f];
+        o->kept[f].on = k->on;
+        o->kept[f].long_lived = k->long_lived;
+        o->kept[f].left_ms = k->on && k->due_ms > now ? k->due_ms - now : 0;
+    }
+}

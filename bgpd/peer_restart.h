@@ -8,6 +8,7 @@
 #include "wire/msg.h"
 
 struct peer;
+struct peer_info;
 struct peer_link;
 struct timer;
 
@@ -54,6 +55,7 @@ void peer_restart_down(struct peer_link *l);
 void peer_restart_up(struct peer_link *l);
 void peer_restart_eor(struct peer *p, enum family f);    /* End-of-RIB received */
 void peer_restart_drop(struct peer *p, const char *why); /* all that is kept goes */
+void peer_restart_info(const struct peer *p, struct peer_info *o);
 /* Whether a connection that comes in says that the peer behind this Established one has restarted (4.2). */
 bool peer_restart_replaces(const struct peer_link *established);
 /* Whether End-of-RIB is to be waited for, however long it takes (until the stale time of the FIB is over). */

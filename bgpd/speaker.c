@@ -32,7 +32,10 @@ enum { EXIT_CONFIG = 1, EXIT_SYSTEM = 3 };
 static bool rib_work_step(void *arg)
 {
     struct speaker *s = arg;
-    return rib_work(s->rib);
+    bool more = rib_work(s->rib);
+    if (!more)
+        fibclient_rib_idle(s->fib);
+    return more;
 }
 
 static void rib_wants_work(void *arg)
@@ -394,6 +397,8 @@ static void sessions_closed(void *arg)
 static void state_written(void *arg)
 {
     struct speaker *s = arg;
+    if (s->preserve)
+        fibclient_detach(s->fib); /* that sessions end is nothing to the routes */
     peer_set_stop(s->peers, BGP_CEASE_ADMIN_SHUTDOWN, s->preserve, sessions_closed, s);
 }
 
