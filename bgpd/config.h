@@ -23,6 +23,9 @@ enum on_stop { ON_STOP_WITHDRAW, ON_STOP_PRESERVE };
 enum peer_kind { PEER_BY_ADDRESS, PEER_BY_INTERFACE, PEER_BY_RANGE };
 enum limit_action { LIMIT_RESTART, LIMIT_STOP, LIMIT_WARN };
 
+/* As in the capability, RFC 7911 section 4. */
+enum add_path_mode { ADD_PATH_NONE, ADD_PATH_RECEIVE, ADD_PATH_SEND, ADD_PATH_BOTH };
+
 struct policy; /* policy.h */
 
 struct peer_config {
@@ -50,12 +53,12 @@ struct peer_config {
                                  * the negotiated hold time */
     uint32_t connect_retry_time_ms;
     uint32_t idle_hold_time_ms;
-    uint32_t idle_hold_max_ms;  /* >= idle_hold_time_ms */
-    uint32_t send_hold_time_ms; /* 0: the greater of 480 s and twice the negotiated hold time (RFC 9687) */
-    bool families[FAM_COUNT];   /* at least one */
-    uint8_t allow_own_as;       /* occurrences of our AS accepted in a received AS_PATH */
-    bool add_path_receive, add_path_send; /* RFC 7911 */
-    bool extended_nexthop;                /* RFC 8950 */
+    uint32_t idle_hold_max_ms;   /* >= idle_hold_time_ms */
+    uint32_t send_hold_time_ms;  /* 0: the greater of 480 s and twice the negotiated hold time (RFC 9687) */
+    bool families[FAM_COUNT];    /* at least one */
+    uint8_t allow_own_as;        /* occurrences of our AS accepted in a received AS_PATH */
+    enum add_path_mode add_path; /* RFC 7911 */
+    bool extended_nexthop;       /* RFC 8950 */
     enum bgp_role role;
     bool blackhole; /* RFC 7999: host routes with the BLACKHOLE community become blackhole routes */
     struct {

@@ -441,10 +441,11 @@ struct peer *peer_new(struct peer_set *ps, const struct peer_config *c)
     p->state_ms = loop_now_ms();
     p->address = c->address;
     addr_format(&p->address, p->name);
+    p->refresh.timer = timer_new(s->loop, peer_refresh_timeout, p);
     p->tx = task_new(s->loop, peer_tx_step, p);
     p->rib = rib_peer_add(s->rib, p->ibgp, &p->address, p);
     p->adjout = p->rib ? adjout_new(s->rib, p->rib, peer_tx_wake, p) : NULL;
-    if (!p->adjout || !p->tx || peer_timers_new(p, s->loop) || make_links(p, s->loop)) {
+    if (!p->adjout || !p->tx || !p->refresh.timer || peer_timers_new(p, s->loop) || make_links(p, s->loop)) {
         peer_free(p);
         return NULL;
     }
@@ -467,6 +468,7 @@ void peer_free(struct peer *p)
     task_free(p->tx);
     if (p->up)
         peer_routes_down(p);
+    timer_free(p->refresh.timer);
     if (p->adjout)
         adjout_free(p->adjout);
     if (p->rib)

@@ -101,7 +101,13 @@ struct peer {
     char *shutdown_message;
 
     struct task *tx;
-    bool refresh_due[FAM_COUNT]; /* asked for; any number of requests is one until tx runs */
+    struct {                 /* see peer_refresh.c */
+        bool due[FAM_COUNT]; /* asked for; any number of requests is one until it is served */
+        bool out[FAM_COUNT]; /* begun by us, not ended */
+        bool in[FAM_COUNT];  /* begun by the peer, not ended */
+        uint64_t in_until_ms[FAM_COUNT];
+        struct timer *timer;
+    } refresh;
     struct rib_peer *rib;
     struct adjout *adjout;
     struct update_ctx ctx;
@@ -200,9 +206,15 @@ void peer_choose_nexthops(const struct peer *p, struct peer_session *s);
 int peer_routes_up(struct peer_link *l);
 void peer_routes_down(struct peer *p);
 void peer_receive_update(struct peer_link *l, const uint8_t *body, size_t n);
-void peer_receive_refresh(struct peer_link *l, const uint8_t *body, size_t n);
 bool peer_tx_step(void *peer);
 void peer_tx_wake(void *peer);
+
+/* peer_refresh.c */
+void peer_receive_refresh(struct peer_link *l, const uint8_t *body, size_t n);
+int peer_refresh_begin(struct peer *p); /* before Adj-RIB-Out is written: 0 or -ENOMEM */
+bool peer_refresh_end(struct peer *p);  /* after it: whether there is more to do */
+void peer_refresh_down(struct peer *p);
+void peer_refresh_timeout(void *peer);
 
 /* peer_set.c */
 void peer_set_reject(struct peer_set *ps, int fd, uint8_t cease); /* owns fd */

@@ -69,13 +69,17 @@ const struct capability_row capability_rows[] = {
     {NULL, NULL, NULL, false},
 };
 
-const char *capability_sides(const struct peer_info *i, const struct capability_row *row, enum family f,
-                             bool json)
+static const char *sides(bool sent, bool received, bool json)
 {
-    bool sent = row->has(&i->sent, f), received = i->caps_valid && row->has(&i->received, f);
     if (sent && received)
         return json ? "advertisedAndReceived" : "advertised and received";
     return sent ? "advertised" : received ? "received" : NULL;
+}
+
+const char *capability_sides(const struct peer_info *i, const struct capability_row *row, enum family f,
+                             bool json)
+{
+    return sides(row->has(&i->sent, f), i->caps_valid && row->has(&i->received, f), json);
 }
 
 static const char *yes_no(bool v)

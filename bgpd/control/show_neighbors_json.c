@@ -1,5 +1,6 @@
 /* show bgp neighbors as JSON: FRR's names, types and units. Times are ms where the name says so; what FRR
  * gives as a string stays one. */
+#include <ctype.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>

@@ -101,11 +101,12 @@ static const char *lost_by(struct exec *e, enum family f, const struct rib_entry
     rc.multipath = 1;
     if (!head || !(head->flags & PATH_BEST) || v->path == head || !v->valid)
         return NULL;
-    const struct path_view views[2] = {show_path(r, f, head), *v};
+    const struct path_view views[2] = {show_path(r, f, entry->paths), *v};
     for (int i = 0; i < 2; i++)
         c[i] = (struct candidate){.attr = views[i].attr,
                                   .peer = views[i].from ? views[i].from : &here,
                                   .metric = views[i].nexthop ? views[i].nexthop->metric : 0,
+                                  .path_id = views[i].id,
                                   .usable = true};
     if (decision_select(c, 2, &rc, &why) != 0 || why >= sizeof words / sizeof *words)
         return NULL;
@@ -164,6 +165,35 @@ static bool effective_local_pref(const struct exec *e, const struct path_view *v
         return false;
     *out = v->from ? decision_local_pref(v->attr, v->from, &rc) : v->attr->local_pref;
     return true;
+}
+
+/* Whether a peer with ADD-PATH has the path from us. */
+static bool sent_as_path(const struct exec *e, enum family f, uint32_t entry, uint32_t path)
+{
+    for (unsigned i = 0; i < peer_set_count(e->s->peers); i++)
+        if (adjout_has_path(peer_adjout(peer_set_at(e->s->peers, i)), f, entry, path))
+            return true;
+    return false;
+}
+
+static void text_path_ids(struct exec *e, enum family f, uint32_t entry, const struct path_view *v)
+{
+    bool sent = sent_as_path(e, f, entry, v->index);
+    if (v->id || sent)
+        writer_text(e->w, "      AddPath ID: RX %" PRIu32 ", TX-All %" PRIu32 "\n", v->id,
+                    sent ? v->index : 0);
+}
+
+static void json_path_ids(struct exec *e, enum family f, uint32_t entry, const struct path_view *v)
+{
+    bool sent = sent_as_path(e, f, entry, v->index);
+    if (!v->id && !sent)
+        return;
+    writer_uint(e->w, "addpathRxId", v->id);
+    writer_object(e->w, "addpathTxIds");
+    if (sent)
+        writer_uint(e->w, "all", v->index);
+    writer_end(e->w);
 }
 
 static void text_path(struct exec *e, enum family f, const struct rib_entry *entry, const struct path_view *v)
@@ -272,8 +302,9 @@ static void text_entry(struct exec *e, enum family f, uint32_t index)
     if (!told)
         writer_text(e->w, "  Not advertised to any peer\n");
     for (uint32_t i = entry->paths; i; i = rib_path(r, i)->next) {
-        struct path_view v = show_path(r, f, rib_path(r, i));
+        struct path_view v = show_path(r, f, i);
         text_path(e, f, entry, &v);
+        text_path_ids(e, f, index, &v);
     }
 }
 
@@ -386,8 +417,9 @@ static void json_path_source(struct exec *e, const struct path_view *v)
     writer_end(e->w);
 }
 
-static void json_path(struct exec *e, enum family f, const struct rib_entry *entry, const struct path_view *v)
+static void json_path(struct exec *e, enum family f, uint32_t index, const struct path_view *v)
 {
+    const struct rib_entry *entry = rib_entry(e->s->rib, f, index);
     struct writer *w = e->w;
     const struct attr *a = v->attr;
     uint8_t flags = v->path->flags;
@@ -431,6 +463,7 @@ static void json_path(struct exec *e, enum family f, const struct rib_entry *ent
     writer_end(w);
     json_nexthops(e, v, f, NULL);
     json_path_source(e, v);
+    json_path_ids(e, f, index, v);
     writer_end(w);
 }
 
@@ -464,8 +497,8 @@ static void json_entry(struct exec *e, enum family f, uint32_t index)
     writer_uint(w, "pathCount", n);
     writer_array(w, "paths");
     for (uint32_t i = entry->paths; i; i = rib_path(r, i)->next) {
-        struct path_view v = show_path(r, f, rib_path(r, i));
-        json_path(e, f, entry, &v);
+        struct path_view v = show_path(r, f, i);
+        json_path(e, f, index, &v);
     }
     writer_end(w);
     writer_end(w);

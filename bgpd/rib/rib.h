@@ -144,6 +144,8 @@ void rib_peer_down(struct rib *r, struct rib_peer *p);
  * Called before rib_peer_down it makes the family outlive the session (graceful restart), within one it is
  * Beginning-of-RIB (RFC 7313 4.2). No walk, however many paths there are. */
 void rib_peer_stale(struct rib *r, struct rib_peer *p, enum family f);
+/* The same, but what was stale already stays (RFC 8538 4.1, RFC 7313). */
+void rib_peer_stale_too(struct rib *r, struct rib_peer *p, enum family f);
 void rib_peer_stale_end(struct rib *r, struct rib_peer *p,
                         enum family f); /* in the background; none: no-op */
 /* RFC 9494 4.3: what is still stale gets the community LLGR_STALE, by which it is the least preferred; what

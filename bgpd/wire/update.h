@@ -82,9 +82,10 @@ struct update_export {
     uint32_t default_local_pref; /* sent to iBGP where the attribute has none */
     struct ip_addr nexthop[FAM_COUNT]; /* self, per family; af 0: family cannot be sent */
     struct ip_addr link_local;         /* with IPv6 next hops, RFC 2545; af 0 none */
-    bool nexthop_self;  /* always; else only where attr has no next hop (originated) or the peer is eBGP */
-    size_t max_len;     /* BGP_MAX_LEN or the extended one */
-    enum bgp_role role; /* ours to this peer, as in struct update_ctx */
+    bool nexthop_self; /* always; else only where attr has no next hop (originated) or the peer is eBGP */
+    size_t max_len;    /* BGP_MAX_LEN or the extended one */
+    bool add_path[FAM_COUNT]; /* NLRI goes with path identifiers, RFC 7911; for who calls the encoder */
+    enum bgp_role role;       /* ours to this peer, as in struct update_ctx */
 };
 
 /* Writes one UPDATE announcing as many of the n prefixes (same family, same attr) as fit, IPv4 as classic

@@ -318,7 +318,7 @@ static void run_for(const char *line, bool json, unsigned max)
     evbuffer_free(all);
 }
 
-static void run(const char *line)
+static inline void run(const char *line)
 {
     run_for(line, false, 100000);
 }

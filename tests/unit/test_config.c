@@ -248,6 +248,7 @@ static void every_value_arrives(void)
     CU_ASSERT(p->connect_retry_time_ms == 300 && p->idle_hold_time_ms == 2000 &&
               p->idle_hold_max_ms == 120000);
     CU_ASSERT(p->families[FAM_IPV4] && !p->families[FAM_IPV6] && p->allow_own_as == 1);
+    CU_ASSERT_EQUAL(p->add_path, ADD_PATH_BOTH);
     CU_ASSERT(p->import == IMPORT_NONE && p->export == EXPORT_ALL);
     p = &c->peers[1];
     CU_ASSERT(p->multihop == 3 && p->hold_time_ms == 0 && p->keepalive_time_ms == 0 &&

@@ -41,6 +41,8 @@ static void a_changed_peer_key_means_what_it_should(void)
         {"families", "[ipv4]", "[ipv4, ipv6]", PEER_DIFF_RESET},
         {"families", "[ipv6, ipv4]", "[ipv4, ipv6]", 0},
         {"allow-own-as", "0", "1", PEER_DIFF_REIMPORT},
+        {"add-path", "none", "none", 0},
+        {"add-path", "receive", "both", PEER_DIFF_RESET},
         {"import", "all", "none", PEER_DIFF_REIMPORT},
         {"export", "all", "originated", PEER_DIFF_REEXPORT},
         {"shutdown", "false", "true", PEER_DIFF_ADMIN},
