@@ -4,7 +4,7 @@ import struct
 import rawbgp as bgp
 from lab import wait_for
 from rack import Rack
-from runner import cases
+from runner import cases, feature
 from topology import FAR4, FAR6, NODE_AS, TOR_AS
 
 
@@ -78,6 +78,7 @@ DISCARD = [
 ]
 
 
+@feature("RFC 7606: session stays", peer="raw")
 def test_bad_attributes_keep_the_session(lab):
     """RFC 7606: one session, many bad UPDATEs; each costs its own routes or one attribute, is counted, and nothing more."""
     rack = Rack(lab)
@@ -133,6 +134,20 @@ def test_ipv6_next_hop_that_no_host_can_have(lab, hop, good):
     left = rack.underlay.rib("ipv6")
     assert (FAR6 in left) == good and "2001:db8:9::/48" in left, left
     assert rack.info()["bgpState"] == "Established"
+
+
+def test_next_hops_that_are_hosts_but_not_for_us(lab):
+    """RFC 4271 6.3: semantically incorrect; the route is ignored, which is no error of the message."""
+    rack = Rack(lab)
+    tor = rack.session()
+    for prefix, hop in (("198.51.100.1/32", "10.9.0.1"), ("198.51.100.2/32", "203.0.113.9"), ("198.51.100.3/32", "10.9.1.77")):
+        tor.send(bgp.update(ORIGIN + PATH + bgp.next_hop(hop), bgp.nlri(prefix)))
+    wait_for(lambda: rack.underlay.installed("198.51.100.3/32"), what="another host of the subnet will do")
+    own, foreign = (rack.underlay.ctl(f"show bgp 198.51.100.{i}/32")["paths"][0] for i in (1, 2))
+    assert own["filteredReason"] == "own address as next hop" and not own["valid"], own
+    assert not foreign["valid"] and rack.underlay.gone("198.51.100.1/32", "198.51.100.2/32"), foreign
+    info = rack.info()
+    assert info["messageStats"]["treatAsWithdraw"] == 0 and "malformedUpdates" not in info, info
 
 
 def test_one_bad_update_withdraws_both_families(lab):
@@ -260,6 +275,7 @@ def test_loops_of_reflection_are_refused(lab):
     assert why == ["own router id as originator", "own router id in the cluster list", None], why
 
 
+@feature("MED options", peer="raw")
 def test_med_options_apply_at_reload(lab):
     """router.med: compared across ASes, and what no MED means."""
     rack = Rack(lab, 2, start=False)
@@ -286,6 +302,7 @@ def test_med_options_apply_at_reload(lab):
     assert rack.info()["connectionsDropped"] == 0, "a reload of router.med resets nothing"
 
 
+@feature("GRACEFUL_SHUTDOWN", peer="raw")
 def test_graceful_shutdown_makes_a_path_the_last_choice(lab):
     """RFC 8326 section 4, from external peers."""
     rack = Rack(lab, 2)
@@ -300,3 +317,34 @@ def test_graceful_shutdown_makes_a_path_the_last_choice(lab):
     assert leaving["notBestReason"] == "lower local preference", leaving
     detour.close()
     wait_for(lambda: rack.underlay.next_hops(FAR4) == ["10.9.1.1"], what="it is still there when nothing else is")
+
+
+@cases(("provider", 65001, True), ("provider", 65009, True), ("rs-server", 65001, True), ("peer", 65001, False),
+       ("peer", 65009, True), ("customer", 65009, False), ("rs-client", 65009, False))
+@feature("Roles, OTC", peer="raw")
+def test_route_leaks_are_refused(lab, role, otc, leak):
+    """RFC 9234 section 5, ingress 1 and 2. The peer has no role of its own, which is no reason to trust it."""
+    rack = Rack(lab, keys={"role": role})
+    tor = rack.session()
+    tor.send(bgp.update(GOOD + bgp.attribute(0xc0, 35, struct.pack(">I", otc)), bgp.nlri(FAR4)),
+             bgp.update(GOOD, bgp.nlri("198.51.100.0/24")))
+    wait_for(lambda: rack.underlay.installed("198.51.100.0/24"))
+    paths = {p: rack.underlay.ctl(f"show bgp {p}")["paths"][0] for p in (FAR4, "198.51.100.0/24")}
+    assert paths[FAR4]["otc"] == otc and paths[FAR4]["valid"] != leak, paths
+    assert ("a route leak" in paths[FAR4].get("filteredReason", "")) == leak, paths
+    above = role in ("customer", "peer", "rs-client")
+    assert paths["198.51.100.0/24"].get("otc") == (TOR_AS if above else None), paths
+    assert rack.underlay.gone(FAR4) or not leak
+    tor.close()
+
+
+@cases(("graceful-shutdown",), ("no-export",), ("llgr-stale",), ("no-peer",))
+def test_communities_by_name(lab, name):
+    """As they are written in the configuration and shown, with their numbers on the wire."""
+    number = {"graceful-shutdown": 0xffff0000, "no-export": 0xffffff01, "llgr-stale": 0xffff0006, "no-peer": 0xffffff04}[name]
+    rack = Rack(lab, advertise={"vips": [{"prefix": "198.51.100.7/32", "communities": [name]}]})
+    tor = rack.session()
+    assert next_update(tor, "198.51.100.7/32")[8] == (0xc0, struct.pack(">I", number))
+    assert rack.underlay.ctl("show bgp 198.51.100.7/32")["paths"][0]["community"]["string"] == name
+    rack.underlay.command(f"advertise 198.51.100.8/32 community {name}")
+    assert next_update(tor, "198.51.100.8/32")[8] == (0xc0, struct.pack(">I", number))

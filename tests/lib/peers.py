@@ -227,7 +227,7 @@ class Bird(Peer):
             for family in n.families:
                 via = n.via4 if family == "ipv4" else n.via6
                 hop = f" next hop address {via}; next hop self;" if via else " next hop self;"
-                out.append(f"  {family} {{ import all; import table; export all;{hop} }};")
+                out.append(f"  {family} {{ import all; import table; export {self.options.get('export', 'all;')}{hop} }};")
             out.append("}")
         return "\n".join(out) + "\n"
 
