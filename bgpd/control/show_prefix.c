@@ -125,6 +125,35 @@ static time_t last_update(const struct exec *e, const struct rib_path *p, char s
     return then;
 }
 
+/* Whether a peer with ADD-PATH has the path from us. */
+static bool sent_as_path(const struct exec *e, enum family f, uint32_t entry, uint32_t path)
+{
+    for (unsigned i = 0; i < peer_set_count(e->s->peers); i++)
+        if (adjout_has_path(peer_adjout(peer_set_at(e->s->peers, i)), f, entry, path))
+            return true;
+    return false;
+}
+
+static void text_path_ids(struct exec *e, enum family f, uint32_t entry, const struct path_view *v)
+{
+    bool sent = sent_as_path(e, f, entry, v->index);
+    if (v->id || sent)
+        writer_text(e->w, "      AddPath ID: RX %" PRIu32 ", TX-All %" PRIu32 "\n", v->id,
+                    sent ? v->index : 0);
+}
+
+static void json_path_ids(struct exec *e, enum family f, uint32_t entry, const struct path_view *v)
+{
+    bool sent = sent_as_path(e, f, entry, v->index);
+    if (!v->id && !sent)
+        return;
+    writer_uint(e->w, "addpathRxId", v->id);
+    writer_object(e->w, "addpathTxIds");
+    if (sent)
+        writer_uint(e->w, "all", v->index);
+    writer_end(e->w);
+}
+
 static void text_as_path(struct writer *w, const struct attr *a)
 {
     char text[AS_PATH_STRLEN + 64], id[ADDR_STRLEN];
@@ -165,35 +194,6 @@ static bool effective_local_pref(const struct exec *e, const struct path_view *v
         return false;
     *out = v->from ? decision_local_pref(v->attr, v->from, &rc) : v->attr->local_pref;
     return true;
-}
-
-/* Whether a peer with ADD-PATH has the path from us. */
-static bool sent_as_path(const struct exec *e, enum family f, uint32_t entry, uint32_t path)
-{
-    for (unsigned i = 0; i < peer_set_count(e->s->peers); i++)
-        if (adjout_has_path(peer_adjout(peer_set_at(e->s->peers, i)), f, entry, path))
-            return true;
-    return false;
-}
-
-static void text_path_ids(struct exec *e, enum family f, uint32_t entry, const struct path_view *v)
-{
-    bool sent = sent_as_path(e, f, entry, v->index);
-    if (v->id || sent)
-        writer_text(e->w, "      AddPath ID: RX %" PRIu32 ", TX-All %" PRIu32 "\n", v->id,
-                    sent ? v->index : 0);
-}
-
-static void json_path_ids(struct exec *e, enum family f, uint32_t entry, const struct path_view *v)
-{
-    bool sent = sent_as_path(e, f, entry, v->index);
-    if (!v->id && !sent)
-        return;
-    writer_uint(e->w, "addpathRxId", v->id);
-    writer_object(e->w, "addpathTxIds");
-    if (sent)
-        writer_uint(e->w, "all", v->index);
-    writer_end(e->w);
 }
 
 static void text_path(struct exec *e, enum family f, const struct rib_entry *entry, const struct path_view *v)
