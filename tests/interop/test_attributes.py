@@ -217,14 +217,14 @@ class Transit:
 def test_what_is_handed_on(lab):
     """RFC 4271 section 5: the flags of what is unknown, and of what somebody did not know before us; 5.1.4: no MED of others."""
     transit = Transit(lab)
-    out = transit.through(GOOD + MED + flip(COMMUNITY, 0x20) + LARGE + IPV6_EXTENDED + raw("c06302 abcd 806402 abcd") +
+    out = transit.through(GOOD + MED + flip(COMMUNITY, 0x20) + LARGE + IPV6_EXTENDED + raw("c0f302 abcd 80f402 abcd") +
                           raw("c01010 0002fde900000001 4004fde949742400"))
-    assert out[99] == (0xe0, b"\xab\xcd"), out
-    assert 100 not in out and 4 not in out, out
+    assert out[243] == (0xe0, b"\xab\xcd"), out
+    assert 244 not in out and 4 not in out, out
     assert out[8] == (0xe0, COMMUNITY[3:]) and out[32] == (0xc0, LARGE[3:]) and out[25] == (0xc0, IPV6_EXTENDED[3:]), out
     assert out[16][1][:8] == EXTENDED[3:] and 5 not in out, out  # a LOCAL_PREF stays within the AS
     shown = transit.rack.underlay.ctl(f"show bgp {FAR4}")["paths"][0]
-    assert shown["unknownAttributes"] == "25:000220010db80000000000000000000000010001 99:abcd", shown
+    assert shown["unknownAttributes"] == "25:000220010db80000000000000000000000010001 243:abcd", shown
 
 
 def test_long_as_paths(lab):
