@@ -15,23 +15,6 @@
 
 /* In */
 
-static void note_offence(struct peer *p, const struct update *u)
-{
-    uint32_t swallowed = 0;
-    char text[80];
-
-    if (u->action == UPDATE_TREAT_AS_WITHDRAW)
-        p->h.treat_as_withdraw++;
-    else
-        p->h.attr_discard++;
-    if (log_limit_ok(&p->log_limit, loop_now_ms(), &swallowed))
-        log_warn(u->action == UPDATE_TREAT_AS_WITHDRAW ? "malformed UPDATE: its routes are taken as withdrawn"
-                                                       : "malformed UPDATE: attribute discarded",
-                 F_STR("peer", p->name), F_UINT("attribute", u->bad_attr),
-                 F_STR("reason", bgp_error_format(&u->error, text, sizeof text)),
-                 F_UINT_IF("suppressed", swallowed));
-}
-
 static void note_too_many_paths(struct peer *p, const struct prefix *prefix)
 {
     uint32_t swallowed = 0;
@@ -108,20 +91,22 @@ void peer_receive_update(struct peer_link *l, const uint8_t *body, size_t n)
         return;
     }
     update_decode(&p->ctx, body, n, &u);
+    if (u.action != UPDATE_OK)
+        peer_note_offence(p, &u, body, n);
     if (u.action == UPDATE_RESET) {
         const struct bgp_error e = u.error;
         update_release(&p->ctx, &u);
         peer_link_event(l, e.code == BGP_ERR_CEASE ? FSM_EV_AUTO_STOP : FSM_EV_UPDATE_ERR, &e);
         return;
     }
-    if (u.action != UPDATE_OK)
-        note_offence(p, &u);
     peer_link_event(l, FSM_EV_UPDATE, NULL);
     rib_set_now(p->set->speaker->rib, (loop_now_ms() - p->set->speaker->started_ms) / 1000);
     int r = apply(l, &u);
     update_release(&p->ctx, &u);
     if (r)
         peer_out_of_memory(l);
+    else
+        peer_limit_check(p);
 }
 
 /* Out */
@@ -187,6 +172,7 @@ int peer_routes_up(struct peer_link *l)
         .local_as = p->local_as,
         .default_local_pref = 100,
         .link_local = ss->link_local,
+        .extended_nexthop = ss->common.extended_nexthop[FAM_IPV4],
         .max_len = out_least(l),
         .role = peer_role(p),
     };
@@ -200,6 +186,8 @@ int peer_routes_up(struct peer_link *l)
         .local_as = p->local_as,
         .peer_as = ss->remote_as,
         .scope = ss->ifindex,
+        .link_local = p->scope,
+        .extended_nexthop = ss->common.extended_nexthop[FAM_IPV4],
         .ebgp = !p->ibgp,
         .as4 = ss->common.as4,
         .role = peer_role(p),
@@ -208,8 +196,12 @@ int peer_routes_up(struct peer_link *l)
     for (enum family f = 0; f < FAM_COUNT; f++)
         p->ctx.add_path[f] = ss->common.add_path[f] & ADD_PATH_RECEIVE;
     p->rib->router_id = ss->remote_id;
+    p->rib->as = ss->remote_as;
     p->rib->one_hop = !p->ibgp && !p->config->multihop;
+    p->rib->keep_received = !ss->received.route_refresh;
+    peer_policy_forget(p);
     rib_peer_up(s->rib, p->rib);
+    peer_limit_session_up(p);
     int r = p->ctx.cache ? adjout_start(p->adjout, &x, p->config->export, ss->common.family) : -ENOMEM;
     if (!r)
         peer_tx_wake(p);
@@ -221,6 +213,7 @@ void peer_routes_down(struct peer *p)
     struct speaker *s = p->set->speaker;
     adjout_stop(p->adjout);
     rib_peer_down(s->rib, p->rib);
+    peer_policy_forget(p);
     update_cache_free(p->ctx.cache, s->attrs);
     p->ctx = (struct update_ctx){0};
     peer_refresh_down(p);

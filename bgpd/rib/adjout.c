@@ -19,10 +19,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* RFC 1997 */
-#define NO_EXPORT           0xffffff01u
-#define NO_ADVERTISE        0xffffff02u
-#define NO_EXPORT_SUBCONFED 0xffffff03u
+#include "lib/community.h"
+#include "wire/otc.h"
 
 struct batch {
     unsigned n_reach, n_unreach;
@@ -138,7 +136,7 @@ static bool community_forbids(const struct attr *a, bool ebgp)
     const uint8_t *p = attr_part(a, PART_COMMUNITY, &len);
     for (; len >= 4; p += 4, len -= 4) {
         uint32_t c = (uint32_t)p[0] << 24 | (uint32_t)p[1] << 16 | (uint32_t)p[2] << 8 | p[3];
-        if (c == NO_ADVERTISE || (ebgp && (c == NO_EXPORT || c == NO_EXPORT_SUBCONFED)))
+        if (c == COMMUNITY_NO_ADVERTISE || (ebgp && (c == COMMUNITY_NO_EXPORT || c == COMMUNITY_LOCAL_AS)))
             return true;
     }
     return false;
@@ -156,7 +154,10 @@ static bool may_go(const struct adjout *o, enum family f, const struct rib_path 
     /* RFC 4271 9.2: what an internal peer told us is not for another one. */
     if (o->peer->ibgp && rib_peer_by_number(o->rib, p->peer)->ibgp)
         return false;
-    return !community_forbids(rib_path_attr(o->rib, p), !o->peer->ibgp);
+    const struct attr *a = rib_path_attr(o->rib, p);
+    if (a->part_len[PART_OTC] && otc_peer_is_above(o->x.role)) /* RFC 9234 section 5, egress 2 */
+        return false;
+    return !community_forbids(a, !o->peer->ibgp);
 }
 
 bool adjout_path_exportable(const struct adjout *o, enum family f, const struct rib_path *p)
