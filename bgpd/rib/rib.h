@@ -82,7 +82,9 @@ enum import_reason {
     IMPORT_POLICY,
     IMPORT_MODE_NONE,
     IMPORT_OWN_NEXTHOP,
-    IMPORT_LOOP_ORIGINATOR
+    IMPORT_LOOP_ORIGINATOR,
+    IMPORT_LOOP_CLUSTER,
+    IMPORT_ROUTE_LEAK
 };
 const char *import_reason_text(enum import_reason r); /* "inside an own pod CIDR", … */
 
@@ -90,6 +92,8 @@ struct rib_config {
     unsigned multipath; /* width, 1 off */
     bool as_path_relax;
     uint32_t default_local_pref; /* 100 */
+    bool always_compare_med;     /* also between neighbour ASes: not what RFC 4271 9.1.2.2 c says */
+    bool med_missing_as_worst;   /* no MED is the highest one, else the lowest */
 };
 
 /* A source of paths. Registered once; number stays for its life. */
@@ -98,6 +102,7 @@ struct rib_peer {
     bool ibgp;
     uint8_t gen[FAM_COUNT]; /* of what comes now */
     bool one_hop;           /* RFC 4271 6.3: only next hops on a subnet of ours will do */
+    uint32_t as;            /* of its last session, 0 none yet */
     uint32_t router_id;     /* host order */
     struct ip_addr address;
     void *owner;                  /* struct peer */
