@@ -197,8 +197,9 @@ enum {
     CONFIG_DIFF_DECISION = 0x04, /* router.multipath, router.multipath-as-path-relax, router.med */
     CONFIG_DIFF_ADVERTISE = 0x08,
     CONFIG_DIFF_LOG = 0x10,
-    CONFIG_DIFF_PEERS = 0x20,   /* added, removed or changed */
-    CONFIG_DIFF_RESTART = 0x40, /* a key in `restart` */
+    CONFIG_DIFF_PEERS = 0x20,    /* added, removed or changed */
+    CONFIG_DIFF_RESTART = 0x40,  /* a key in `restart` */
+    CONFIG_DIFF_GRACEFUL = 0x80, /* router.graceful-restart: of the next session and the next loss of one */
 };
 struct config_diff {
     unsigned changes;  /* CONFIG_DIFF_* */

@@ -62,6 +62,7 @@ static void release(struct peer_link *l)
     p->offer = OFFER_ALL;
     timer_stop(p->settle);
     p->h.dropped++;
+    peer_restart_down(l);
     peer_routes_down(p);
 }
 
@@ -219,6 +220,8 @@ void peer_link_event(struct peer_link *l, enum fsm_event e, const struct bgp_err
     struct fsm_step st = fsm_step(before, e);
 
     l->state = st.next;
+    if (p->up == l && st.next != PEER_ESTABLISHED)
+        peer_restart_ends(l, e, err);
     end_parts(l, &st, err, before);
     start_parts(l, &st);
     if (l->incoming && l->state == PEER_ACTIVE && before > PEER_ACTIVE)
@@ -295,6 +298,7 @@ void peer_stop(struct peer *p, const struct bgp_error *why)
     timer_stop(p->connect_retry);
     for (int i = 0; i < 2; i++)
         peer_link_event(&p->links[i], FSM_EV_MANUAL_STOP, why);
+    peer_restart_drop(p, "the peer was shut down, reset or removed");
 }
 
 void peer_reset(struct peer *p, uint8_t cease)
@@ -497,7 +501,7 @@ struct peer *peer_new(struct peer_set *ps, const struct peer_config *c)
         memcpy(p->name, c->interface, sizeof c->interface);
     else
         addr_format(&p->address, p->name);
-    if (make_parts(p, s) || make_links(p, s->loop)) {
+    if (make_parts(p, s) || make_links(p, s->loop) || peer_restart_init(p)) {
         peer_free(p);
         return NULL;
     }
@@ -518,6 +522,7 @@ void peer_free(struct peer *p)
     timer_free(p->idle_hold);
     timer_free(p->settle);
     timer_free(p->limit.again);
+    peer_restart_free(p);
     task_free(p->tx);
     unnumbered_free(p->unnumbered);
     if (p->up)

@@ -10,6 +10,7 @@
 #include "log.h"
 #include "loop.h"
 #include "peer.h"
+#include "peer_restart.h"
 #include "peer_unnumbered.h"
 #include "speaker.h"
 #include "wire/update.h"
@@ -122,6 +123,7 @@ struct peer {
         uint64_t in_until_ms[FAM_COUNT];
         struct timer *timer;
     } refresh;
+    struct peer_restart restart;
     struct rib_peer *rib;
     struct adjout *adjout;
     struct policy_memo *import_memo; /* NULL until it is needed */
@@ -211,6 +213,7 @@ void peer_note_bad_as(struct peer *p, uint32_t got); /* detail of the error that
 void peer_note_bad_role(struct peer *p, const struct capabilities *theirs);
 void peer_note_address_gone(struct peer_link *l);
 void peer_note_closed(struct peer_link *l, int error); /* 0 or -errno */
+void peer_note_restarted(struct peer_link *l);         /* it connects anew */
 void peer_note_ground_lost(struct peer *p, const char *reason,
                            const char *hint); /* of the session, if there is one */
 /* Of a peer that waits: what for, and what to look at. */
