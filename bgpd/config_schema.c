@@ -32,6 +32,13 @@
 #define HOURS           3600000u
 
 /* clang-format off */
+static const struct schema_key med_keys[] = {
+    {"always-compare", VALUE(config, router.always_compare_med, bool), .def = "false",
+     .change = CONFIG_DIFF_DECISION},
+    {"missing-as-worst", VALUE(config, router.med_missing_as_worst, bool), .def = "false",
+     .change = CONFIG_DIFF_DECISION},
+};
+static const struct schema_section schema_med = SECTION(med_keys, 0);
 static const struct schema_key graceful_restart_keys[] = {
     {"enabled", VALUE(config, router.graceful_restart.enabled, bool), .def = "true",
      .change = CONFIG_DIFF_GRACEFUL},
@@ -43,13 +50,6 @@ static const struct schema_key graceful_restart_keys[] = {
      BETWEEN(0, 1000 * HOURS), .def = "0s", .change = CONFIG_DIFF_GRACEFUL},
 };
 static const struct schema_section schema_graceful_restart = SECTION(graceful_restart_keys, 0);
-static const struct schema_key med_keys[] = {
-    {"always-compare", VALUE(config, router.always_compare_med, bool), .def = "false",
-     .change = CONFIG_DIFF_DECISION},
-    {"missing-as-worst", VALUE(config, router.med_missing_as_worst, bool), .def = "false",
-     .change = CONFIG_DIFF_DECISION},
-};
-static const struct schema_section schema_med = SECTION(med_keys, 0);
 
 static const struct schema_key router_keys[] = {
     {"asn", VALUE(config, router.asn, asn), .flags = KEY_REQUIRED, .change = CONFIG_DIFF_ASN},

@@ -479,7 +479,8 @@ static int make_parts(struct peer *p, struct speaker *s)
     p->tx = task_new(s->loop, peer_tx_step, p);
     p->rib = rib_peer_add(s->rib, p->ibgp, &p->address, p);
     p->adjout = p->rib ? adjout_new(s->rib, p->rib, peer_tx_wake, p) : NULL;
-    if (!p->adjout || !p->tx || !p->refresh.timer || !p->limit.again || (by_interface && !p->unnumbered))
+    if (!p->adjout || !p->tx || !p->refresh.timer || !p->limit.again || (by_interface && !p->unnumbered) ||
+        peer_restart_init(p))
         return -ENOMEM;
     return peer_timers_new(p, s->loop);
 }
@@ -501,7 +502,7 @@ struct peer *peer_new(struct peer_set *ps, const struct peer_config *c)
         memcpy(p->name, c->interface, sizeof c->interface);
     else
         addr_format(&p->address, p->name);
-    if (make_parts(p, s) || make_links(p, s->loop) || peer_restart_init(p)) {
+    if (make_parts(p, s) || make_links(p, s->loop)) {
         peer_free(p);
         return NULL;
     }

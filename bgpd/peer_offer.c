@@ -49,6 +49,12 @@ static void offer_add_path(const struct peer *p, const struct peer_session *s, s
         c->add_path[f] = c->family[f] ? (uint8_t)p->config->add_path : 0;
 }
 
+static void offer_graceful_restart(const struct peer *p, const struct peer_session *s, struct capabilities *c)
+{
+    (void)s;
+    peer_restart_offer(p, c);
+}
+
 static void offer_extended_message(const struct peer *p, const struct peer_session *s, struct capabilities *c)
 {
     (void)p, (void)s;
@@ -85,6 +91,7 @@ static const struct {
     {true, offer_role}, /* RFC 9234 4.1: MUST be advertised where it is configured */
     {false, offer_route_refresh},
     {false, offer_add_path},
+    {false, offer_graceful_restart},
     {false, offer_extended_message},
     {false, offer_graceful_restart},
     {false, offer_enhanced_refresh}, /* looks at it */

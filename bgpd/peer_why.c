@@ -169,6 +169,15 @@ void peer_note_bad_as(struct peer *p, uint32_t got)
         snprintf(p->detail, sizeof p->detail, "expected %" PRIu32 ", got %" PRIu32, c->asn, got);
 }
 
+void peer_note_bad_role(struct peer *p, const struct capabilities *theirs)
+{
+    if (theirs->role_conflict)
+        snprintf(p->detail, sizeof p->detail, "the peer says more than one role");
+    else
+        snprintf(p->detail, sizeof p->detail, "we are %s, and the peer is %s", role_name(peer_role(p)),
+                 role_name(role_from_wire(theirs->role)));
+}
+
 void peer_note_restarted(struct peer_link *l)
 {
     static const char reason[] = "the peer has restarted: it opened a new connection";
@@ -178,15 +187,6 @@ void peer_note_restarted(struct peer_link *l)
     p->h.last_message[0] = 0;
     note_reset(p, reason);
     note(p, reason, "");
-}
-
-void peer_note_bad_role(struct peer *p, const struct capabilities *theirs)
-{
-    if (theirs->role_conflict)
-        snprintf(p->detail, sizeof p->detail, "the peer says more than one role");
-    else
-        snprintf(p->detail, sizeof p->detail, "we are %s, and the peer is %s", role_name(peer_role(p)),
-                 role_name(role_from_wire(theirs->role)));
 }
 
 void peer_note_closed(struct peer_link *l, int error)
