@@ -68,12 +68,6 @@ static void offer_role(const struct peer *p, const struct peer_session *s, struc
     c->role = c->has_role ? role_to_wire(peer_role(p)) : 0;
 }
 
-static void offer_graceful_restart(const struct peer *p, const struct peer_session *s, struct capabilities *c)
-{
-    (void)s;
-    peer_restart_offer(p, c);
-}
-
 static void offer_hostname(const struct peer *p, const struct peer_session *s, struct capabilities *c)
 {
     const char *name = p->set->hostname;
@@ -92,9 +86,8 @@ static const struct {
     {false, offer_route_refresh},
     {false, offer_add_path},
     {false, offer_graceful_restart},
-    {false, offer_extended_message},
-    {false, offer_graceful_restart},
     {false, offer_enhanced_refresh}, /* looks at it */
+    {false, offer_extended_message},
     {false, offer_hostname},
 };
 
