@@ -213,11 +213,11 @@ void peer_note_bad_as(struct peer *p, uint32_t got); /* detail of the error that
 void peer_note_bad_role(struct peer *p, const struct capabilities *theirs);
 void peer_note_address_gone(struct peer_link *l);
 void peer_note_closed(struct peer_link *l, int error); /* 0 or -errno */
+void peer_note_restarted(struct peer_link *l);         /* it connects anew */
 void peer_note_ground_lost(struct peer *p, const char *reason,
                            const char *hint); /* of the session, if there is one */
 /* Of a peer that waits: what for, and what to look at. */
 void peer_waiting_why(const struct peer *p, char *why, size_t why_size, char *hint, size_t hint_size);
-void peer_note_restarted(struct peer_link *l);             /* it connects anew */
 void peer_note_connect_failure(struct peer *p, int error); /* -errno; -ETIMEDOUT: no answer */
 void peer_log_transition(struct peer *p, enum peer_state before);
 

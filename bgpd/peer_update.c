@@ -176,6 +176,7 @@ int peer_routes_up(struct peer_link *l)
         .extended_nexthop = ss->common.extended_nexthop[FAM_IPV4],
         .max_len = out_least(l),
         .role = peer_role(p),
+        .llgr = ss->received.long_lived_gr,
     };
 
     memcpy(x.nexthop, ss->nexthop, sizeof x.nexthop);

@@ -157,6 +157,8 @@ static bool may_go(const struct adjout *o, enum family f, const struct rib_path 
     const struct attr *a = rib_path_attr(o->rib, p);
     if (a->part_len[PART_OTC] && otc_peer_is_above(o->x.role)) /* RFC 9234 section 5, egress 2 */
         return false;
+    if (a->flags & ATTR_LLGR_STALE && !o->x.llgr) /* RFC 9494 4.3 */
+        return false;
     return !community_forbids(a, !o->peer->ibgp);
 }
 
