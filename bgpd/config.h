@@ -26,7 +26,8 @@ enum limit_action { LIMIT_RESTART, LIMIT_STOP, LIMIT_WARN };
 /* As in the capability, RFC 7911 section 4. */
 enum add_path_mode { ADD_PATH_NONE, ADD_PATH_RECEIVE, ADD_PATH_SEND, ADD_PATH_BOTH };
 
-struct policy; /* policy.h */
+struct policy;     /* policy.h */
+struct config_set; /* config_policy.h */
 
 struct peer_config {
     enum peer_kind kind;
@@ -69,7 +70,8 @@ struct peer_config {
     } max_prefixes;
     enum import_mode import;
     enum export_mode export;
-    char *import_policy, *export_policy; /* names, NULL unless the mode is ..._BY_POLICY */
+    char *import_policy, *export_policy;              /* names, NULL unless the mode is ..._BY_POLICY */
+    const struct policy *import_rules, *export_rules; /* the policies of these names; of struct config */
 };
 
 struct config_vip {
@@ -101,7 +103,7 @@ struct config {
         } graceful_restart;
         enum on_stop on_stop;
     } router;
-    struct peer_config *peers; /* in the order of the file; addresses are unique */
+    struct peer_config *peers; /* in the order of the file; none twice by peer_config_cmp */
     unsigned n_peers;
     struct {
         struct prefix *pod_cidrs; /* do not overlap */
@@ -109,6 +111,10 @@ struct config {
         char **interfaces;
         unsigned n_pod_cidrs, n_vips, n_interfaces;
     } advertise;
+    struct policy **policies; /* in the order of the file; names are unique */
+    unsigned n_policies;
+    struct config_set *sets; /* as written; the policies hold what they stand for */
+    unsigned n_sets;
     struct {
         bool install;
         bool accept_default;
@@ -133,8 +139,12 @@ static inline bool peer_config_is_ibgp(const struct config *c, const struct peer
     (void)c;
     return p->asn_kind != ASN_EXTERNAL && p->asn == p->local_asn;
 }
+/* The order of what peers are known by, kind after kind: 0 for one and the same peer in two configurations.
+ */
+int peer_config_cmp(const struct peer_config *a, const struct peer_config *b);
 const struct peer_config *config_find_peer(const struct config *c,
-                                           const struct ip_addr *address); /* or NULL */
+                                           const struct ip_addr *address);         /* or NULL */
+const struct policy *config_find_policy(const struct config *c, const char *name); /* or NULL */
 
 /* How config_load reads a password file. Puts at most size bytes into buf and what there was into *len (more
  * than size: too long). Returns 0 or -errno; -ENOKEY: a file that was not named when the daemon started,

@@ -17,6 +17,8 @@ static void offer_families(const struct peer *p, const struct peer_session *s, s
     c->has_multiprotocol = true;
     for (enum family f = 0; f < FAM_COUNT; f++)
         c->family[f] = p->config->families[f] && s->nexthop[f].af;
+    c->extended_nexthop[FAM_IPV4] = s->nexthop6.af;
+    c->family[FAM_IPV4] |= c->extended_nexthop[FAM_IPV4];
 }
 
 static void offer_as4(const struct peer *p, const struct peer_session *s, struct capabilities *c)

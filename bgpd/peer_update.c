@@ -106,6 +106,8 @@ void peer_receive_update(struct peer_link *l, const uint8_t *body, size_t n)
     update_release(&p->ctx, &u);
     if (r)
         peer_out_of_memory(l);
+    else
+        peer_limit_check(p);
 }
 
 /* Out */
@@ -171,6 +173,7 @@ int peer_routes_up(struct peer_link *l)
         .local_as = p->local_as,
         .default_local_pref = 100,
         .link_local = ss->link_local,
+        .extended_nexthop = ss->common.extended_nexthop[FAM_IPV4],
         .max_len = out_least(l),
         .role = peer_role(p),
         .llgr = ss->received.long_lived_gr,
@@ -185,6 +188,8 @@ int peer_routes_up(struct peer_link *l)
         .local_as = p->local_as,
         .peer_as = ss->remote_as,
         .scope = ss->ifindex,
+        .link_local = p->scope,
+        .extended_nexthop = ss->common.extended_nexthop[FAM_IPV4],
         .ebgp = !p->ibgp,
         .as4 = ss->common.as4,
         .role = peer_role(p),
@@ -195,7 +200,10 @@ int peer_routes_up(struct peer_link *l)
     p->rib->router_id = ss->remote_id;
     p->rib->as = ss->remote_as;
     p->rib->one_hop = !p->ibgp && !p->config->multihop;
+    p->rib->keep_received = !ss->received.route_refresh;
+    peer_policy_forget(p);
     rib_peer_up(s->rib, p->rib);
+    peer_limit_session_up(p);
     peer_restart_up(l);
     int r = p->ctx.cache ? adjout_start(p->adjout, &x, p->config->export, ss->common.family) : -ENOMEM;
     peer_restart_hold_eor(p);
@@ -209,6 +217,7 @@ void peer_routes_down(struct peer *p)
     struct speaker *s = p->set->speaker;
     adjout_stop(p->adjout);
     rib_peer_down(s->rib, p->rib);
+    peer_policy_forget(p);
     update_cache_free(p->ctx.cache, s->attrs);
     p->ctx = (struct update_ctx){0};
     peer_refresh_down(p);

@@ -50,10 +50,10 @@ static void rib_wants_work(void *arg)
     task_wake(s->rib_task);
 }
 
-static enum import_reason rib_asks_import(void *arg, enum family f, const struct prefix *p,
-                                          const struct attr *a, const struct rib_peer *peer)
+static int rib_asks_import(void *arg, enum family f, const struct prefix *p, const struct attr **a,
+                           const struct rib_peer *peer, bool judged)
 {
-    return speaker_import(arg, f, p, a, peer);
+    return speaker_import(arg, f, p, a, peer, judged);
 }
 
 /* The account of the speaker. 0, or an exit status after a message. */
