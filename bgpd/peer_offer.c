@@ -49,12 +49,6 @@ static void offer_add_path(const struct peer *p, const struct peer_session *s, s
         c->add_path[f] = c->family[f] ? (uint8_t)p->config->add_path : 0;
 }
 
-static void offer_graceful_restart(const struct peer *p, const struct peer_session *s, struct capabilities *c)
-{
-    (void)s;
-    peer_restart_offer(p, c);
-}
-
 static void offer_extended_message(const struct peer *p, const struct peer_session *s, struct capabilities *c)
 {
     (void)p, (void)s;

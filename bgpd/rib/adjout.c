@@ -98,6 +98,14 @@ int adjout_start(struct adjout *o, const struct update_export *x, enum export_mo
     return err;
 }
 
+void adjout_hold_eor(struct adjout *o, bool hold)
+{
+    bool freed = o->eor_held && !hold;
+    o->eor_held = hold;
+    if (freed && o->running)
+        on_wake(o);
+}
+
 void adjout_stop(struct adjout *o)
 {
     if (!o->running)
@@ -322,7 +330,7 @@ static void scan_step(struct adjout *o, enum family f)
 
 static bool family_pending(const struct adjout *o, enum family f)
 {
-    return o->fam[f].scan || o->fam[f].eor_due || o->sub.dirty[f].count;
+    return o->fam[f].scan || (o->fam[f].eor_due && !o->eor_held) || o->sub.dirty[f].count;
 }
 
 bool adjout_family_pending(const struct adjout *o, enum family f)
@@ -344,7 +352,7 @@ unsigned adjout_fill(struct adjout *o, struct wire_writer *w, bool *more)
             scan_step(o, f);
         if (o->sub.dirty[f].count && adjout_room(o, w))
             messages += of->add_path ? paths_write(o, w, f, batch_limit(w)) : write_batch(o, w, f);
-        if (of->eor_due && !of->scan && !o->sub.dirty[f].count && adjout_room(o, w)) {
+        if (of->eor_due && !o->eor_held && !of->scan && !o->sub.dirty[f].count && adjout_room(o, w)) {
             update_encode_eor(w, f);
             of->eor_due = false;
             of->eor_sent = true;

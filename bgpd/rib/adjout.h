@@ -17,6 +17,8 @@ void adjout_free(struct adjout *o);
  * every usable path of a prefix, each under the path identifier that its slab index is (RFC 7911). */
 int adjout_start(struct adjout *o, const struct update_export *x, enum export_mode mode,
                  const bool family[FAM_COUNT]);
+/* While held no End-of-RIB goes out, but routes do (RFC 4724 4.1: the initial update is not complete). */
+void adjout_hold_eor(struct adjout *o, bool hold);
 void adjout_stop(struct adjout *o); /* the session is gone: forget what was advertised */
 /* Another export mode, or the same again after a ROUTE-REFRESH (resend: also what has not changed). */
 int adjout_resend(struct adjout *o, enum family f, enum export_mode mode, bool force);

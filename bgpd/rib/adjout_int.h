@@ -36,7 +36,7 @@ struct adjout {
     void (*wake)(void *arg);
     void *arg;
     struct update_export x;
-    bool running;
+    bool running, eor_held;
     struct out_family fam[FAM_COUNT];
     struct rib_sub sub;
 };
