@@ -70,7 +70,7 @@ $(BUILD)/tests/%: $(BUILD)/obj/tests/unit/%.o $(BUILD)/obj/tests/unit/unit.o $(B
 	@echo "  LINK  $@"
 	@$(CC) $(LDFLAGS) -o $@ $(filter %.o,$^) $(filter %.a,$^) $(LDLIBS) -lcunit
 # What a test has beside itself.
-$(BUILD)/tests/test_peer: $(BUILD)/obj/tests/unit/peer_rig.o
+$(BUILD)/tests/test_peer $(BUILD)/tests/test_peer_open: $(BUILD)/obj/tests/unit/peer_rig.o
 
 benches: $(BENCHES)
 $(BUILD)/bench/%: $(BUILD)/obj/tests/bench/%.o $(BUILD)/libunderlay.a
