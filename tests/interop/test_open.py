@@ -56,25 +56,31 @@ def test_hostname(lab, kind, extra):
 MANY = 6000  # host routes with one set of attributes: 30,000 octets, 8 ordinary UPDATEs at least
 
 
+LONG = tuple(f"65000:{i}" for i in range(1100))  # communities: 4,400 octets of attributes
+
+
 @cases(("frr", ()), ("bird", ("enable extended messages on;",)), ("exabgp", ("capability { extended-message enable; }",)))
 @feature("Extended messages")
 def test_extended_messages(lab, kind, extra):
-    """RFC 8654: one UPDATE above 4096 octets from us, and one to us."""
-    far = prefixes(MANY)
-    pair = Pair(lab, kind, neighbor={"extra": extra}, advertise={"vips": [{"prefix": f"10.77.{i // 256}.{i % 256}/32"}
-                                                                           for i in range(MANY)]},
-                networks=far if kind != "exabgp" else ()).up()
+    """RFC 8654: an UPDATE above 4096 octets from us, and one to us."""
+    adds = "".join(f" bgp_community.add(({c.replace(':', ',')}));" for c in LONG)
+    lines = [f"protocol static widest {{ ipv4; route {FAR4} unreachable {{{adds} }}; }}"]
+    pair = Pair(lab, kind, neighbor={"extra": extra}, tor_options={"lines": lines} if kind == "bird" else None,
+                networks=prefixes(MANY) if kind == "frr" else (),
+                advertise={"vips": [{"prefix": f"10.77.{i // 256}.{i % 256}/32"} for i in range(MANY)]}).up()
     assert caps(pair)["extendedMessage"] == "advertisedAndReceived", caps(pair)
-    wait_for(lambda: len(pair.tor.routes("ipv4")) >= MANY, what="all of ours at the peer")
+    wait_for(lambda: len(pair.tor.routes("ipv4")) >= MANY, 20, "all of ours at the peer")
     sent = pair.underlay.neighbor()["messageStats"]["updatesSent"]
     assert sent <= 7, f"{sent} UPDATEs, two of them End-of-RIB, for {MANY} routes"
-    if kind == "exabgp":  # it packs nothing: an UPDATE of its own making has one route
-        pair.tor.announce(FAR4, attributes="community [ " + " ".join(f"65000:{i}" for i in range(1100)) + " ]")
-        wait_for(lambda: pair.underlay.installed(FAR4), what="a route with 4,400 octets of communities")
+    if kind == "frr":  # a line of its configuration is too short for so many communities, but it packs well
+        wait_for(lambda: len(pair.underlay.kernel()) >= MANY, what="all of theirs in the kernel")
+        got = pair.underlay.neighbor()["messageStats"]["updatesRecv"]
+        assert got <= 7, f"{got} UPDATEs, two of them End-of-RIB, for {MANY} routes"
         return
-    wait_for(lambda: len(pair.underlay.kernel()) >= MANY, what="all of theirs in the kernel")
-    got = pair.underlay.neighbor()["messageStats"]["updatesRecv"]
-    assert got <= 7, f"{got} UPDATEs, two of them End-of-RIB, for {MANY} routes"
+    if kind == "exabgp":
+        pair.tor.announce(FAR4, attributes=f"community [ {' '.join(LONG)} ]")
+    wait_for(lambda: pair.underlay.installed(FAR4), what="a route with 4,400 octets of communities")
+    assert pair.underlay.neighbor()["messageStats"]["treatAsWithdraw"] == 0
 
 
 def test_extended_messages_need_both_sides(lab):
@@ -91,7 +97,8 @@ def test_extended_messages_need_both_sides(lab):
 def test_peer_without_four_octet_as(lab, kind, extra, multiprotocol):
     """RFC 6793: we are AS_TRANS to it, and our number comes back in AS4_PATH from whoever passes it on."""
     ours = 4200000001
-    pair = Pair(lab, kind, node_as=ours, neighbor={"extra": extra}).up()
+    seen = {"bird": "external", "exabgp": 23456}.get(kind, ours)  # what the peer takes for our number
+    pair = Pair(lab, kind, node_as=seen, neighbor={"extra": extra}, router={"asn": ours}).up()
     got = caps(pair)
     assert got.get("4byteAs") == "advertised", got
     assert pair.underlay.neighbor()["localAs"] == ours and pair.underlay.neighbor()["remoteAs"] == TOR_AS
@@ -282,7 +289,8 @@ def test_peer_that_takes_nothing_is_dropped(lab):
     info = rack.info(1)
     assert info["lastErrorCodeSubcode"] == "0800" and info["lastNotificationReason"] == "Send Hold Timer Expired", info
     assert "send hold timer expired" in info["lastReset"], info
-    wait_for(lambda: FAR4 not in rack.underlay.rib(), what="its routes are gone")
+    wait_for(lambda: "10.9.1.2" not in rack.underlay.ctl("show", "bgp", FAR4, json_out=False, check=False).stdout,
+             what="its routes are gone")
     quiet.was_served()
     assert rack.underlay.established(rack.addresses[2])
     rack.unharmed()
@@ -327,7 +335,7 @@ def test_shutdown_message_to(lab, kind):
     wait_for(lambda: not pair.tor.established(pair.mine), what="down at the peer")
     if kind == "frr":
         said = "".join(p.output() for p in pair.tor.processes)  # its JSON is about our refusals already
-        assert text in said, said
+        assert text.replace('"', "\\x22") in said, said
     elif kind == "bird":
         said = pair.tor.birdc("show protocols all peer0") + pair.tor.processes[0].output()
         assert text in said, said
