@@ -23,7 +23,11 @@ enum on_stop { ON_STOP_WITHDRAW, ON_STOP_PRESERVE };
 enum peer_kind { PEER_BY_ADDRESS, PEER_BY_INTERFACE, PEER_BY_RANGE };
 enum limit_action { LIMIT_RESTART, LIMIT_STOP, LIMIT_WARN };
 
-struct policy; /* policy.h */
+/* As in the capability, RFC 7911 section 4. */
+enum add_path_mode { ADD_PATH_NONE, ADD_PATH_RECEIVE, ADD_PATH_SEND, ADD_PATH_BOTH };
+
+struct policy;     /* policy.h */
+struct config_set; /* config_policy.h */
 
 struct peer_config {
     enum peer_kind kind;
@@ -50,12 +54,12 @@ struct peer_config {
                                  * the negotiated hold time */
     uint32_t connect_retry_time_ms;
     uint32_t idle_hold_time_ms;
-    uint32_t idle_hold_max_ms;  /* >= idle_hold_time_ms */
-    uint32_t send_hold_time_ms; /* 0: the greater of 480 s and twice the negotiated hold time (RFC 9687) */
-    bool families[FAM_COUNT];   /* at least one */
-    uint8_t allow_own_as;       /* occurrences of our AS accepted in a received AS_PATH */
-    bool add_path_receive, add_path_send; /* RFC 7911 */
-    bool extended_nexthop;                /* RFC 8950 */
+    uint32_t idle_hold_max_ms;   /* >= idle_hold_time_ms */
+    uint32_t send_hold_time_ms;  /* 0: the greater of 480 s and twice the negotiated hold time (RFC 9687) */
+    bool families[FAM_COUNT];    /* at least one */
+    uint8_t allow_own_as;        /* occurrences of our AS accepted in a received AS_PATH */
+    enum add_path_mode add_path; /* RFC 7911 */
+    bool extended_nexthop;       /* RFC 8950 */
     enum bgp_role role;
     bool blackhole; /* RFC 7999: host routes with the BLACKHOLE community become blackhole routes */
     struct {
@@ -67,6 +71,7 @@ struct peer_config {
     enum import_mode import;
     enum export_mode export;
     char *import_policy, *export_policy; /* names, NULL unless the mode is ..._BY_POLICY */
+    const struct policy *import_rules, *export_rules; /* the policies of these names; of struct config */
 };
 
 struct config_vip {
@@ -98,7 +103,7 @@ struct config {
         } graceful_restart;
         enum on_stop on_stop;
     } router;
-    struct peer_config *peers; /* in the order of the file; addresses are unique */
+    struct peer_config *peers; /* in the order of the file; none twice by peer_config_cmp */
     unsigned n_peers;
     struct {
         struct prefix *pod_cidrs; /* do not overlap */
@@ -106,6 +111,10 @@ struct config {
         char **interfaces;
         unsigned n_pod_cidrs, n_vips, n_interfaces;
     } advertise;
+    struct policy **policies; /* in the order of the file; names are unique */
+    unsigned n_policies;
+    struct config_set *sets; /* as written; the policies hold what they stand for */
+    unsigned n_sets;
     struct {
         bool install;
         bool accept_default;
@@ -130,8 +139,12 @@ static inline bool peer_config_is_ibgp(const struct config *c, const struct peer
     (void)c;
     return p->asn_kind != ASN_EXTERNAL && p->asn == p->local_asn;
 }
+/* The order of what peers are known by, kind after kind: 0 for one and the same peer in two configurations.
+ */
+int peer_config_cmp(const struct peer_config *a, const struct peer_config *b);
 const struct peer_config *config_find_peer(const struct config *c,
                                            const struct ip_addr *address); /* or NULL */
+const struct policy *config_find_policy(const struct config *c, const char *name); /* or NULL */
 
 /* How config_load reads a password file. Puts at most size bytes into buf and what there was into *len (more
  * than size: too long). Returns 0 or -errno; -ENOKEY: a file that was not named when the daemon started,
@@ -181,7 +194,7 @@ unsigned peer_config_diff(const struct peer_config *before, const struct peer_co
 enum {
     CONFIG_DIFF_ASN = 0x01, /* router.asn, router.id: all sessions start anew */
     CONFIG_DIFF_ID = 0x02,
-    CONFIG_DIFF_DECISION = 0x04, /* router.multipath, router.multipath-as-path-relax */
+    CONFIG_DIFF_DECISION = 0x04, /* router.multipath, router.multipath-as-path-relax, router.med */
     CONFIG_DIFF_ADVERTISE = 0x08,
     CONFIG_DIFF_LOG = 0x10,
     CONFIG_DIFF_PEERS = 0x20,   /* added, removed or changed */

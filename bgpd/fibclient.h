@@ -33,7 +33,8 @@ unsigned fibclient_addresses(const struct fibclient *c, const struct fib_address
 /* The address of ours that is on the subnet of a, or NULL. For "directly connected" and own next hops. */
 const struct fib_address *fibclient_subnet_of(const struct fibclient *c, const struct ip_addr *a,
                                               uint32_t scope);
-bool fibclient_is_own(const struct fibclient *c, const struct ip_addr *a);
+/* scope: the ifindex of a link-local address, which another interface may well have too; else 0. */
+bool fibclient_is_own(const struct fibclient *c, const struct ip_addr *a, uint32_t scope);
 
 void fibclient_ready(struct fibclient *c, const char *status);
 void fibclient_status(struct fibclient *c, const char *status);

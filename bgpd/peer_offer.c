@@ -17,6 +17,8 @@ static void offer_families(const struct peer *p, const struct peer_session *s, s
     c->has_multiprotocol = true;
     for (enum family f = 0; f < FAM_COUNT; f++)
         c->family[f] = p->config->families[f] && s->nexthop[f].af;
+    c->extended_nexthop[FAM_IPV4] = s->nexthop6.af;
+    c->family[FAM_IPV4] |= c->extended_nexthop[FAM_IPV4];
 }
 
 static void offer_as4(const struct peer *p, const struct peer_session *s, struct capabilities *c)
@@ -30,6 +32,19 @@ static void offer_route_refresh(const struct peer *p, const struct peer_session 
 {
     (void)p, (void)s;
     c->route_refresh = true;
+}
+
+static void offer_enhanced_refresh(const struct peer *p, const struct peer_session *s, struct capabilities *c)
+{
+    (void)p, (void)s;
+    c->enhanced_refresh = true;
+}
+
+static void offer_add_path(const struct peer *p, const struct peer_session *s, struct capabilities *c)
+{
+    (void)s;
+    for (enum family f = 0; f < FAM_COUNT; f++)
+        c->add_path[f] = c->family[f] ? (uint8_t)p->config->add_path : 0;
 }
 
 static void offer_extended_message(const struct peer *p, const struct peer_session *s, struct capabilities *c)
@@ -57,9 +72,13 @@ static const struct {
     bool needed;
     void (*offer)(const struct peer *p, const struct peer_session *s, struct capabilities *c);
 } offers[] = {
-    {true, offer_families},       {true, offer_as4},
+    {true, offer_families}, /* first: others look at them */
+    {true, offer_as4},
     {true, offer_role}, /* RFC 9234 4.1: MUST be advertised where it is configured */
-    {false, offer_route_refresh}, {false, offer_extended_message},
+    {false, offer_route_refresh},
+    {false, offer_enhanced_refresh},
+    {false, offer_add_path},
+    {false, offer_extended_message},
     {false, offer_hostname},
 };
 

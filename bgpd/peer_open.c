@@ -119,8 +119,9 @@ static bool roles_agree(const struct peer *p, const struct capabilities *theirs)
 static int check_open(struct peer_link *l, const struct open_msg *m, struct bgp_error *err)
 {
     struct peer *p = l->peer;
-    const struct capabilities common = capabilities_negotiate(&l->s.sent, &m->caps);
+    struct capabilities common = capabilities_negotiate(&l->s.sent, &m->caps);
 
+    peer_settle_nexthops(&l->s, &common);
     if (!as_is_expected(p, m->asn)) {
         uint8_t as[2];
         wire_set_u16(as, m->my_as);
@@ -160,6 +161,7 @@ static void agree(struct peer_link *l, const struct open_msg *m)
     s->received = m->caps;
     s->received.hostname = s->received.domain = (struct cap_text){0}; /* borrowed from the message */
     s->common = capabilities_negotiate(&s->sent, &m->caps);
+    peer_settle_nexthops(s, &s->common);
     s->caps_valid = true;
     s->remote_as = m->asn;
     s->remote_id = m->id;
@@ -241,6 +243,7 @@ static int on_message(void *arg, enum bgp_msg_type type, const uint8_t *msg, siz
     const uint8_t *body = msg + BGP_HEADER_LEN;
     size_t n = len - BGP_HEADER_LEN;
 
+    peer_debug_received(l, msg, len);
     l->rx_type = (uint8_t)type;
     switch (type) {
     case BGP_OPEN:
@@ -265,6 +268,8 @@ static int on_message(void *arg, enum bgp_msg_type type, const uint8_t *msg, siz
 
 static void on_header_error(void *arg, const struct bgp_error *e)
 {
+    struct peer_link *l = arg;
+    peer_debug_received(l, l->conn->refused, BGP_HEADER_LEN);
     peer_link_event(arg, FSM_EV_HEADER_ERR, e);
 }
 
@@ -300,7 +305,13 @@ static void on_drained(void *arg)
     peer_tx_wake(l->peer);
 }
 
+static void on_sent(void *arg, const uint8_t *p, size_t n)
+{
+    peer_debug_sent(arg, p, n);
+}
+
 const struct conn_ops peer_conn_ops = {
+    .sent = on_sent,
     .connected = on_connected,
     .message = on_message,
     .header_error = on_header_error,

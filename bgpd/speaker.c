@@ -41,10 +41,10 @@ static void rib_wants_work(void *arg)
     task_wake(s->rib_task);
 }
 
-static enum import_reason rib_asks_import(void *arg, enum family f, const struct prefix *p,
-                                          const struct attr *a, const struct rib_peer *peer)
+static int rib_asks_import(void *arg, enum family f, const struct prefix *p, const struct attr **a,
+                           const struct rib_peer *peer, bool judged)
 {
-    return speaker_import(arg, f, p, a, peer);
+    return speaker_import(arg, f, p, a, peer, judged);
 }
 
 /* The account of the speaker. 0, or an exit status after a message. */
@@ -438,6 +438,8 @@ struct rib_config speaker_rib_config(const struct config *c)
 {
     return (struct rib_config){.multipath = c->router.multipath,
                                .as_path_relax = c->router.multipath_as_path_relax,
+                               .always_compare_med = c->router.always_compare_med,
+                               .med_missing_as_worst = c->router.med_missing_as_worst,
                                .default_local_pref = 100};
 }
 

@@ -63,8 +63,8 @@ void speaker_state_loaded(struct speaker *s); /* control: the state file has bee
 void speaker_peer_state_changed(
     struct speaker *s); /* some session came up, went down or finished its End-of-RIB */
 void speaker_own_prefixes_changed(struct speaker *s); /* import must be judged again */
-enum import_reason speaker_import(struct speaker *s, enum family f, const struct prefix *p,
-                                  const struct attr *a, const struct rib_peer *from);
+int speaker_import(struct speaker *s, enum family f, const struct prefix *p, const struct attr **a,
+                   const struct rib_peer *from, bool judged); /* as rib_hooks.import */
 /* Derived from a configuration. */
 struct rib_config speaker_rib_config(const struct config *c);
 void speaker_log_setup(const struct speaker *s, const struct config *c);

@@ -108,6 +108,7 @@ enum fm_file_role {
     FM_ROLE_LISTEN,  /* BGP listener `index` */
     FM_ROLE_STATE,   /* FM_OPEN index 0: read the state file (-ENOENT: none yet); index 1: a fresh temporary
                         file to write */
+    FM_ROLE_RA,      /* a fresh raw ICMPv6 socket for router advertisements and solicitations, index 0 */
     FM_ROLE_COUNT
 };
 struct fm_path {
@@ -156,7 +157,7 @@ struct fm_nexthop_state {
 
 /* A set of next hops; the parent turns it into one kernel nexthop group. Numbers are the speaker's own, 1 and
  * up; they are forgotten when the speaker dies, and groups are matched by content. Members sorted, no
- * duplicates, one family. */
+ * duplicates. Routes of IPv4 take members of both families, those of IPv6 only of their own. */
 #define FM_GROUP_MEMBERS 64
 struct fm_member {
     struct fm_nexthop nexthop;

@@ -1,5 +1,6 @@
 /* show bgp neighbors as JSON: FRR's names, types and units. Times are ms where the name says so; what FRR
  * gives as a string stays one. */
+#include <ctype.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
@@ -152,6 +153,18 @@ static void json_statistics(struct writer *w, const struct peer_info *i)
     writer_end(w);
 }
 
+static void json_limit(struct writer *w, const struct peer_config *c, enum family f)
+{
+    if (!c->max_prefixes.most[f])
+        return;
+    writer_uint(w, "prefixAllowedMax", c->max_prefixes.most[f]);
+    if (c->max_prefixes.action == LIMIT_WARN)
+        writer_bool(w, "prefixAllowedMaxWarning", true);
+    writer_uint(w, "prefixAllowedWarningThresh", c->max_prefixes.warn_percent);
+    if (c->max_prefixes.action == LIMIT_RESTART)
+        writer_uint(w, "prefixAllowedRestartIntervalMsecs", c->max_prefixes.restart_after_ms);
+}
+
 static void json_families(struct writer *w, const struct peer *p, const struct peer_info *i)
 {
     const struct rib_peer *rp = peer_rib(p);
@@ -160,6 +173,7 @@ static void json_families(struct writer *w, const struct peer *p, const struct p
         if (!peer_config(p)->families[f])
             continue;
         writer_object(w, family_json_name((enum family)f));
+        json_limit(w, peer_config(p), (enum family)f);
         if (i->family[f]) {
             writer_uint(w, "acceptedPrefixCounter", rp->accepted[f]);
             writer_uint(w, "receivedPrefixCounter", rp->paths[f]);
@@ -207,6 +221,12 @@ static void json_transport(struct writer *w, const struct peer *p, const struct 
         writer_addr(w, "hostForeign", &i->remote);
         writer_uint(w, "portForeign", i->remote_port);
     }
+    if (i->interface) {
+        writer_uint(w, "routerAdvertisementsSent", i->ra_sent);
+        writer_uint(w, "routerAdvertisementsRecv", i->ra_received);
+        if (i->ra_last_ms)
+            writer_uint(w, "routerAdvertisementLastRecvMsecs", i->ra_last_ms);
+    }
     if (i->nexthop[FAM_IPV4].af)
         writer_addr(w, "nexthop", &i->nexthop[FAM_IPV4]);
     if (i->nexthop[FAM_IPV6].af)
@@ -217,6 +237,8 @@ static void json_transport(struct writer *w, const struct peer *p, const struct 
     writer_uint(w, "connectRetryTimer", peer_config(p)->connect_retry_time_ms / 1000);
     if (i->idle_hold_ms)
         writer_uint(w, "nextStartTimerDueInMsecs", i->idle_hold_ms);
+    if (i->over_limit && i->limit_ms)
+        writer_uint(w, "nextStartTimerDueInMsecs", i->limit_ms);
     if (i->connect_retry_ms)
         writer_uint(w, "nextConnectTimerDueInMsecs", i->connect_retry_ms);
     if (i->state == PEER_ESTABLISHED)
@@ -230,6 +252,10 @@ void json_neighbor(struct exec *e, const struct peer *p, const struct peer_info 
     struct writer *w = e->w;
     char id[ADDR_STRLEN];
     writer_object(w, peer_name(p));
+    if (i->interface && i->neighbor.af)
+        writer_addr(w, "bgpNeighborAddr", &i->neighbor);
+    else if (i->interface)
+        writer_str(w, "bgpNeighborAddr", "none"); /* as FRR */
     writer_uint(w, "remoteAs", i->remote_as);
     writer_uint(w, "localAs", i->local_as);
     writer_bool(w, i->ibgp ? "nbrInternalLink" : "nbrExternalLink", true);
@@ -250,6 +276,7 @@ void json_neighbor(struct exec *e, const struct peer *p, const struct peer_info 
     json_capabilities(w, i);
     json_graceful_restart(w, i);
     json_statistics(w, i);
+    json_offences(w, p);
     json_families(w, p, i);
     json_transport(w, p, i);
     writer_end(w);

@@ -17,6 +17,7 @@ enum path_flags {
     PATH_MULTIPATH = 0x02,   /* used beside the best; the best has it too when there are others */
     PATH_FILTERED = 0x08,    /* the import check or policy rejected it; see rib_path.reason */
     PATH_UNREACHABLE = 0x10, /* next hop not resolvable */
+    PATH_CHANGED = 0x80,     /* the import policy changed its attributes; see rib_path_received */
 };
 
 /* One path, 16 bytes. */
@@ -82,7 +83,9 @@ enum import_reason {
     IMPORT_POLICY,
     IMPORT_MODE_NONE,
     IMPORT_OWN_NEXTHOP,
-    IMPORT_LOOP_ORIGINATOR
+    IMPORT_LOOP_ORIGINATOR,
+    IMPORT_LOOP_CLUSTER,
+    IMPORT_ROUTE_LEAK
 };
 const char *import_reason_text(enum import_reason r); /* "inside an own pod CIDR", … */
 
@@ -90,6 +93,8 @@ struct rib_config {
     unsigned multipath; /* width, 1 off */
     bool as_path_relax;
     uint32_t default_local_pref; /* 100 */
+    bool always_compare_med;     /* also between neighbour ASes: not what RFC 4271 9.1.2.2 c says */
+    bool med_missing_as_worst;   /* no MED is the highest one, else the lowest */
 };
 
 /* A source of paths. Registered once; number stays for its life. */
@@ -98,6 +103,8 @@ struct rib_peer {
     bool ibgp;
     uint8_t gen[FAM_COUNT]; /* of what comes now */
     bool one_hop;           /* RFC 4271 6.3: only next hops on a subnet of ours will do */
+    uint32_t as;            /* of its last session, 0 none yet */
+    bool keep_received;     /* cannot be asked to say it again: what a policy changes is kept as received too */
     uint32_t router_id;     /* host order */
     struct ip_addr address;
     void *owner;                  /* struct peer */
@@ -107,9 +114,12 @@ struct rib_peer {
 };
 
 struct rib_hooks {
-    /* Import check and policy for one path; called again by rib_reimport. Must be cheap. */
-    enum import_reason (*import)(void *arg, enum family f, const struct prefix *p, const struct attr *a,
-                                 const struct rib_peer *peer);
+    /* Import check and policy for one path; called again by rib_reimport. Must be cheap. *a: as received,
+     * and replaced by what the policy makes of it (borrowed until the next call) when it is accepted. judged:
+     * *a has been through the policy already and what was received is not known any more; only what does
+     * not depend on it is looked at. An enum import_reason or -ENOMEM. */
+    int (*import)(void *arg, enum family f, const struct prefix *p, const struct attr **a,
+                  const struct rib_peer *peer, bool judged);
     /* Background work is waiting: call rib_work from a task until it returns false. */
     void (*want_work)(void *arg);
 };
@@ -139,6 +149,8 @@ void rib_peer_down(struct rib *r, struct rib_peer *p);
  * Called before rib_peer_down it makes the family outlive the session (graceful restart), within one it is
  * Beginning-of-RIB (RFC 7313 4.2). No walk, however many paths there are. */
 void rib_peer_stale(struct rib *r, struct rib_peer *p, enum family f);
+/* The same, but what was stale already stays (RFC 8538 4.1, RFC 7313). */
+void rib_peer_stale_too(struct rib *r, struct rib_peer *p, enum family f);
 void rib_peer_stale_end(struct rib *r, struct rib_peer *p,
                         enum family f); /* in the background; none: no-op */
 /* RFC 9494 4.3: what is still stale gets the community LLGR_STALE, by which it is the least preferred; what
@@ -207,6 +219,8 @@ bool rib_path_usable(const struct rib *r, enum family f, const struct rib_path *
 bool rib_path_is_stale(const struct rib *r, enum family f, const struct rib_path *p);
 const struct rib_path *rib_best(const struct rib *r, const struct rib_entry *e); /* NULL: none */
 const struct attr *rib_path_attr(const struct rib *r, const struct rib_path *p);
+/* As the peer sent it. NULL: changed by the import policy and not kept (rib_peer.keep_received). */
+const struct attr *rib_path_received(const struct rib *r, uint32_t path);
 /* Longest match for an address, by probing the hash length by length; 0 none. For show. */
 uint32_t rib_match(const struct rib *r, enum family f, const struct ip_addr *a);
 struct attr_table *rib_attrs(const struct rib *r);

@@ -11,6 +11,20 @@ struct fibclient { /* the fake: what is asked of it here */
     struct fib_address addresses[4];
     unsigned n;
     bool no_subnet;
+    struct fib_link links[2];
+    unsigned n_links;
+};
+
+/* The fake raw socket of unnumbered peers: opens at once; what was sent last is kept, and the test says what
+ * came. */
+struct rasock {
+    const struct rasock_ops *ops;
+    void *arg;
+    int error;        /* for rasock_is_open and rasock_error */
+    unsigned sent[2]; /* solicitations, advertisements */
+    struct ra_msg last;
+    struct ip_addr last_to, last_from;
+    uint32_t last_ifindex, joined; /* of the last interface, 0 none */
 };
 
 struct node {
@@ -62,5 +76,7 @@ bool raw_expect(struct rig *r, struct raw *x, uint8_t type);
 /* Skips what comes before a NOTIFICATION; code and subcode as asked. */
 bool raw_expect_notification(struct rig *r, struct raw *x, uint8_t code, uint8_t subcode, unsigned ms);
 bool raw_establish(struct rig *r, struct raw *x); /* over x->fd, AS 65002, id 10.0.0.2, hold 90 */
+/* The same with these capabilities in place of the least. */
+bool raw_establish_with(struct rig *r, struct raw *x, const struct capabilities *caps);
 
 #endif
