@@ -230,7 +230,6 @@ class Bird(Peer):
         for family in FAMILIES:
             nets = "".join(f" route {p} unreachable;" for p in self.networks if family_of(p) == family)
             out.append(f"protocol static static_{family} {{ {family};{nets} }}")
-        out += self.options.get("lines", ())
         for i, n in enumerate(self.neighbors):
             local = f"local {n.local or ''} as {self.asn};"
             whose = n.asn if n.asn in ("internal", "external") else f"as {n.asn}"
