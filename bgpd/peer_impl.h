@@ -147,6 +147,7 @@ struct peer_set {
         struct io *io;
         struct sock_fprog gtsm; /* in force; filter NULL: none */
     } * listeners;
+    bool check_syn;             /* the kernel refuses us the filters of GTSM */
     struct timer *accept_again; /* out of descriptors: the listeners pause */
     struct log_limit log_limit;
     char hostname[PEER_HOSTLEN]; /* what we call ourselves in OPENs */

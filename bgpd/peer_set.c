@@ -227,10 +227,14 @@ static void attach_gtsm(struct peer_set *ps, struct peer_listener *l, const stru
         return;
     }
     r = gtsm_attach(l->fd, &program);
-    if (r)
-        log_warn("ttl-security: too many peers to check the first packets of connections that come in; those "
-                 "after them are checked",
-                 F_ERR(r));
+    if (r && !ps->check_syn)
+        log_info(
+            "ttl-security: the first packet of a connection is looked at when it is accepted, because the "
+            "kernel does not let us filter",
+            F_ERR(r));
+    ps->check_syn |= r != 0;
+    if (r && (r = transport_save_syn(l->fd)))
+        log_error("ttl-security: the first packets of connections cannot be checked", F_ERR(r));
     free(l->gtsm.filter);
     l->gtsm = program;
     if (!r && program.len)
