@@ -90,7 +90,7 @@ show_failures() {
             n = 0
         }
         /^FAIL/ { show(); on = ++count <= 10; if (!on) print }
-        /^(ok|SKIP|[0-9]+ passed)/ { on = 0 }
+        /^(ok|SKIP|Feature |[0-9]+ passed)/ { on = 0 }
         on { line[++n] = $0 }
         END { show() }' "$1"
     echo "      whole log: $1"
@@ -144,6 +144,9 @@ suite "interop asan" $python tests/interop/run.py -j "$side_by_side"
 if [ "${1:-}" = all ]; then
     suite "lab self-test" $python tests/lib/selftest.py
 fi
+
+# What was met by whom, from the suite with the build that is shipped.
+sed -n '/^Feature  *FRR /,/^$/p' "$out/interop.log" 2>/dev/null
 
 totals="$passed passed, $failed failed, $skipped skipped"
 echo "$totals" >"$out/totals"
