@@ -11,7 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "config_int.h"
+#include "config_policy.h"
 #include "lib/text.h"
 
 #define MAX_KEYS 64
@@ -195,11 +195,20 @@ static void read_key(struct load *ld, const struct schema_key *k, void *base, co
         read_set(ld, k, base, n, path);
         break;
     case SHAPE_MAP:
-        read_section(ld, k->sub, base, n, path, false);
+        if (k->type && n->kind == NODE_SCALAR && !node_is_null(n))
+            read_scalar(ld, k, key_field(k, base), n, path);
+        else
+            read_section(ld, k->sub, base, n, path, false);
         break;
     case SHAPE_TEMPLATES:
         if (k->sub)
             read_templates(ld, k, n, path);
+        break;
+    case SHAPE_POLICIES:
+        config_read_policies(ld, n, path);
+        break;
+    case SHAPE_SETS:
+        config_read_sets(ld, n, path);
         break;
     }
 }

@@ -379,6 +379,19 @@ static const char *format_peer_asn(const struct schema_key *k, const void *field
     return format_uint(k, field, buf, size);
 }
 
+/* max-prefixes in short: one number for each family, or off. */
+static int parse_limits(const struct schema_key *k, void *field, const char *text, struct why *why)
+{
+    struct peer_config *p = outer_of(field, struct peer_config, max_prefixes);
+    struct schema_key number = *k;
+    uint32_t most;
+    number.size = sizeof most;
+    int err = parse_uint(&number, &most, text, why);
+    for (enum family f = 0; !err && f < FAM_COUNT; f++)
+        p->max_prefixes.most[f] = most;
+    return err;
+}
+
 /* Addresses */
 
 static int parse_router_id(const struct schema_key *k, void *field, const char *text, struct why *why)
@@ -549,5 +562,6 @@ const struct value_type type_addr6 = {"an IPv6 address", parse_addr6, format_add
 const struct value_type type_listen = {"an address", parse_listen, format_addr, NULL, NULL};
 const struct value_type type_prefix = {"a prefix", parse_prefix, format_prefix, NULL, NULL};
 const struct value_type type_protocol = {"a number", parse_protocol, format_uint, NULL, NULL};
+const struct value_type type_limits = {"a number, off, or a mapping of keys", parse_limits, NULL, NULL, NULL};
 const struct value_type type_table = {"a number", parse_table, format_uint, NULL, NULL};
 /* clang-format on */

@@ -62,6 +62,7 @@ static void release(struct peer_link *l)
     p->offer = OFFER_ALL;
     timer_stop(p->settle);
     p->h.dropped++;
+    peer_restart_down(l);
     peer_routes_down(p);
 }
 
@@ -219,6 +220,8 @@ void peer_link_event(struct peer_link *l, enum fsm_event e, const struct bgp_err
     struct fsm_step st = fsm_step(before, e);
 
     l->state = st.next;
+    if (p->up == l && st.next != PEER_ESTABLISHED)
+        peer_restart_ends(l, e, err);
     end_parts(l, &st, err, before);
     start_parts(l, &st);
     if (l->incoming && l->state == PEER_ACTIVE && before > PEER_ACTIVE)
@@ -249,7 +252,10 @@ void peer_start(struct peer *p, bool by_operator)
     struct peer_link *l = &p->links[0];
     bool damped = p->errors > 0;
 
-    if (peer_admin_down(p) || !p->set->speaker->running || p->set->stopping || p->state != PEER_IDLE)
+    if (by_operator)
+        peer_limit_release(p);
+    if (p->limit.held || peer_admin_down(p) || !p->set->speaker->running || p->set->stopping ||
+        p->state != PEER_IDLE)
         return;
     if (p->unnumbered)
         unnumbered_look(p->unnumbered);
@@ -292,6 +298,7 @@ void peer_stop(struct peer *p, const struct bgp_error *why)
     timer_stop(p->connect_retry);
     for (int i = 0; i < 2; i++)
         peer_link_event(&p->links[i], FSM_EV_MANUAL_STOP, why);
+    peer_restart_drop(p, "the peer was shut down, reset or removed");
 }
 
 void peer_reset(struct peer *p, uint8_t cease)
@@ -333,6 +340,16 @@ void peer_clear(struct peer *p)
     peer_reset(p, BGP_CEASE_ADMIN_RESET);
 }
 
+/* The connection is dead, though nobody says so: nothing from the other side reaches us any more. Where the
+ * address was none that we knew of when the session began, its absence means nothing. */
+static void end_without_address(struct peer_link *l)
+{
+    if (l->state < PEER_OPEN_SENT || !l->s.ifindex || peer_address_is_ours(l->peer, &l->s.local))
+        return;
+    peer_note_address_gone(l);
+    peer_link_event(l, FSM_EV_TCP_FAILS, NULL);
+}
+
 void peer_drop(struct peer *p)
 {
     unsigned errors = p->errors;
@@ -354,16 +371,6 @@ void peer_wait(struct peer *p)
     p->waiting = true;
     peer_waiting_why(p, why, sizeof why, hint, sizeof hint);
     log_info("waiting", F_STR("peer", p->name), F_STR("reason", why));
-}
-
-/* The connection is dead, though nobody says so: nothing from the other side reaches us any more. Where the
- * address was none that we knew of when the session began, its absence means nothing. */
-static void end_without_address(struct peer_link *l)
-{
-    if (l->state < PEER_OPEN_SENT || !l->s.ifindex || peer_address_is_ours(l->peer, &l->s.local))
-        return;
-    peer_note_address_gone(l);
-    peer_link_event(l, FSM_EV_TCP_FAILS, NULL);
 }
 
 void peer_addresses_changed(struct peer *p)
@@ -423,7 +430,7 @@ void peer_accept(struct peer *p, int fd)
                                         .gtsm_hops = c->ttl_security};
     struct peer_link *l = NULL;
 
-    if (peer_admin_down(p)) {
+    if (peer_admin_down(p) || p->limit.held) {
         peer_set_reject(p->set, fd, BGP_CEASE_REJECTED);
         return;
     }
@@ -458,6 +465,26 @@ static int make_links(struct peer *p, struct loop *loop)
     return 0;
 }
 
+/* Everything of a peer that is an object of its own. */
+static int make_parts(struct peer *p, struct speaker *s)
+{
+    struct peer_set *ps = p->set;
+    bool by_interface = p->config->kind == PEER_BY_INTERFACE;
+
+    if (by_interface && !ps->rasock)
+        ps->rasock = rasock_new(s, &unnumbered_rasock_ops, ps);
+    p->unnumbered = by_interface && ps->rasock ? unnumbered_new(p) : NULL;
+    p->limit.again = timer_new(s->loop, peer_limit_again, p);
+    p->refresh.timer = timer_new(s->loop, peer_refresh_timeout, p);
+    p->tx = task_new(s->loop, peer_tx_step, p);
+    p->rib = rib_peer_add(s->rib, p->ibgp, &p->address, p);
+    p->adjout = p->rib ? adjout_new(s->rib, p->rib, peer_tx_wake, p) : NULL;
+    if (!p->adjout || !p->tx || !p->refresh.timer || !p->limit.again || (by_interface && !p->unnumbered) ||
+        peer_restart_init(p))
+        return -ENOMEM;
+    return peer_timers_new(p, s->loop);
+}
+
 struct peer *peer_new(struct peer_set *ps, const struct peer_config *c)
 {
     struct speaker *s = ps->speaker;
@@ -475,15 +502,7 @@ struct peer *peer_new(struct peer_set *ps, const struct peer_config *c)
         memcpy(p->name, c->interface, sizeof c->interface);
     else
         addr_format(&p->address, p->name);
-    p->refresh.timer = timer_new(s->loop, peer_refresh_timeout, p);
-    if (c->kind == PEER_BY_INTERFACE && !ps->rasock)
-        ps->rasock = rasock_new(s, &unnumbered_rasock_ops, ps);
-    p->unnumbered = c->kind == PEER_BY_INTERFACE && ps->rasock ? unnumbered_new(p) : NULL;
-    p->tx = task_new(s->loop, peer_tx_step, p);
-    p->rib = rib_peer_add(s->rib, p->ibgp, &p->address, p);
-    p->adjout = p->rib ? adjout_new(s->rib, p->rib, peer_tx_wake, p) : NULL;
-    if (!p->adjout || !p->tx || !p->refresh.timer || peer_timers_new(p, s->loop) || make_links(p, s->loop) ||
-        (c->kind == PEER_BY_INTERFACE && !p->unnumbered)) {
+    if (make_parts(p, s) || make_links(p, s->loop)) {
         peer_free(p);
         return NULL;
     }
@@ -503,6 +522,8 @@ void peer_free(struct peer *p)
     timer_free(p->connect_retry);
     timer_free(p->idle_hold);
     timer_free(p->settle);
+    timer_free(p->limit.again);
+    peer_restart_free(p);
     task_free(p->tx);
     unnumbered_free(p->unnumbered);
     if (p->up)
@@ -512,6 +533,8 @@ void peer_free(struct peer *p)
         adjout_free(p->adjout);
     if (p->rib)
         rib_peer_remove(p->set->speaker->rib, p->rib);
+    peer_debug_free(p);
+    peer_policy_forget(p);
     free(p->shutdown_message);
     free(p->h.offences);
     free(p);

@@ -10,6 +10,7 @@
 #include "log.h"
 #include "loop.h"
 #include "peer.h"
+#include "peer_restart.h"
 #include "peer_unnumbered.h"
 #include "speaker.h"
 #include "wire/update.h"
@@ -77,6 +78,15 @@ struct peer_history {
     char hostname[PEER_HOSTLEN], domain[PEER_HOSTLEN]; /* as the peer last said; "" none */
 };
 
+/* Of max-prefixes; peer_limit.c. */
+struct peer_limit {
+    bool near[FAM_COUNT], over[FAM_COUNT]; /* of the session's count: told */
+    bool held;                             /* the limit was passed: no session until `again` or an operator */
+    enum family family;                    /* whose */
+    struct timer *again;
+    struct log_limit log;
+};
+
 struct peer {
     struct peer_set *set;
     const struct peer_config *config; /* of the configuration in force */
@@ -103,6 +113,8 @@ struct peer {
     bool shut_by_cli;
     char *shutdown_message;
 
+    struct peer_limit limit;
+    struct peer_debug *debug; /* NULL: off */
     struct task *tx;
     struct {                 /* see peer_refresh.c */
         bool due[FAM_COUNT]; /* asked for; any number of requests is one until it is served */
@@ -111,8 +123,10 @@ struct peer {
         uint64_t in_until_ms[FAM_COUNT];
         struct timer *timer;
     } refresh;
+    struct peer_restart restart;
     struct rib_peer *rib;
     struct adjout *adjout;
+    struct policy_memo *import_memo; /* NULL until it is needed */
     struct update_ctx ctx;
     struct log_limit log_limit, failure_limit;
     char detail[80]; /* of the NOTIFICATION that is about to be sent */
@@ -198,11 +212,12 @@ void peer_note_error(struct peer *p, const struct bgp_error *e, bool received);
 void peer_note_bad_as(struct peer *p, uint32_t got); /* detail of the error that follows */
 void peer_note_bad_role(struct peer *p, const struct capabilities *theirs);
 void peer_note_address_gone(struct peer_link *l);
-/* Of the session, if there is one. */
-void peer_note_ground_lost(struct peer *p, const char *reason, const char *hint);
+void peer_note_closed(struct peer_link *l, int error); /* 0 or -errno */
+void peer_note_ground_lost(struct peer *p, const char *reason,
+                           const char *hint); /* of the session, if there is one */
 /* Of a peer that waits: what for, and what to look at. */
 void peer_waiting_why(const struct peer *p, char *why, size_t why_size, char *hint, size_t hint_size);
-void peer_note_closed(struct peer_link *l, int error);     /* 0 or -errno */
+void peer_note_restarted(struct peer_link *l);             /* it connects anew */
 void peer_note_connect_failure(struct peer *p, int error); /* -errno; -ETIMEDOUT: no answer */
 void peer_log_transition(struct peer *p, enum peer_state before);
 
@@ -223,12 +238,28 @@ void peer_receive_update(struct peer_link *l, const uint8_t *body, size_t n);
 bool peer_tx_step(void *peer);
 void peer_tx_wake(void *peer);
 
+/* peer_policy.c */
+void peer_policy_forget(struct peer *p); /* what was found out by the policies in force */
+void peer_import_changed(struct peer *p, const struct peer_config *before);
+
 /* peer_refresh.c */
 void peer_receive_refresh(struct peer_link *l, const uint8_t *body, size_t n);
 int peer_refresh_begin(struct peer *p); /* before Adj-RIB-Out is written: 0 or -ENOMEM */
 bool peer_refresh_end(struct peer *p);  /* after it: whether there is more to do */
 void peer_refresh_down(struct peer *p);
 void peer_refresh_timeout(void *peer);
+/* peer_limit.c */
+bool peer_limit_check(struct peer *p); /* after a change of the count; false: the session is over */
+void peer_limit_session_up(struct peer *p);
+void peer_limit_changed(struct peer *p, const struct peer_config *before);
+void peer_limit_release(struct peer *p);
+void peer_limit_again(void *peer);
+
+/* peer_debug.c */
+void peer_debug_received(struct peer_link *l, const uint8_t *msg, size_t len);
+void peer_debug_sent(struct peer_link *l, const uint8_t *p, size_t n); /* any number of messages */
+void peer_debug_move(struct peer *from, struct peer *to);
+void peer_debug_free(struct peer *p);
 
 /* peer_set.c */
 /* Where the peer is has changed (af 0: nobody knows): finds it there, and the listeners want its key. */

@@ -17,14 +17,8 @@ static void offer_families(const struct peer *p, const struct peer_session *s, s
     c->has_multiprotocol = true;
     for (enum family f = 0; f < FAM_COUNT; f++)
         c->family[f] = p->config->families[f] && s->nexthop[f].af;
-    c->family[FAM_IPV4] |= s->nexthop6.af != 0;
-}
-
-/* RFC 8950: without it IPv4 over IPv6 may have nothing to be offered with. */
-static void offer_extended_nexthop(const struct peer *p, const struct peer_session *s, struct capabilities *c)
-{
-    (void)p;
     c->extended_nexthop[FAM_IPV4] = s->nexthop6.af;
+    c->family[FAM_IPV4] |= c->extended_nexthop[FAM_IPV4];
 }
 
 static void offer_as4(const struct peer *p, const struct peer_session *s, struct capabilities *c)
@@ -53,6 +47,12 @@ static void offer_add_path(const struct peer *p, const struct peer_session *s, s
         c->add_path[f] = c->family[f] ? (uint8_t)p->config->add_path : 0;
 }
 
+static void offer_graceful_restart(const struct peer *p, const struct peer_session *s, struct capabilities *c)
+{
+    (void)s;
+    peer_restart_offer(p, c);
+}
+
 static void offer_extended_message(const struct peer *p, const struct peer_session *s, struct capabilities *c)
 {
     (void)p, (void)s;
@@ -79,12 +79,12 @@ static const struct {
     void (*offer)(const struct peer *p, const struct peer_session *s, struct capabilities *c);
 } offers[] = {
     {true, offer_families}, /* first: others look at them */
-    {true, offer_extended_nexthop},
     {true, offer_as4},
     {true, offer_role}, /* RFC 9234 4.1: MUST be advertised where it is configured */
     {false, offer_route_refresh},
     {false, offer_enhanced_refresh},
     {false, offer_add_path},
+    {false, offer_graceful_restart},
     {false, offer_extended_message},
     {false, offer_hostname},
 };

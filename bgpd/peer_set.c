@@ -199,24 +199,11 @@ static const char *key_of(const struct peer_config *c)
     return *c->password ? c->password : NULL;
 }
 
-/* The kernel knows keys by address alone: peers of several interfaces with one link-local address share one.
- */
-static void take_key(const struct peer *p)
-{
-    const struct peer_set *ps = p->set;
-    set_key(p, NULL);
-    for (unsigned i = 0; p->scope && i < ps->n; i++) {
-        const struct peer *other = ps->peers[i];
-        if (other != p && key_of(other->config) && addr_equal(&other->address, &p->address))
-            set_key(other, key_of(other->config));
-    }
-}
-
 /* GTSM */
 
 static bool is_near(const struct peer_set *ps, const struct ip_addr *from, uint32_t scope, const void *arg)
 {
-    const struct peer *p = find_address(ps, from, scope);
+    const struct peer *p = find_address(ps, from, addr_is_link_local(from) ? scope : 0);
     (void)arg;
     return p && p->config->ttl_security;
 }
@@ -269,6 +256,20 @@ static void apply_gtsm(struct peer_set *ps)
     free(rules);
 }
 
+/* The kernel knows keys by address alone: peers of several interfaces with one link-local address share
+ * one.
+ */
+static void take_key(const struct peer *p)
+{
+    const struct peer_set *ps = p->set;
+    set_key(p, NULL);
+    for (unsigned i = 0; p->scope && i < ps->n; i++) {
+        const struct peer *other = ps->peers[i];
+        if (other != p && key_of(other->config) && addr_equal(&other->address, &p->address))
+            set_key(other, key_of(other->config));
+    }
+}
+
 void peer_set_move(struct peer *p, const struct ip_addr *a, uint32_t scope)
 {
     struct peer_set *ps = p->set;
@@ -288,7 +289,6 @@ void peer_set_move(struct peer *p, const struct ip_addr *a, uint32_t scope)
 
 static void take_over(struct peer *p, const struct peer_config *now, bool reset)
 {
-    struct speaker *s = p->set->speaker;
     const struct peer_config *before = p->config;
     const char *key = "router";
     unsigned diff = peer_config_diff(before, now, reset ? NULL : &key);
@@ -311,12 +311,13 @@ static void take_over(struct peer *p, const struct peer_config *now, bool reset)
         peer_reset(p, BGP_CEASE_CONFIG_CHANGE); /* nothing is lost, and the FSM starts the other way */
     }
     if (diff & PEER_DIFF_REIMPORT)
-        rib_reimport(s->rib, p->rib);
+        peer_import_changed(p, before);
     for (enum family f = 0; p->up && (diff & PEER_DIFF_REEXPORT) && f < FAM_COUNT; f++)
         if (p->up->s.common.family[f] && adjout_resend(p->adjout, f, now->export, false)) {
             peer_out_of_memory(p->up);
             break;
         }
+    peer_limit_changed(p, before);
     peer_tx_wake(p);
 }
 
@@ -338,8 +339,8 @@ static void free_unkept(struct peer **peers, unsigned n)
             peer_free(peers[i]);
 }
 
-/* The peers of c in its order: those that are there and those that are new. Returns how many. known is room
- * for all that are there. */
+/* The peers of c in its order: those that are there and those that are new. Returns how many. known is
+ * room for all that are there. */
 static unsigned gather(struct peer_set *ps, const struct config *c, struct peer **known, struct peer **next,
                        int *error)
 {
@@ -353,9 +354,11 @@ static unsigned gather(struct peer_set *ps, const struct config *c, struct peer 
     for (unsigned i = 0; i < c->n_peers; i++) {
         struct peer **hit =
             ps->n ? bsearch(&c->peers[i], known, ps->n, sizeof *known, identity_against) : NULL;
-        struct peer *p = hit ? *hit : NULL;
+        struct peer *was = hit ? *hit : NULL, *p = was;
         if (!p || p->ibgp != peer_config_is_ibgp(c, &c->peers[i]))
             p = peer_new(ps, &c->peers[i]);
+        if (was && p && p != was)
+            peer_debug_move(was, p);
         if (!p) {
             *error = -ENOMEM;
             continue;
@@ -378,8 +381,8 @@ int peer_set_apply(struct peer_set *ps, const struct config *c)
     if (next && sorted && known)
         n = gather(ps, c, known, next, &error);
     else
-        error =
-            -ENOMEM; /* without room even for the list nobody may keep a pointer into the old configuration */
+        error = -ENOMEM; /* without room even for the list nobody may keep a pointer into the old
+                            configuration */
     free(known);
     ps->lingering.most = LINGER_MOST + (n > n_old ? n : n_old);
     remove_unkept(old, n_old);
@@ -418,14 +421,17 @@ void peer_set_start(struct peer_set *ps)
         peer_start(ps->peers[i], false);
 }
 
-void peer_set_stop(struct peer_set *ps, uint8_t subcode, void (*done)(void *arg), void *arg)
+void peer_set_stop(struct peer_set *ps, uint8_t subcode, bool preserve, void (*done)(void *arg), void *arg)
 {
     const struct bgp_error e = bgp_error_make(BGP_ERR_CEASE, subcode, NULL, 0);
 
     ps->stopping = true;
     resume_listeners(ps);
-    for (unsigned i = 0; i < ps->n; i++)
+    for (unsigned i = 0; i < ps->n; i++) {
+        if (preserve)
+            peer_restart_close(ps->peers[i]);
         peer_stop(ps->peers[i], &e);
+    }
     ps->done = done;
     ps->done_arg = arg;
     timer_set(ps->done_timer, ps->lingering.count ? STOP_MS : 0);

@@ -92,7 +92,7 @@ void show_wrap(struct writer *w, unsigned at, unsigned indent, const char *text)
 
 const char *show_peer_state(const struct peer_info *i)
 {
-    return i->admin_down ? "Idle (Admin)" : peer_state_name(i->state);
+    return i->admin_down ? "Idle (Admin)" : i->over_limit ? "Idle (PfxCt)" : peer_state_name(i->state);
 }
 
 bool show_was_reset(const struct peer_info *i)

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "control/show.h"
+#include "lib/text.h"
 #include "loop.h"
 #include "speaker.h"
 
@@ -98,7 +99,12 @@ static void text_what_next(struct writer *w, const struct peer *p, const struct 
     }
     if (i->admin_down)
         return;
-    if (i->idle_hold_ms)
+    if (i->over_limit && i->limit_ms)
+        writer_text(w, "  Next attempt: in %s, restart-after of max-prefixes\n",
+                    show_seconds(i->limit_ms, seconds));
+    else if (i->over_limit)
+        writer_text(w, "  Next attempt: after `clear bgp %s`\n", peer_name(p));
+    else if (i->idle_hold_ms)
         writer_text(w, "  Next attempt: in %s, after the pause that follows an error\n",
                     show_seconds(i->idle_hold_ms, seconds));
     else if (i->connect_retry_ms)
@@ -218,6 +224,20 @@ static void text_statistics(struct exec *e, const struct peer_info *i)
     writer_text(e->w, "    %-15s%10" PRIu64 " %10" PRIu64 "\n", "Total:", out, in);
 }
 
+/* FRR's two lines about max-prefixes. */
+static void text_limit(struct writer *w, const struct peer_config *c, enum family f)
+{
+    char text[DURATION_STRLEN];
+    if (!c->max_prefixes.most[f])
+        return;
+    writer_text(w, "  Maximum prefixes allowed %" PRIu32 "%s\n", c->max_prefixes.most[f],
+                c->max_prefixes.action == LIMIT_WARN ? " (warning-only)" : "");
+    writer_text(w, "  Threshold for warning message %u%%", (unsigned)c->max_prefixes.warn_percent);
+    if (c->max_prefixes.action == LIMIT_RESTART)
+        writer_text(w, ", restart interval %s", duration_format(c->max_prefixes.restart_after_ms, text));
+    writer_text(w, "\n");
+}
+
 static void text_family(struct exec *e, const struct peer *p, const struct peer_info *i, enum family f)
 {
     static const char *const exports[] = {
@@ -228,6 +248,7 @@ static void text_family(struct exec *e, const struct peer *p, const struct peer_
     if (!peer_config(p)->families[f])
         return;
     writer_text(w, "\n For address family: %s Unicast\n", f == FAM_IPV6 ? "IPv6" : "IPv4");
+    text_limit(w, peer_config(p), f);
     if (!i->family[f]) {
         writer_text(w, "  Not in use: ");
         show_wrap(w, 14, 14,
@@ -292,10 +313,35 @@ static void text_transport(struct exec *e, const struct peer *p, const struct pe
         writer_text(w, "  Peer authentication enabled (TCP MD5)\n");
 }
 
+static void text_restart(struct exec *e, const struct peer *p, const struct peer_info *i)
+{
+    struct writer *w = e->w;
+    char seconds[24];
+    if (i->state == PEER_ESTABLISHED && i->received.graceful_restart && i->sent.graceful_restart)
+        writer_text(w, "  Graceful restart: the peer's restart time is %u seconds%s%s\n",
+                    i->received.gr_flags_time & 0xfffu,
+                    i->received.gr_flags_time & 0x8000 ? "; it has restarted (R)" : "",
+                    i->received.gr_flags_time & 0x4000 ? "; notifications too (N)" : "");
+    for (int f = 0; f < FAM_COUNT; f++) {
+        char line[200];
+        if (!i->kept[f].on)
+            continue;
+        snprintf(line, sizeof line, "%" PRIu32 " stale %s routes are used on, %s: for at most %s, until %s",
+                 peer_rib(p)->stale[f], f ? "IPv6" : "IPv4",
+                 i->kept[f].long_lived ? "as the last resort (long-lived graceful restart)"
+                                       : "since the peer may restart",
+                 show_seconds(i->kept[f].left_ms, seconds),
+                 i->state == PEER_ESTABLISHED ? "its End-of-RIB" : "the session is back");
+        writer_text(w, "  ");
+        show_wrap(w, 2, 4, line);
+    }
+}
+
 static void text_neighbor(struct exec *e, const struct peer *p, const struct peer_info *i)
 {
     text_head(e, p, i);
     text_capabilities(e, i);
+    text_restart(e, p, i);
     text_statistics(e, i);
     text_offences(e->w, p, &i->stats);
     for (int f = 0; f < FAM_COUNT; f++)

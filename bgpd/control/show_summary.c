@@ -34,6 +34,8 @@ static const char *peer_state_word(const struct peer *p, const struct peer_info 
 {
     if (i->admin_down)
         return "Admin";
+    if (i->over_limit)
+        return "PfxCt";
     if (i->state == PEER_ESTABLISHED)
         return "OK";
     return peer_config(p)->passive ? "Passive" : "OK";

@@ -46,6 +46,9 @@ static void a_changed_peer_key_means_what_it_should(void)
         {"add-path", "receive", "both", PEER_DIFF_RESET},
         {"import", "all", "none", PEER_DIFF_REIMPORT},
         {"export", "all", "originated", PEER_DIFF_REEXPORT},
+        {"max-prefixes", "off", "10", PEER_DIFF_OTHER},
+        {"max-prefixes", "10", "{ipv4: 10, ipv6: 10}", 0},
+        {"max-prefixes", "10", "{ipv4: 10, ipv6: 10, action: stop}", PEER_DIFF_OTHER},
         {"shutdown", "false", "true", PEER_DIFF_ADMIN},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
