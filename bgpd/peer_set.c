@@ -285,6 +285,8 @@ void peer_set_move(struct peer *p, const struct ip_addr *a, uint32_t scope)
     qsort(ps->by_addr, ps->n, sizeof *ps->by_addr, by_address);
     if (key_of(p->config))
         set_key(p, key_of(p->config));
+    if (p->config->ttl_security)
+        apply_gtsm(ps);
 }
 
 /* Applying a configuration */
