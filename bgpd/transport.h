@@ -31,6 +31,9 @@ int transport_listener(int fd);
  * -errno. */
 int transport_set_key(int fd, const struct ip_addr *peer, uint32_t scope, const char *key);
 
+/* The same for all addresses of a range (Linux 4.13); the kernel takes the most specific key that it has. */
+int transport_set_range_key(int fd, const struct prefix *range, const char *key);
+
 int transport_local(int fd, struct ip_addr *a, uint16_t *port);
 int transport_remote(int fd, struct ip_addr *a, uint16_t *port, uint32_t *scope);
 uint32_t transport_rtt_us(int fd); /* smoothed, 0: unknown */
