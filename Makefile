@@ -17,7 +17,9 @@ OPT      = -O2
 WARN     = -Wall -Wextra -Werror -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wpointer-arith -Wwrite-strings \
            -Wvla -Wformat=2 -Wno-format-nonliteral
 CFLAGS   = $(OPT) -g -std=gnu17 $(WARN) -fno-strict-aliasing -fstack-protector-strong -fPIE $(if $(SAN),,-D_FORTIFY_SOURCE=2) \
-           $(if $(SAN),-fsanitize=$(SAN) -fno-omit-frame-pointer -fno-sanitize-recover=all)
+           $(if $(SAN),-fsanitize=$(SAN) -fno-omit-frame-pointer -fno-sanitize-recover=all) $(SAN_FUZZ)
+# Counters for the fuzz targets, which are linked from the build with sanitizers.
+SAN_FUZZ = $(if $(findstring address,$(SAN)),$(if $(findstring clang,$(CC)),-fsanitize=fuzzer-no-link))
 CPPFLAGS = -D_GNU_SOURCE -DUNDERLAY_VERSION='"$(VERSION)"' -DUNDERLAY_SYSCONFDIR='"$(SYSCONFDIR)"' \
            -Iinclude -Ibgpd -I. $(PKG_CFLAGS)
 LDFLAGS  = -pie -Wl,-z,relro,-z,now -Wl,--as-needed $(if $(SAN),-fsanitize=$(SAN))
@@ -40,6 +42,7 @@ help:
 	@echo "sudo make install      PREFIX=/usr/local DESTDIR=        sudo make uninstall"
 	@echo "sudo make demo         a small data centre in network namespaces; KEEP=1 leaves it up, make demo-clean removes it"
 	@echo "sudo make check        all tests; make check-all: also the slow ones"
+	@echo "make fuzz              fuzz targets; FUZZ_SECONDS=600 each, ONLY=update,config, JOBS=2"
 	@echo "sudo make bench        beside BIRD and FRR; N=100000 RUNS=1 for a quick look"
 	@echo "make clean             remove build/"
 
@@ -70,7 +73,7 @@ $(BUILD)/tests/%: $(BUILD)/obj/tests/unit/%.o $(BUILD)/obj/tests/unit/unit.o $(B
 	@echo "  LINK  $@"
 	@$(CC) $(LDFLAGS) -o $@ $(filter %.o,$^) $(filter %.a,$^) $(LDLIBS) -lcunit
 # What a test has beside itself.
-$(patsubst tests/unit/%.c,$(BUILD)/tests/%,$(wildcard tests/unit/test_peer*.c)): $(BUILD)/obj/tests/unit/peer_rig.o
+$(filter $(BUILD)/tests/test_peer%,$(UNITS)): $(BUILD)/obj/tests/unit/peer_rig.o
 
 benches: $(BENCHES)
 $(BUILD)/bench/%: $(BUILD)/obj/tests/bench/%.o $(BUILD)/libunderlay.a
@@ -117,7 +120,7 @@ uninstall:
 	    $(D)$(SYSCONFDIR)/iproute2/rt_protos.d/underlay.conf $(D)$(SYSUSERSDIR)/underlay.conf
 	rm -rf $(D)$(DOCDIR)
 
--include tests/check.mk tests/bench/bench.mk
+-include tests/check.mk tests/bench/bench.mk tests/fuzz/fuzz.mk
 
 .SECONDARY:
 -include $(shell find $(BUILD)/obj -name '*.d' 2>/dev/null)

@@ -23,6 +23,9 @@ enum on_stop { ON_STOP_WITHDRAW, ON_STOP_PRESERVE };
 enum peer_kind { PEER_BY_ADDRESS, PEER_BY_INTERFACE, PEER_BY_RANGE };
 enum limit_action { LIMIT_RESTART, LIMIT_STOP, LIMIT_WARN };
 
+/* As in the capability, RFC 7911 section 4. */
+enum add_path_mode { ADD_PATH_NONE, ADD_PATH_RECEIVE, ADD_PATH_SEND, ADD_PATH_BOTH };
+
 struct policy; /* policy.h */
 
 struct peer_config {
@@ -32,7 +35,7 @@ struct peer_config {
     struct prefix range;    /* PEER_BY_RANGE: who connects from it becomes a peer, passive */
     uint32_t limit;         /* of PEER_BY_RANGE: so many at the same time */
     uint32_t
-        asn; /* ASN_NUMBER: as given; ASN_INTERNAL: router.asn; ASN_EXTERNAL: 0, any other than router.asn */
+        asn; /* ASN_NUMBER: as given; ASN_INTERNAL: local_asn; ASN_EXTERNAL: 0, any other than local_asn */
     enum asn_kind asn_kind;
     char *description; /* never NULL */
     uint16_t port;
@@ -50,12 +53,12 @@ struct peer_config {
                                  * the negotiated hold time */
     uint32_t connect_retry_time_ms;
     uint32_t idle_hold_time_ms;
-    uint32_t idle_hold_max_ms;  /* >= idle_hold_time_ms */
-    uint32_t send_hold_time_ms; /* 0: the greater of 480 s and twice the negotiated hold time (RFC 9687) */
-    bool families[FAM_COUNT];   /* at least one */
-    uint8_t allow_own_as;       /* occurrences of our AS accepted in a received AS_PATH */
-    bool add_path_receive, add_path_send; /* RFC 7911 */
-    bool extended_nexthop;                /* RFC 8950 */
+    uint32_t idle_hold_max_ms;   /* >= idle_hold_time_ms */
+    uint32_t send_hold_time_ms;  /* 0: the greater of 480 s and twice the negotiated hold time (RFC 9687) */
+    bool families[FAM_COUNT];    /* at least one */
+    uint8_t allow_own_as;        /* occurrences of our AS accepted in a received AS_PATH */
+    enum add_path_mode add_path; /* RFC 7911 */
+    bool extended_nexthop;       /* RFC 8950 */
     enum bgp_role role;
     bool blackhole; /* RFC 7999: host routes with the BLACKHOLE community become blackhole routes */
     struct {
@@ -127,7 +130,8 @@ struct config {
 
 static inline bool peer_config_is_ibgp(const struct config *c, const struct peer_config *p)
 {
-    return p->asn_kind != ASN_EXTERNAL && p->asn == c->router.asn;
+    (void)c;
+    return p->asn_kind != ASN_EXTERNAL && p->asn == p->local_asn;
 }
 /* The order of what peers are known by, kind after kind: 0 for one and the same peer in two configurations.
  */
@@ -183,7 +187,7 @@ unsigned peer_config_diff(const struct peer_config *before, const struct peer_co
 enum {
     CONFIG_DIFF_ASN = 0x01, /* router.asn, router.id: all sessions start anew */
     CONFIG_DIFF_ID = 0x02,
-    CONFIG_DIFF_DECISION = 0x04, /* router.multipath, router.multipath-as-path-relax */
+    CONFIG_DIFF_DECISION = 0x04, /* router.multipath, router.multipath-as-path-relax, router.med */
     CONFIG_DIFF_ADVERTISE = 0x08,
     CONFIG_DIFF_LOG = 0x10,
     CONFIG_DIFF_PEERS = 0x20,   /* added, removed or changed */

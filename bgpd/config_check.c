@@ -82,10 +82,24 @@ static void check_times(struct load *ld, const struct peer_view *v)
     else if (p->keepalive_time_ms >= p->hold_time_ms)
         peer_error(ld, v, "keepalive-time",
                    "is not shorter than hold-time; a third of it is usual, and the default");
+    if (p->send_hold_time_ms && !p->hold_time_ms)
+        peer_error(ld, v, "send-hold-time",
+                   "has no meaning without a hold time; remove it, or give hold-time 3s or more");
     if (p->idle_hold_max_ms < p->idle_hold_time_ms)
         peer_error(
             ld, v, node_find(v->own, "idle-hold-max") ? "idle-hold-max" : "idle-hold-time",
             "idle-hold-max is shorter than idle-hold-time; it is the limit up to which that is doubled");
+}
+
+static void check_asns(struct load *ld, const struct peer_view *v)
+{
+    struct peer_config *p = v->p;
+    if (!p->local_asn)
+        p->local_asn = ld->config->router.asn;
+    if (p->asn_kind == ASN_INTERNAL)
+        p->asn = p->local_asn;
+    if (p->role != ROLE_NONE && p->asn && p->asn == p->local_asn)
+        peer_error(ld, v, "role", "is a matter between two ASes, but this peer is internal; leave it away");
 }
 
 static void check_addresses(struct load *ld, const struct peer_view *v)
@@ -295,8 +309,7 @@ static void check_peers(struct load *ld)
         struct peer_view v = {.p = &c->peers[i], .own = own, .path = {.up = &path, .index = i}};
         if (name && name->kind == NODE_SCALAR)
             v.inherited = node_find(templates, name->text);
-        if (v.p->asn_kind == ASN_INTERNAL)
-            v.p->asn = c->router.asn;
+        check_asns(ld, &v);
         check_identity(ld, &v);
         check_times(ld, &v);
         if (v.p->kind == PEER_BY_INTERFACE)

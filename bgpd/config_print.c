@@ -72,10 +72,13 @@ static void print_communities(FILE *f, const struct config_vip *v)
         fprintf(f, "%s\"%s\"", sep, community_format_large(v->large[i], buf));
 }
 
-/* The default of keepalive-time is derived, and so is password from its file: neither was written. */
-static struct peer_config as_written(const struct peer_config *p)
+/* The defaults of keepalive-time and local-asn are derived, and so is password from its file: none was
+ * written. */
+static struct peer_config as_written(const struct peer_config *p, uint32_t asn)
 {
     struct peer_config w = *p;
+    if (w.local_asn == asn)
+        w.local_asn = 0;
     if (w.keepalive_time_ms == w.hold_time_ms / 3)
         w.keepalive_time_ms = 0;
     if (w.kind == PEER_BY_RANGE)
@@ -100,7 +103,7 @@ static void print_maps(FILE *f, const struct schema_key *k, const void *base, un
         if (!part)
             break;
         if (k->sub == &schema_peer) {
-            peer = as_written(item);
+            peer = as_written(item, ((const struct config *)base)->router.asn);
             item = &peer;
         }
         print_section(part, k->sub, item, def, indent + 4);

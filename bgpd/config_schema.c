@@ -32,6 +32,14 @@
 #define HOURS           3600000u
 
 /* clang-format off */
+static const struct schema_key med_keys[] = {
+    {"always-compare", VALUE(config, router.always_compare_med, bool), .def = "false",
+     .change = CONFIG_DIFF_DECISION},
+    {"missing-as-worst", VALUE(config, router.med_missing_as_worst, bool), .def = "false",
+     .change = CONFIG_DIFF_DECISION},
+};
+static const struct schema_section schema_med = SECTION(med_keys, 0);
+
 static const struct schema_key router_keys[] = {
     {"asn", VALUE(config, router.asn, asn), .flags = KEY_REQUIRED, .change = CONFIG_DIFF_ASN},
     {"id", VALUE(config, router.id, router_id), .change = CONFIG_DIFF_ID},
@@ -43,6 +51,7 @@ static const struct schema_key router_keys[] = {
      .change = CONFIG_DIFF_DECISION},
     {"multipath-as-path-relax", VALUE(config, router.multipath_as_path_relax, bool), .def = "true",
      .change = CONFIG_DIFF_DECISION},
+    {"med", .shape = SHAPE_MAP, .sub = &schema_med},
     {"graceful-restart", NOT_YET(.off = "off false")},
     {"on-stop", VALUE(config, router.on_stop, word), .words = "withdraw", .later = "preserve",
      .def = "withdraw",
@@ -75,7 +84,7 @@ static const struct schema_key peer_keys[] = {
      .change = PEER_DIFF_OTHER},
     {"port", VALUE(peer_config, port, uint), BETWEEN(1, 65535), .def = "179", .change = PEER_DIFF_RESET},
     {"local-address", VALUE(peer_config, local_address, addr), .change = PEER_DIFF_RESET},
-    {"local-asn", NOT_YET()},
+    {"local-asn", VALUE(peer_config, local_asn, asn), .change = PEER_DIFF_RESET}, /* else router.asn: config_check */
     {"passive", VALUE(peer_config, passive, bool), .def = "false", .change = PEER_DIFF_OTHER},
     {"password", VALUE(peer_config, password, password), .excludes = "password-file",
      .change = PEER_DIFF_RESET},
@@ -96,14 +105,17 @@ static const struct schema_key peer_keys[] = {
      .change = PEER_DIFF_OTHER},
     {"idle-hold-max", VALUE(peer_config, idle_hold_max_ms, duration), BETWEEN(100, 24 * HOURS), .def = "60s",
      .change = PEER_DIFF_OTHER},
-    {"send-hold-time", NOT_YET()},
+    {"send-hold-time", VALUE(peer_config, send_hold_time_ms, duration), BETWEEN(3 * SECONDS, 24 * HOURS),
+     .change = PEER_DIFF_RESET},
     {"families", .shape = SHAPE_SET, AT(peer_config, families), .words = "ipv4 ipv6", .def = "ipv4 ipv6",
      .change = PEER_DIFF_RESET},
     {"allow-own-as", VALUE(peer_config, allow_own_as, uint), BETWEEN(0, 255), .def = "0",
      .change = PEER_DIFF_REIMPORT},
-    {"add-path", NOT_YET(.off = "none off false")},
+    {"add-path", VALUE(peer_config, add_path, word), .words = "none receive send both", .def = "none",
+     .change = PEER_DIFF_RESET},
     {"extended-nexthop", VALUE(peer_config, extended_nexthop, bool), .def = "true", .change = PEER_DIFF_RESET},
-    {"role", NOT_YET(.off = "none off false")},
+    {"role", VALUE(peer_config, role, word), .words = "none provider customer peer rs-server rs-client",
+     .def = "none", .change = PEER_DIFF_RESET},
     {"max-prefixes", .shape = SHAPE_MAP, .sub = &schema_limit, .type = &type_limits, AT(peer_config, max_prefixes),
      BETWEEN(1, UINT32_MAX), .flags = KEY_OFF, .change = PEER_DIFF_OTHER},
     {"bfd", NOT_YET(.off = "off false")},

@@ -44,7 +44,7 @@ struct conn *conn_new(struct loop *l, int fd, bool connecting, struct conn_scrat
     c->count = count;
     c->ops = ops;
     c->arg = arg;
-    c->last_read_ms = c->last_write_ms = loop_now_ms();
+    c->last_read_ms = c->last_write_ms = c->moved_ms = loop_now_ms();
     io_want(c->io, connecting ? IO_WRITE : IO_READ);
     return c;
 }
@@ -75,16 +75,23 @@ void conn_free(struct conn *c)
 
 /* Input */
 
+/* The buffer is as large as an ordinary message; one beyond it (RFC 8654) gets a large one for as long as it
+ * takes to come in. */
 static int keep_rest(struct conn *c, const uint8_t *p, size_t n)
 {
-    if (n && !c->rest) {
-        c->rest = malloc(c->max_len);
-        if (!c->rest)
+    uint32_t size = n > BGP_MAX_LEN ? (uint32_t)c->max_len : BGP_MAX_LEN;
+    c->rest_len = (uint32_t)n;
+    if (!n && c->rest_size <= BGP_MAX_LEN)
+        return 0;
+    if (!n || c->rest_size < size) {
+        free(c->rest);
+        c->rest = n ? malloc(size) : NULL;
+        c->rest_size = c->rest ? size : 0;
+        if (n && !c->rest)
             return -ENOMEM;
     }
     if (n)
         memcpy(c->rest, p, n);
-    c->rest_len = (uint32_t)n;
     return 0;
 }
 
@@ -236,8 +243,11 @@ void conn_flush(struct conn *c)
         if (n < 0)
             break;
         c->last_write_ms = loop_now_ms();
+        uint32_t next = c->out_next;
         c->out_start += (uint32_t)n;
         find_next(c);
+        if (c->out_next != next)
+            c->moved_ms = loop_now_ms();
     }
     bool waiting = c->out_start < c->out_end;
     if (!waiting)
@@ -261,6 +271,15 @@ size_t conn_queued(const struct conn *c, unsigned *messages)
     return c->out_end - c->out_start;
 }
 
+uint64_t conn_moved_ms(struct conn *c)
+{
+    uint64_t acked, unacked = transport_unacked(c->fd, &acked);
+    if ((!unacked && c->out_start == c->out_end) || acked != c->acked_bytes)
+        c->moved_ms = loop_now_ms();
+    c->acked_bytes = acked;
+    return c->moved_ms;
+}
+
 void conn_discard_queued(struct conn *c)
 {
     c->out_end = c->out_next;
@@ -273,6 +292,8 @@ static void linger_end(void *arg)
     struct conn *c = arg;
     struct conn_lingering *list = c->lingering;
 
+    if (c->out_start < c->out_end)
+        transport_abort_on_close(c->fd); /* it does not read; nor need the kernel keep what it would not */
     conn_free(c);
     if (!list->count && list->empty)
         list->empty(list->arg);
@@ -310,6 +331,7 @@ void conn_linger(struct conn *c, struct conn_lingering *list)
     c->io = io;
     c->timer = t;
     timer_set(t, CONN_LINGER_MS);
+    transport_give_up_after(c->fd, CONN_ORPHAN_MS);
     c->lingering = list;
     c->next = list->head;
     c->prev = &list->head;

@@ -10,6 +10,7 @@
 #define CONN_OUT_HIGH  (256 * 1024) /* no more UPDATEs are made while so much waits to be written */
 #define CONN_OUT_CHUNK (64 * 1024)
 #define CONN_LINGER_MS 1000
+#define CONN_ORPHAN_MS 10000 /* the kernel goes on alone for so long at most */
 
 #define BGP_TYPE_COUNT 6
 
@@ -42,12 +43,14 @@ struct conn {
     bool write_failed; /* the read side will tell */
     size_t max_len;    /* of a message from the peer */
     uint8_t *rest;     /* the start of a message whose end has not come */
-    uint32_t rest_len;
+    uint32_t rest_len, rest_size;
     uint8_t *out;
     uint32_t out_size;
     uint32_t out_start, out_end; /* not yet written */
     uint32_t out_next;           /* the first message of which nothing is written yet */
     uint64_t last_read_ms, last_write_ms;
+    uint64_t moved_ms;      /* see conn_moved_ms */
+    uint64_t acked_bytes;   /* of TCP, when we last looked */
     const uint8_t *refused; /* during ops->header_error: the header */
 
     struct loop *loop;
@@ -77,6 +80,9 @@ void conn_commit(struct conn *c, const struct wire_writer *w, enum bgp_msg_type 
 void conn_flush(struct conn *c);        /* writes what the socket takes; the rest as it can */
 size_t conn_room(const struct conn *c); /* bytes below CONN_OUT_HIGH; 0: wait for `drained` */
 size_t conn_queued(const struct conn *c, unsigned *messages); /* bytes not written yet */
+/* When output last got on, as far as anybody looked: nothing waited, a whole message went to the socket, or
+ * the peer's TCP acknowledged something that it had not the last time this was asked. */
+uint64_t conn_moved_ms(struct conn *c);
 void conn_discard_queued(struct conn *c); /* drops messages of which nothing has been written */
 
 /* Closing so that the last message arrives: writes the rest, sends FIN, reads (and drops) until the peer

@@ -246,6 +246,8 @@ static void on_links(struct fibclient *c, const struct fm_link *r, uint32_t n)
 static void on_addresses(struct fibclient *c, const struct fm_address *r, uint32_t n)
 {
     for (uint32_t i = 0; i < n; i++) {
+        if ((r[i].af != AF_INET && r[i].af != AF_INET6) || r[i].len > family_bits(family_of_af(r[i].af)))
+            continue; /* no address; the kernel has none of these */
         struct ip_addr a = addr_from_bytes(r[i].af, r[i].addr);
         unsigned k = 0;
         while (k < c->n_addresses &&

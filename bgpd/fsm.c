@@ -39,6 +39,10 @@ struct row {
     {                                                                                                        \
         .set = true, .code = BGP_ERR_HOLD_TIMER, .actions = ERROR                                            \
     }
+#define SEND_HOLD_ERROR                                                                                      \
+    {                                                                                                        \
+        .set = true, .code = BGP_ERR_SEND_HOLD_TIMER, .actions = ERROR                                       \
+    }
 #define IGNORE_STARTS(state)                                                                                 \
     [FSM_EV_MANUAL_START] = ROW(state, 0), [FSM_EV_AUTO_START] = ROW(state, 0),                              \
     [FSM_EV_MANUAL_START_PASSIVE] = ROW(state, 0), [FSM_EV_AUTO_START_PASSIVE] = ROW(state, 0),              \
@@ -138,6 +142,7 @@ static const struct row established[FSM_EV_COUNT] = {
     [FSM_EV_MANUAL_STOP] = ROW(PEER_IDLE, DROP | FSM_DO_NOTIFY | FSM_DO_COUNT_ZERO),
     [FSM_EV_AUTO_STOP] = ROW(PEER_IDLE, ERROR),
     [FSM_EV_HOLD_EXPIRES] = HOLD_ERROR,
+    [FSM_EV_SEND_HOLD_EXPIRES] = SEND_HOLD_ERROR,
     [FSM_EV_KEEPALIVE_EXPIRES] = ROW(PEER_ESTABLISHED, FSM_DO_SEND_KEEPALIVE | FSM_DO_KEEPALIVE),
     TRACK_SECOND(PEER_ESTABLISHED),
     [FSM_EV_OPEN] = FSM_ERROR(BGP_ERR_FSM_ESTABLISHED),
@@ -207,6 +212,7 @@ const char *fsm_event_name(enum fsm_event e)
         [FSM_EV_UPDATE] = "UpdateMsg",
         [FSM_EV_UPDATE_ERR] = "UpdateMsgErr",
         [FSM_EV_ROUTE_REFRESH] = "RouteRefreshMsg",
+        [FSM_EV_SEND_HOLD_EXPIRES] = "SendHoldTimer_Expires",
     };
     return e > 0 && e < FSM_EV_COUNT ? names[e] : "?";
 }

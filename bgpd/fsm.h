@@ -46,7 +46,8 @@ enum fsm_event { /* numbers of RFC 4271 section 8.1 */
                  FSM_EV_KEEPALIVE = 26,
                  FSM_EV_UPDATE = 27,
                  FSM_EV_UPDATE_ERR = 28,
-                 FSM_EV_ROUTE_REFRESH = 29, /* RFC 2918 */
+                 FSM_EV_ROUTE_REFRESH = 29,     /* RFC 2918 */
+                 FSM_EV_SEND_HOLD_EXPIRES = 30, /* RFC 9687 */
                  FSM_EV_COUNT
 };
 const char *fsm_event_name(enum fsm_event e); /* "ManualStart", "HoldTimer_Expires", … as the RFC */

@@ -1,12 +1,32 @@
 /* What the import accepts by default (a policy will replace this): everything but martians, the default route
  * unless it is asked for, what is our own, and what has been through our AS. Judged per path and prefix; the
- * RIB asks again when the own prefixes or the configuration change. RFC 4271 9.1.2 (AS loop), RFC 4456 8
- * (ORIGINATOR_ID). */
+ * RIB asks again when the own prefixes or the configuration change. RFC 4271 9.1.2 (AS loop), RFC 4456
+ * section 8 (ORIGINATOR_ID, CLUSTER_LIST), RFC 9234 section 5 (route leaks). */
 #include "config.h"
 #include "fibclient.h"
 #include "peer.h"
 #include "source/source.h"
 #include "speaker.h"
+#include "wire/otc.h"
+
+/* Our CLUSTER_ID is the router id: we reflect nothing, but a neighbour may be set up that way. */
+static bool cluster_loop(const struct speaker *s, const struct attr *a)
+{
+    uint16_t len;
+    const uint8_t *p = attr_part(a, PART_CLUSTER, &len);
+    for (; len >= 4; p += 4, len -= 4)
+        if (((uint32_t)p[0] << 24 | (uint32_t)p[1] << 16 | (uint32_t)p[2] << 8 | p[3]) == s->router_id)
+            return true;
+    return false;
+}
+
+/* With `local-asn` we are one AS to this peer and another one to the rest: either in a path means that the
+ * route has been here (RFC 7705). */
+static unsigned own_as_count(const struct attr *a, uint32_t router, uint32_t local)
+{
+    unsigned n = attr_path_count_as(a, router);
+    return local == router ? n : n + attr_path_count_as(a, local);
+}
 
 enum import_reason speaker_import(struct speaker *s, enum family f, const struct prefix *p,
                                   const struct attr *a, const struct rib_peer *from)
@@ -21,10 +41,14 @@ enum import_reason speaker_import(struct speaker *s, enum family f, const struct
         return IMPORT_DEFAULT_ROUTE;
     if (prefix_is_martian(p))
         return IMPORT_MARTIAN;
-    if (attr_path_count_as(a, s->config->router.asn) > pc->allow_own_as)
+    if (own_as_count(a, s->config->router.asn, pc->local_asn) > pc->allow_own_as)
         return IMPORT_AS_LOOP;
     if ((a->flags & ATTR_HAS_ORIGINATOR) && a->originator_id == s->router_id)
         return IMPORT_LOOP_ORIGINATOR;
+    if (cluster_loop(s, a))
+        return IMPORT_LOOP_CLUSTER;
+    if (!from->ibgp && otc_is_leak(a, pc->role, from->as))
+        return IMPORT_ROUTE_LEAK;
 
     const struct nexthop *nh = nexthop_by_id(s->nexthops, a->nexthop);
     if (nh && fibclient_is_own(s->fib, &nh->addr, nh->scope))
@@ -45,6 +69,8 @@ const char *import_reason_text(enum import_reason r)
         [IMPORT_MODE_NONE] = "import is none",
         [IMPORT_OWN_NEXTHOP] = "own address as next hop",
         [IMPORT_LOOP_ORIGINATOR] = "own router id as originator",
+        [IMPORT_LOOP_CLUSTER] = "own router id in the cluster list",
+        [IMPORT_ROUTE_LEAK] = "a route leak (its OTC attribute, see role)",
     };
     return text[r];
 }

@@ -6,12 +6,8 @@
  * peer: it runs when neither link lives, and doubles while errors follow each other (8.2.2,
  * DampPeerOscillations).
  *
- * Hold and keepalive timers are not set again for every message: they note the time, and a timer that fires
- * early runs on for the rest. A hold timer that is really due first looks whether the sign of life lies
- * unread in the socket, because a busy speaker must not blame its peer.
- *
- * Not here: messages (peer_open.c, peer_update.c), listeners and configuration (peer_set.c), how it looks
- * (peer_info.c), why it is not up (peer_why.c).
+ * Not here: timers (peer_timer.c), messages (peer_open.c, peer_update.c), listeners and configuration
+ * (peer_set.c), how it looks (peer_info.c), why it is not up (peer_why.c).
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -21,123 +17,9 @@
 #include "peer_impl.h"
 #include "transport.h"
 
-/* RFC 4271 section 10: "jitter … multiplying by a random factor … from 0.75 to 1.0" */
-static uint32_t jitter(uint32_t ms)
-{
-    return ms - arc4random_uniform(ms / 4 + 1);
-}
-
 bool peer_admin_down(const struct peer *p)
 {
     return p->config->shutdown || p->shut_by_cli;
-}
-
-/* Timers */
-
-static void start_connect_retry(struct peer_link *l)
-{
-    struct peer *p = l->peer;
-    if (!l->incoming && !p->config->passive && peer_other(l)->state < PEER_OPEN_SENT)
-        timer_set(p->connect_retry, jitter(p->config->connect_retry_time_ms));
-}
-
-/* The link that connects; NULL while none does. */
-static struct peer_link *connecting(struct peer *p)
-{
-    for (struct peer_link *l = p->links; l < p->links + 2; l++)
-        if (!l->incoming && (l->state == PEER_CONNECT || l->state == PEER_ACTIVE))
-            return l;
-    return NULL;
-}
-
-static void on_connect_retry(void *arg)
-{
-    struct peer *p = arg;
-    struct peer_link *l = connecting(p);
-    if (l && l->state == PEER_CONNECT)
-        peer_note_connect_failure(p, -ETIMEDOUT);
-    if (l)
-        peer_link_event(l, FSM_EV_CONNECT_RETRY_EXPIRES, NULL);
-}
-
-static void start_hold(struct peer_link *l, uint32_t ms)
-{
-    l->s.heard_ms = loop_now_ms();
-    if (l->s.hold_run_ms != ms) {
-        l->s.hold_run_ms = ms;
-        if (ms)
-            timer_set(l->hold, ms);
-        else
-            timer_stop(l->hold);
-    }
-}
-
-static bool hold_goes_on(struct peer_link *l)
-{
-    uint64_t now = loop_now_ms(), due = l->s.heard_ms + l->s.hold_run_ms;
-    if (now < due)
-        timer_set(l->hold, due - now);
-    return now < due;
-}
-
-static void on_hold(void *arg)
-{
-    struct peer_link *l = arg;
-    struct conn *c = l->conn;
-
-    if (hold_goes_on(l))
-        return;
-    conn_read(c);
-    if (l->conn == c && !hold_goes_on(l))
-        peer_link_event(l, FSM_EV_HOLD_EXPIRES, NULL);
-}
-
-static void start_keepalive(struct peer_link *l)
-{
-    l->s.said_ms = loop_now_ms();
-    l->s.say_in_ms = jitter(l->s.keepalive_ms);
-    if (l->s.keepalive_ms)
-        timer_set(l->keepalive, l->s.say_in_ms);
-}
-
-static void on_keepalive(void *arg)
-{
-    struct peer_link *l = arg;
-    uint64_t now = loop_now_ms(), due = l->s.said_ms + l->s.say_in_ms;
-
-    if (now < due) /* an UPDATE went out meanwhile, 8.2.2 */
-        timer_set(l->keepalive, due - now);
-    else
-        peer_link_event(l, FSM_EV_KEEPALIVE_EXPIRES, NULL);
-}
-
-static void start_idle_hold(struct peer *p)
-{
-    uint64_t ms = p->config->idle_hold_time_ms;
-    for (unsigned i = 1; i < p->errors && ms < p->config->idle_hold_max_ms; i++)
-        ms *= 2;
-    if (ms > p->config->idle_hold_max_ms)
-        ms = p->config->idle_hold_max_ms;
-    timer_set(p->idle_hold, jitter((uint32_t)ms));
-}
-
-static void on_idle_hold(void *arg)
-{
-    struct peer *p = arg;
-    peer_link_event(&p->links[0], FSM_EV_IDLE_HOLD_EXPIRES, NULL);
-}
-
-/* First after 5 s Established, then once more when it has been stable for a minute. */
-static void on_settle(void *arg)
-{
-    struct peer *p = arg;
-    if (p->settled) {
-        p->errors = 0;
-        return;
-    }
-    p->settled = true;
-    timer_set(p->settle, PEER_STABLE_MS - PEER_SETTLE_MS);
-    speaker_peer_state_changed(p->set->speaker);
 }
 
 /* Actions */
@@ -172,10 +54,12 @@ static void release(struct peer_link *l)
     struct peer *p = l->peer;
     timer_stop(l->hold);
     timer_stop(l->keepalive);
+    timer_stop(l->send_hold);
     l->s.hold_run_ms = 0;
     if (p->up != l)
         return;
     p->up = NULL;
+    p->offer = OFFER_ALL;
     timer_stop(p->settle);
     p->h.dropped++;
     peer_routes_down(p);
@@ -232,6 +116,7 @@ static void note_up(struct peer_link *l)
     p->h.up_wall = (uint64_t)wall_now_s();
     p->settled = false;
     timer_set(p->settle, PEER_SETTLE_MS);
+    peer_start_send_hold(l);
 }
 
 static void session_up(struct peer_link *l)
@@ -282,12 +167,12 @@ static void link_ended(struct peer_link *l, bool error, enum peer_state before)
     if (other->state != PEER_IDLE) {
         if (!error) {
             if (other->state == PEER_ACTIVE && !timer_running(p->connect_retry))
-                start_connect_retry(other);
+                peer_start_connect_retry(other);
             return;
         }
         abandon(other, NULL);
     }
-    start_idle_hold(p);
+    peer_start_idle_hold(p);
 }
 
 /* Of a connection that nobody needed nothing is counted. */
@@ -314,15 +199,15 @@ static void start_parts(struct peer_link *l, const struct fsm_step *st)
     if (st->actions & FSM_DO_SEND_OPEN)
         peer_send_open(l);
     if (st->actions & FSM_DO_HOLD_LARGE)
-        start_hold(l, PEER_OPEN_HOLD_MS);
+        peer_start_hold(l, PEER_OPEN_HOLD_MS);
     if (st->actions & FSM_DO_SEND_KEEPALIVE)
         peer_send_keepalive(l);
     if (st->actions & FSM_DO_HOLD)
-        start_hold(l, l->s.hold_ms);
+        peer_start_hold(l, l->s.hold_ms);
     if (st->actions & FSM_DO_KEEPALIVE)
-        start_keepalive(l);
+        peer_start_keepalive(l);
     if (st->actions & FSM_DO_START_CONNECT_RETRY)
-        start_connect_retry(l);
+        peer_start_connect_retry(l);
     /* An incoming connection takes over from an outgoing FSM that only waits for its next attempt. */
     if (l->state == PEER_OPEN_SENT && peer_other(l)->state == PEER_ACTIVE)
         timer_stop(l->peer->connect_retry);
@@ -374,16 +259,19 @@ void peer_start(struct peer *p, bool by_operator)
     if (p->unnumbered)
         unnumbered_look(p->unnumbered);
     p->started = true;
-    p->local_as = p->set->speaker->config->router.asn;
+    p->local_as = p->config->local_asn;
     p->local_id = p->set->speaker->router_id;
+    if (by_operator)
+        p->offer = OFFER_ALL;
     timer_stop(p->idle_hold);
     if (!peer_is_reachable(p)) {
         peer_wait(p);
         return;
     }
     p->waiting = false;
+    bool defer = p->unnumbered && !by_operator && !p->config->passive;
     l->incoming = false;
-    if (p->config->passive)
+    if (p->config->passive || defer)
         peer_link_event(l,
                         by_operator ? FSM_EV_MANUAL_START_PASSIVE
                         : damped    ? FSM_EV_AUTO_START_DAMPED_PASSIVE
@@ -395,6 +283,10 @@ void peer_start(struct peer *p, bool by_operator)
                         : damped    ? FSM_EV_AUTO_START_DAMPED
                                     : FSM_EV_AUTO_START,
                         NULL);
+    /* Two who find each other by advertisements do so in the same moment, and would connect in the same one
+     * too. */
+    if (defer)
+        timer_set(p->connect_retry, 50 + arc4random_uniform(200));
 }
 
 void peer_stop(struct peer *p, const struct bgp_error *why)
@@ -446,6 +338,16 @@ void peer_clear(struct peer *p)
     peer_reset(p, BGP_CEASE_ADMIN_RESET);
 }
 
+/* The connection is dead, though nobody says so: nothing from the other side reaches us any more. Where the
+ * address was none that we knew of when the session began, its absence means nothing. */
+static void end_without_address(struct peer_link *l)
+{
+    if (l->state < PEER_OPEN_SENT || !l->s.ifindex || peer_address_is_ours(l->peer, &l->s.local))
+        return;
+    peer_note_address_gone(l);
+    peer_link_event(l, FSM_EV_TCP_FAILS, NULL);
+}
+
 void peer_drop(struct peer *p)
 {
     unsigned errors = p->errors;
@@ -473,11 +375,13 @@ void peer_addresses_changed(struct peer *p)
 {
     if (p->unnumbered)
         unnumbered_look(p->unnumbered);
+    for (int i = 0; i < 2; i++)
+        end_without_address(&p->links[i]);
     if (p->waiting) {
         if (peer_is_reachable(p))
             peer_start(p, false);
     } else if (timer_running(p->connect_retry)) {
-        struct peer_link *l = connecting(p);
+        struct peer_link *l = peer_connecting(p);
         if (l)
             peer_link_event(l, FSM_EV_CONNECT_RETRY_EXPIRES, NULL);
     }
@@ -553,12 +457,29 @@ static int make_links(struct peer *p, struct loop *loop)
     for (int i = 0; i < 2; i++) {
         struct peer_link *l = &p->links[i];
         l->peer = p;
-        l->hold = timer_new(loop, on_hold, l);
-        l->keepalive = timer_new(loop, on_keepalive, l);
-        if (!l->hold || !l->keepalive)
+        if (peer_link_timers_new(l, loop))
             return -ENOMEM;
     }
     return 0;
+}
+
+/* Everything of a peer that is an object of its own. */
+static int make_parts(struct peer *p, struct speaker *s)
+{
+    struct peer_set *ps = p->set;
+    bool by_interface = p->config->kind == PEER_BY_INTERFACE;
+
+    if (by_interface && !ps->rasock)
+        ps->rasock = rasock_new(s, &unnumbered_rasock_ops, ps);
+    p->unnumbered = by_interface && ps->rasock ? unnumbered_new(p) : NULL;
+    p->limit.again = timer_new(s->loop, peer_limit_again, p);
+    p->refresh.timer = timer_new(s->loop, peer_refresh_timeout, p);
+    p->tx = task_new(s->loop, peer_tx_step, p);
+    p->rib = rib_peer_add(s->rib, p->ibgp, &p->address, p);
+    p->adjout = p->rib ? adjout_new(s->rib, p->rib, peer_tx_wake, p) : NULL;
+    if (!p->adjout || !p->tx || !p->refresh.timer || !p->limit.again || (by_interface && !p->unnumbered))
+        return -ENOMEM;
+    return peer_timers_new(p, s->loop);
 }
 
 struct peer *peer_new(struct peer_set *ps, const struct peer_config *c, const struct ip_addr *at)
@@ -570,7 +491,7 @@ struct peer *peer_new(struct peer_set *ps, const struct peer_config *c, const st
     p->set = ps;
     p->config = c;
     p->ibgp = peer_config_is_ibgp(s->config, c);
-    p->local_as = s->config->router.asn;
+    p->local_as = c->local_asn;
     p->local_id = s->router_id;
     p->state_ms = loop_now_ms();
     p->address = at ? *at : c->address;
@@ -578,18 +499,7 @@ struct peer *peer_new(struct peer_set *ps, const struct peer_config *c, const st
         memcpy(p->name, c->interface, sizeof c->interface);
     else
         addr_format(&p->address, p->name);
-    p->connect_retry = timer_new(s->loop, on_connect_retry, p);
-    p->idle_hold = timer_new(s->loop, on_idle_hold, p);
-    p->settle = timer_new(s->loop, on_settle, p);
-    p->limit.again = timer_new(s->loop, peer_limit_again, p);
-    if (c->kind == PEER_BY_INTERFACE && !ps->rasock)
-        ps->rasock = rasock_new(s, &unnumbered_rasock_ops, ps);
-    p->unnumbered = c->kind == PEER_BY_INTERFACE && ps->rasock ? unnumbered_new(p) : NULL;
-    p->tx = task_new(s->loop, peer_tx_step, p);
-    p->rib = rib_peer_add(s->rib, p->ibgp, &p->address, p);
-    p->adjout = p->rib ? adjout_new(s->rib, p->rib, peer_tx_wake, p) : NULL;
-    if (!p->adjout || !p->connect_retry || !p->idle_hold || !p->settle || !p->limit.again || !p->tx ||
-        make_links(p, s->loop) || (c->kind == PEER_BY_INTERFACE && !p->unnumbered)) {
+    if (make_parts(p, s) || make_links(p, s->loop)) {
         peer_free(p);
         return NULL;
     }
@@ -603,6 +513,7 @@ void peer_free(struct peer *p)
     for (int i = 0; i < 2; i++) {
         timer_free(p->links[i].hold);
         timer_free(p->links[i].keepalive);
+        timer_free(p->links[i].send_hold);
         conn_free(p->links[i].conn);
     }
     timer_free(p->connect_retry);
@@ -613,6 +524,7 @@ void peer_free(struct peer *p)
     unnumbered_free(p->unnumbered);
     if (p->up)
         peer_routes_down(p);
+    timer_free(p->refresh.timer);
     if (p->adjout)
         adjout_free(p->adjout);
     if (p->rib)
@@ -620,5 +532,6 @@ void peer_free(struct peer *p)
     peer_dynamic_free(p);
     peer_debug_free(p);
     free(p->shutdown_message);
+    free(p->h.offences);
     free(p);
 }

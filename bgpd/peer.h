@@ -74,6 +74,25 @@ struct peer_stats { /* FRR's messageStats */
     uint64_t treat_as_withdraw, attr_discard; /* RFC 7606 */
 };
 
+/* Errors in UPDATEs of this peer (RFC 7606), of all its sessions. */
+#define PEER_OFFENCE_TYPES                                                                                   \
+    36 /* counted by attribute type; [0] is for unknown ones and for the message itself */
+#define PEER_OFFENCE_DATA 64
+struct peer_offences {
+    uint32_t withdrawn[PEER_OFFENCE_TYPES]; /* routes were taken as withdrawn because of it */
+    uint32_t discarded[PEER_OFFENCE_TYPES];
+    struct {
+        uint64_t ms; /* when */
+        const char *action, *reason;
+        uint8_t type;
+        uint16_t len;                    /* of the attribute, header included; 0: not about one */
+        uint8_t data[PEER_OFFENCE_DATA]; /* its first octets */
+        uint8_t data_len;
+        uint32_t routes; /* that it was about */
+    } last;
+};
+const struct peer_offences *peer_offences(const struct peer *p); /* NULL: none */
+
 /* A snapshot for show and metrics; pointers borrow until the next event. */
 struct peer_info {
     enum peer_state state;
@@ -94,6 +113,7 @@ struct peer_info {
     uint64_t up_ms, up_since_wall;         /* duration, epoch seconds; 0 when never or down */
     uint64_t state_ms;                     /* in the present state */
     uint64_t last_read_ms, last_write_ms;  /* ago */
+    uint32_t send_hold_ms;                 /* RFC 9687, while it runs; else 0 */
     uint32_t hold_ms, keepalive_ms;        /* negotiated (configured when not up) */
     uint64_t connect_retry_ms;             /* left, 0 when not running */
     uint64_t idle_hold_ms;                 /* the same, of the pause after an error */
@@ -110,10 +130,12 @@ struct peer_info {
     bool over_limit;   /* down since it passed max-prefixes */
     uint64_t limit_ms; /* left of that pause, 0: until an operator clears it */
     char waiting_why[160], waiting_hint[160];
-    const char *interface;                     /* of an unnumbered peer, else NULL */
-    struct ip_addr neighbor;                   /* where the peer is; af 0: not known yet */
-    uint64_t ra_sent, ra_received, ra_last_ms; /* router advertisements; the last received, ago, 0 never */
-    const char *last_message;                  /* RFC 9003 text of the peer's last Cease, "" */
+    const char *interface;                        /* of an unnumbered peer, else NULL */
+    struct ip_addr neighbor;                      /* where the peer is; af 0: not known yet */
+    uint64_t ra_sent, ra_received, ra_last_ms;    /* router advertisements; the last received, ago, 0 never */
+    const char *last_message;                     /* RFC 9003 text of the peer's last Cease, "" */
+    const char *own_hostname, *hostname, *domain; /* as the peer says, "" unknown */
+    bool fewer_capabilities;                      /* offered, because the peer refused all of them */
     bool md5, gtsm;
     uint8_t ttl_security, multihop;
     size_t inq, outq; /* bytes, messages not yet written */

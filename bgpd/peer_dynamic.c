@@ -194,6 +194,33 @@ void peer_dynamic_listen(struct peer_set *ps, const struct peer_listener *l)
             set_key(ps, l, t->list[i].config, true);
 }
 
+/* GTSM */
+
+unsigned peer_dynamic_ranges(const struct peer_set *ps)
+{
+    return ps->dynamic->ranges.n;
+}
+
+uint8_t peer_dynamic_hops(const struct peer_set *ps, const struct ip_addr *a)
+{
+    const struct peer_range *r = a->af ? range_of(&ps->dynamic->ranges, a) : NULL;
+    return r ? r->config->ttl_security : 0;
+}
+
+/* Sorted by prefix, a range stands before those inside of it: backwards, the first match is the narrowest. */
+unsigned peer_dynamic_gtsm(const struct peer_set *ps, struct gtsm_rule *rules)
+{
+    const struct range_table *t = &ps->dynamic->ranges;
+    unsigned n = 0;
+    bool any = false;
+    for (unsigned i = t->n; i-- > 0;) {
+        const struct peer_config *c = t->list[i].config;
+        any |= c->ttl_security > 0;
+        rules[n++] = (struct gtsm_rule){.from = c->range, .hops = c->ttl_security};
+    }
+    return any ? n : 0;
+}
+
 /* Members */
 
 static struct dynamic **bucket(const struct peer_dynamic *d, const struct ip_addr *a)

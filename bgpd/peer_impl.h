@@ -4,7 +4,10 @@
 #ifndef UNDERLAY_PEER_IMPL_H
 #define UNDERLAY_PEER_IMPL_H
 
+#include <linux/filter.h>
+
 #include "conn.h"
+#include "gtsm.h"
 #include "log.h"
 #include "loop.h"
 #include "peer.h"
@@ -13,10 +16,14 @@
 #include "wire/update.h"
 
 #define PEER_NAMELEN      64     /* an address or an interface */
+#define PEER_HOSTLEN      65     /* of a host or domain name, HOST_NAME_MAX and the end */
 #define PEER_OPEN_HOLD_MS 240000 /* RFC 4271 8.2.2: "a HoldTimer value of 4 minutes is suggested" */
 #define PEER_SETTLE_MS    5000   /* Established so long: no longer worth waiting for its End-of-RIB */
 #define PEER_STABLE_MS    60000  /* Established so long: earlier errors are forgotten */
 #define PEER_FORGIVEN     3      /* errors in a row after which a peer that comes back too soon has to wait */
+
+/* How much of what we can do we say in the OPEN; see peer_offer.c. */
+enum peer_offer { OFFER_ALL, OFFER_NEEDED, OFFER_NOTHING };
 
 /* One connection's session: what was said and agreed, and what we are to the other side. */
 struct peer_session {
@@ -26,15 +33,17 @@ struct peer_session {
     struct ip_addr nexthop[FAM_COUNT], link_local;
     struct ip_addr nexthop6;           /* what nexthop[FAM_IPV4] becomes where the peer takes it (RFC 8950) */
     const char *family_why[FAM_COUNT]; /* why a configured family was not offered; static text */
+    enum peer_offer offer;
     struct capabilities sent, received, common;
     bool caps_valid;
     uint32_t remote_as, remote_id;
     uint32_t hold_ms; /* negotiated, 0: no hold timer and no keepalives */
     uint32_t keepalive_ms;
-    uint64_t heard_ms;    /* when the hold timer was last restarted */
-    uint32_t hold_run_ms; /* the value it runs with, 0 stopped */
-    uint64_t said_ms;     /* last KEEPALIVE or UPDATE of ours */
-    uint32_t say_in_ms;   /* keepalive_ms with this round's jitter */
+    uint32_t send_hold_ms; /* RFC 9687, 0: none */
+    uint64_t heard_ms;     /* when the hold timer was last restarted */
+    uint32_t hold_run_ms;  /* the value it runs with, 0 stopped */
+    uint64_t said_ms;      /* last KEEPALIVE or UPDATE of ours */
+    uint32_t say_in_ms;    /* keepalive_ms with this round's jitter */
     bool eor_in[FAM_COUNT];
 };
 
@@ -45,7 +54,7 @@ struct peer_link {
     bool incoming;
     uint8_t rx_type; /* of the message being processed, 0 none: data of an FSM error, RFC 6608 */
     struct conn *conn;
-    struct timer *hold, *keepalive;
+    struct timer *hold, *keepalive, *send_hold;
     struct peer_session s;
 };
 
@@ -53,6 +62,7 @@ struct peer_link {
 struct peer_history {
     struct conn_counters count;
     uint64_t treat_as_withdraw, attr_discard;
+    struct peer_offences *offences; /* NULL until there is one */
     uint32_t established, dropped;
     uint64_t up_ms, up_wall; /* when the present session came up */
     struct bgp_error last_error;
@@ -65,6 +75,7 @@ struct peer_history {
     uint32_t asn;      /* of the last session, 0 none yet */
     char told[160];    /* the failure that was last logged */
     char last_message[BGP_ERROR_DATA + 1];
+    char hostname[PEER_HOSTLEN], domain[PEER_HOSTLEN]; /* as the peer last said; "" none */
 };
 
 /* Of max-prefixes; peer_limit.c. */
@@ -94,7 +105,8 @@ struct peer {
     bool waiting;          /* for a subnet of ours that has the peer, or for its address on the interface */
     enum peer_state state; /* the higher of the two, as last logged */
     uint64_t state_ms;
-    unsigned errors; /* ConnectRetryCounter */
+    enum peer_offer offer; /* of the next OPEN */
+    unsigned errors;       /* ConnectRetryCounter */
     struct timer *connect_retry, *idle_hold, *settle;
     bool settled;
 
@@ -105,7 +117,13 @@ struct peer {
     struct peer_limit limit;
     struct peer_debug *debug; /* NULL: off */
     struct task *tx;
-    bool refresh_due[FAM_COUNT]; /* asked for; any number of requests is one until tx runs */
+    struct {                 /* see peer_refresh.c */
+        bool due[FAM_COUNT]; /* asked for; any number of requests is one until it is served */
+        bool out[FAM_COUNT]; /* begun by us, not ended */
+        bool in[FAM_COUNT];  /* begun by the peer, not ended */
+        uint64_t in_until_ms[FAM_COUNT];
+        struct timer *timer;
+    } refresh;
     struct rib_peer *rib;
     struct adjout *adjout;
     struct update_ctx ctx;
@@ -130,9 +148,12 @@ struct peer_set {
         struct peer_set *set;
         int fd;
         struct io *io;
+        struct sock_fprog gtsm; /* in force; filter NULL: none */
     } * listeners;
     struct timer *accept_again; /* out of descriptors: the listeners pause */
     struct log_limit log_limit;
+    char hostname[PEER_HOSTLEN]; /* what we call ourselves in OPENs */
+    uint32_t asn;                /* router.asn as last applied */
     struct conn_scratch *scratch;
     struct conn_lingering lingering;
     struct conn_counters rejected;
@@ -168,6 +189,16 @@ static inline enum bgp_role peer_role(const struct peer *p)
     return p->ibgp ? ROLE_NONE : p->config->role;
 }
 
+/* peer_timer.c */
+int peer_timers_new(struct peer *p, struct loop *loop); /* 0 or -ENOMEM */
+int peer_link_timers_new(struct peer_link *l, struct loop *loop);
+void peer_start_connect_retry(struct peer_link *l);
+void peer_start_hold(struct peer_link *l, uint32_t ms); /* 0: stop */
+void peer_start_keepalive(struct peer_link *l);
+void peer_start_send_hold(struct peer_link *l);
+void peer_start_idle_hold(struct peer *p);
+struct peer_link *peer_connecting(struct peer *p); /* the link that connects; NULL while none does */
+
 /* peer_open.c: from TCP up to the end of the OPEN exchange */
 extern const struct conn_ops peer_conn_ops; /* arg: struct peer_link */
 void peer_send_open(struct peer_link *l);
@@ -175,9 +206,16 @@ void peer_send_keepalive(struct peer_link *l);
 void peer_send_notification(struct peer_link *l, const struct bgp_error *e);
 void peer_notification_received(struct peer *p, const struct bgp_error *e);
 
+/* peer_offer.c: the capabilities of our OPEN */
+void peer_offer(const struct peer *p, struct peer_session *s); /* fills s->sent; next hops are chosen */
+/* The peer answered the OPEN of s with OPEN error 4 or 7. */
+void peer_offer_refused(struct peer *p, const struct peer_session *s, uint8_t subcode);
+
 /* peer_why.c: reasons, hints, and the log lines about them; before the event that they cause */
 void peer_note_error(struct peer *p, const struct bgp_error *e, bool received);
-void peer_note_bad_as(struct peer *p, uint32_t got);   /* detail of the error that follows */
+void peer_note_bad_as(struct peer *p, uint32_t got); /* detail of the error that follows */
+void peer_note_bad_role(struct peer *p, const struct capabilities *theirs);
+void peer_note_address_gone(struct peer_link *l);
 void peer_note_closed(struct peer_link *l, int error); /* 0 or -errno */
 void peer_note_ground_lost(struct peer *p, const char *reason,
                            const char *hint); /* of the session, if there is one */
@@ -186,8 +224,12 @@ void peer_waiting_why(const struct peer *p, char *why, size_t why_size, char *hi
 void peer_note_connect_failure(struct peer *p, int error); /* -errno; -ETIMEDOUT: no answer */
 void peer_log_transition(struct peer *p, enum peer_state before);
 
+/* peer_offence.c: UPDATEs with errors, before they are applied. body: the whole message without its header */
+void peer_note_offence(struct peer *p, const struct update *u, const uint8_t *body, size_t n);
+
 /* peer_nexthop.c: what we are to the peer, family by family */
 bool peer_is_reachable(const struct peer *p); /* on a subnet of ours, where it must be */
+bool peer_address_is_ours(const struct peer *p, const struct ip_addr *a);
 void peer_choose_nexthops(const struct peer *p, struct peer_session *s);
 /* Of what both offered, what can be used: changes s->nexthop, s->family_why and *common. */
 void peer_settle_nexthops(struct peer_session *s, struct capabilities *common);
@@ -196,9 +238,15 @@ void peer_settle_nexthops(struct peer_session *s, struct capabilities *common);
 int peer_routes_up(struct peer_link *l);
 void peer_routes_down(struct peer *p);
 void peer_receive_update(struct peer_link *l, const uint8_t *body, size_t n);
-void peer_receive_refresh(struct peer_link *l, const uint8_t *body, size_t n);
 bool peer_tx_step(void *peer);
 void peer_tx_wake(void *peer);
+
+/* peer_refresh.c */
+void peer_receive_refresh(struct peer_link *l, const uint8_t *body, size_t n);
+int peer_refresh_begin(struct peer *p); /* before Adj-RIB-Out is written: 0 or -ENOMEM */
+bool peer_refresh_end(struct peer *p);  /* after it: whether there is more to do */
+void peer_refresh_down(struct peer *p);
+void peer_refresh_timeout(void *peer);
 
 /* peer_dynamic.c */
 struct peer_dynamic *peer_dynamic_new(struct peer_set *ps);
@@ -209,6 +257,11 @@ bool peer_dynamic_accept(struct peer_set *ps, const struct ip_addr *from, int fd
 void peer_dynamic_state_changed(struct peer *p);
 void peer_dynamic_free(struct peer *p);                                       /* what peer_free frees of it */
 void peer_dynamic_listen(struct peer_set *ps, const struct peer_listener *l); /* a new one wants the keys */
+unsigned peer_dynamic_ranges(const struct peer_set *ps);
+/* How many hops away who connects from a may be, by its range; 0: anywhere. */
+uint8_t peer_dynamic_hops(const struct peer_set *ps, const struct ip_addr *a);
+/* At most one rule a range, the most specific first; none when no range wants GTSM. */
+unsigned peer_dynamic_gtsm(const struct peer_set *ps, struct gtsm_rule *rules);
 void peer_dynamic_start(struct peer_set *ps);
 void peer_dynamic_expected(void *peer_set);
 /* Three steps of peer_set_apply: reads the ranges; adds the dynamic peers that stay to the n of next, with

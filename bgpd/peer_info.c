@@ -136,6 +136,7 @@ void peer_info(const struct peer *p, struct peer_info *o)
         .remote_as = c->asn ? c->asn : p->h.asn,
         .local_id = p->local_id,
         .local_role = peer_role(p),
+        .send_hold_ms = p->up ? p->up->s.send_hold_ms : 0,
         .up_ms = p->up ? ago(p->h.up_ms, now) : 0,
         .up_since_wall = p->up ? p->h.up_wall : 0,
         .state_ms = ago(p->state_ms, now),
@@ -155,6 +156,10 @@ void peer_info(const struct peer *p, struct peer_info *o)
         .limit_ms = timer_remaining_ms(p->limit.again),
         .last_reset_ms = ago(p->h.last_reset_ms, now),
         .last_message = p->h.last_message,
+        .own_hostname = p->set->hostname,
+        .hostname = p->h.hostname,
+        .domain = p->h.domain,
+        .fewer_capabilities = l->state >= PEER_OPEN_SENT ? l->s.offer != OFFER_ALL : p->offer != OFFER_ALL,
         .md5 = *c->password,
         .gtsm = c->ttl_security,
         .ttl_security = c->ttl_security,
@@ -174,7 +179,7 @@ uint64_t peer_memory(const struct peer *p)
     for (int i = 0; i < 2; i++) {
         const struct conn *c = p->links[i].conn;
         if (c)
-            n += sizeof *c + c->out_size + (c->rest ? c->max_len : 0);
+            n += sizeof *c + c->out_size + c->rest_size;
     }
     return n;
 }

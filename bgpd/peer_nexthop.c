@@ -55,9 +55,14 @@ static uint32_t interface_of(const struct speaker *s, const struct ip_addr *loca
     const struct fib_address *a;
     unsigned n = fibclient_addresses(s->fib, &a);
     for (unsigned i = 0; i < n; i++)
-        if (addr_equal(&a[i].addr, local))
+        if (addr_equal(&a[i].addr, local) && !(a[i].flags & FM_ADDR_DELETED))
             return a[i].ifindex;
     return 0;
+}
+
+bool peer_address_is_ours(const struct peer *p, const struct ip_addr *a)
+{
+    return interface_of(p->set->speaker, a) != 0;
 }
 
 static bool is_link_local6(const struct ip_addr *a)

@@ -41,17 +41,6 @@ void peer_send_notification(struct peer_link *l, const struct bgp_error *e)
     conn_commit(l->conn, &w, BGP_NOTIFICATION, 1);
 }
 
-static struct capabilities our_capabilities(const struct peer *p, const struct peer_session *s)
-{
-    struct capabilities c = {
-        .has_multiprotocol = true, .route_refresh = true, .as4 = true, .asn = p->local_as};
-    for (enum family f = 0; f < FAM_COUNT; f++)
-        c.family[f] = p->config->families[f] && s->nexthop[f].af;
-    c.extended_nexthop[FAM_IPV4] = s->nexthop6.af;
-    c.family[FAM_IPV4] |= c.extended_nexthop[FAM_IPV4];
-    return c;
-}
-
 void peer_send_open(struct peer_link *l)
 {
     struct peer *p = l->peer;
@@ -62,7 +51,7 @@ void peer_send_open(struct peer_link *l)
         transport_remote(l->conn->fd, &s->remote, &s->remote_port, NULL))
         s->local = s->remote = (struct ip_addr){0}; /* already reset; the read side will tell */
     peer_choose_nexthops(p, s);
-    s->sent = our_capabilities(p, s);
+    peer_offer(p, s);
 
     const struct open_msg m = {
         .asn = p->local_as,
@@ -75,15 +64,21 @@ void peer_send_open(struct peer_link *l)
     if (w.err)
         return; /* the hold timer ends it */
     open_encode(&w, &m);
+    s->sent.hostname = s->sent.domain = (struct cap_text){0}; /* borrowed */
+    if (s->sent.extended_message)
+        l->conn->max_len = BGP_MAX_EXT_LEN; /* RFC 8654 section 4: who was told may send them */
     conn_commit(l->conn, &w, BGP_OPEN, 1);
     conn_flush(l->conn);
 }
 
 /* OPEN received */
 
+/* AS_TRANS is nobody's number (RFC 6793 section 9). */
 static bool as_is_expected(const struct peer *p, uint32_t asn)
 {
     const struct peer_config *c = p->config;
+    if (asn == BGP_AS_TRANS)
+        return false;
     return c->asn_kind == ASN_EXTERNAL ? asn != p->local_as : asn == c->asn;
 }
 
@@ -106,6 +101,14 @@ static struct bgp_error no_common_family(const struct capabilities *ours)
     return bgp_error_make(BGP_ERR_OPEN, BGP_ERR_OPEN_CAPABILITY, buf, wire_len(&w));
 }
 
+/* RFC 9234 4.2: where both sides say one, and only there. */
+static bool roles_agree(const struct peer *p, const struct capabilities *theirs)
+{
+    if (p->ibgp || peer_role(p) == ROLE_NONE || !theirs->has_role)
+        return true;
+    return !theirs->role_conflict && role_matches(peer_role(p), role_from_wire(theirs->role));
+}
+
 /* What only the session can judge. 0 or -EBADMSG with *err. */
 static int check_open(struct peer_link *l, const struct open_msg *m, struct bgp_error *err)
 {
@@ -124,10 +127,22 @@ static int check_open(struct peer_link *l, const struct open_msg *m, struct bgp_
         *err = bgp_error_make(BGP_ERR_OPEN, BGP_ERR_OPEN_ID, id, sizeof id);
     } else if (!any_family(&common)) {
         *err = no_common_family(&l->s.sent);
+    } else if (!roles_agree(p, &m->caps)) {
+        peer_note_bad_role(p, &m->caps);
+        *err = bgp_error_make(BGP_ERR_OPEN, BGP_ERR_OPEN_ROLE, NULL, 0);
     } else {
         return 0;
     }
     return -EBADMSG;
+}
+
+/* Goes to terminals and logs: printable ASCII, and what else there may be as "?". */
+static void take_name(char out[PEER_HOSTLEN], const struct cap_text *name)
+{
+    size_t n = name->len < PEER_HOSTLEN ? name->len : PEER_HOSTLEN - 1;
+    for (size_t i = 0; i < n; i++)
+        out[i] = name->p[i] > 0x20 && name->p[i] < 0x7f ? (char)name->p[i] : '?';
+    out[n] = 0;
 }
 
 static void agree(struct peer_link *l, const struct open_msg *m)
@@ -135,7 +150,10 @@ static void agree(struct peer_link *l, const struct open_msg *m)
     const struct peer_config *c = l->peer->config;
     struct peer_session *s = &l->s;
 
+    take_name(l->peer->h.hostname, &m->caps.hostname);
+    take_name(l->peer->h.domain, &m->caps.domain);
     s->received = m->caps;
+    s->received.hostname = s->received.domain = (struct cap_text){0}; /* borrowed from the message */
     s->common = capabilities_negotiate(&s->sent, &m->caps);
     peer_settle_nexthops(s, &s->common);
     s->caps_valid = true;
@@ -203,6 +221,9 @@ static void receive_notification(struct peer_link *l, const uint8_t *body, size_
         e = (struct bgp_error){0};
     if (peer_other(l)->state < PEER_OPEN_SENT)
         peer_note_error(p, &e, true);
+    if (e.code == BGP_ERR_OPEN && l->state != PEER_ESTABLISHED &&
+        (e.subcode == BGP_ERR_OPEN_PARAM || e.subcode == BGP_ERR_OPEN_CAPABILITY))
+        peer_offer_refused(p, &l->s, e.subcode);
     bool version = e.code == BGP_ERR_OPEN && e.subcode == BGP_ERR_OPEN_VERSION;
     peer_link_event(l, version ? FSM_EV_NOTIFICATION_VERSION : FSM_EV_NOTIFICATION, NULL);
 }

@@ -14,6 +14,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "gtsm.h"
 #include "peer_impl.h"
 #include "transport.h"
 
@@ -46,6 +47,8 @@ struct peer_set *peer_set_new(struct speaker *s)
     if (!ps)
         return NULL;
     ps->speaker = s;
+    if (gethostname(ps->hostname, sizeof ps->hostname - 1))
+        ps->hostname[0] = 0;
     ps->scratch = malloc(sizeof *ps->scratch);
     ps->accept_again = timer_new(s->loop, resume_listeners, ps);
     ps->done_timer = timer_new(s->loop, stop_done, ps);
@@ -72,6 +75,7 @@ void peer_set_free(struct peer_set *ps)
         ps->listeners = l->next;
         io_free(l->io);
         close(l->fd);
+        free(l->gtsm.filter);
         free(l);
     }
     rasock_free(ps->rasock);
@@ -153,18 +157,29 @@ struct peer *peer_set_find(const struct peer_set *ps, const char *name)
 
 static void accept_one(struct peer_set *ps, int fd);
 
-/* The kernel checks keys from now on; what it has taken before and we have not accepted yet came without one.
- */
-static void refuse_unsigned(struct peer_set *ps, const struct peer_listener *l, const struct ip_addr *keyed)
+/* The kernel checks from now on; what it has taken before and we have not accepted yet came unchecked. Those
+ * that are meant try again. */
+static void refuse_unchecked(struct peer_set *ps, const struct peer_listener *l,
+                             bool (*meant)(const struct peer_set *ps, const struct ip_addr *from,
+                                           uint32_t scope, const void *arg),
+                             const void *arg)
 {
     int fd;
     while ((fd = accept4(l->fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC)) >= 0) {
         struct ip_addr from = {0};
-        if (!ps->speaker->running || transport_remote(fd, &from, NULL, NULL) || addr_equal(&from, keyed))
+        uint32_t scope = 0;
+        if (!ps->speaker->running || transport_remote(fd, &from, NULL, &scope) ||
+            meant(ps, &from, scope, arg))
             close(fd);
         else
             accept_one(ps, fd);
     }
+}
+
+static bool is_keyed(const struct peer_set *ps, const struct ip_addr *from, uint32_t scope, const void *keyed)
+{
+    (void)ps, (void)scope;
+    return addr_equal(from, keyed);
 }
 
 static void set_key(const struct peer *p, const char *key)
@@ -176,7 +191,7 @@ static void set_key(const struct peer *p, const char *key)
         if (!r && local.af == p->address.af) {
             r = transport_set_key(l->fd, &p->address, p->scope, key);
             if (!r && key)
-                refuse_unsigned(ps, l, &p->address);
+                refuse_unchecked(ps, l, is_keyed, &p->address);
         }
         if (r)
             log_error("cannot set the TCP-MD5 key; connections from this peer will not work",
@@ -189,7 +204,67 @@ static const char *key_of(const struct peer_config *c)
     return *c->password ? c->password : NULL;
 }
 
-/* The kernel knows keys by address alone: peers of several interfaces with one link-local address share one.
+/* GTSM */
+
+static bool is_near(const struct peer_set *ps, const struct ip_addr *from, uint32_t scope, const void *arg)
+{
+    const struct peer *p = find_address(ps, from, addr_is_link_local(from) ? scope : 0);
+    (void)arg;
+    return p ? p->config->ttl_security : peer_dynamic_hops(ps, from);
+}
+
+static void attach_gtsm(struct peer_set *ps, struct peer_listener *l, const struct gtsm_rule *rules,
+                        unsigned n)
+{
+    struct sock_fprog program;
+    struct ip_addr local;
+    int r = transport_local(l->fd, &local, NULL);
+
+    if (!r)
+        r = gtsm_program(local.af, rules, n, &program);
+    if (r) {
+        log_error("cannot apply ttl-security to the listener", F_ERR(r));
+        return;
+    }
+    if (program.len == l->gtsm.len &&
+        (!program.len || !memcmp(program.filter, l->gtsm.filter, program.len * sizeof *program.filter))) {
+        free(program.filter);
+        return;
+    }
+    r = gtsm_attach(l->fd, &program);
+    if (r)
+        log_warn("ttl-security: too many peers to check the first packets of connections that come in; those "
+                 "after them are checked",
+                 F_ERR(r));
+    free(l->gtsm.filter);
+    l->gtsm = program;
+    if (!r && program.len)
+        refuse_unchecked(ps, l, is_near, NULL);
+}
+
+/* Who must be near, as filters on the listeners. */
+static void apply_gtsm(struct peer_set *ps)
+{
+    struct gtsm_rule *rules = calloc(ps->n_fixed + peer_dynamic_ranges(ps) + 1, sizeof *rules);
+    unsigned n = 0;
+
+    for (unsigned i = 0; rules && i < ps->n_fixed; i++) {
+        const struct peer *p = ps->peers[i];
+        if (p->address.af && (p->config->ttl_security || peer_dynamic_hops(ps, &p->address)))
+            rules[n++] = (struct gtsm_rule){
+                .from = {.addr = p->address, .len = p->address.af == AF_INET6 ? 128 : 32},
+                .hops = p->config->ttl_security,
+            };
+    }
+    if (rules)
+        n += peer_dynamic_gtsm(ps, rules + n);
+    for (struct peer_listener *l = ps->listeners; rules && l; l = l->next)
+        attach_gtsm(ps, l, rules, n);
+    free(rules);
+}
+
+/* The kernel knows keys by address alone: peers of several interfaces with one link-local address share
+ * one.
  */
 static void take_key(const struct peer *p)
 {
@@ -270,8 +345,8 @@ static void free_unkept(struct peer **peers, unsigned n)
             peer_free(peers[i]);
 }
 
-/* The peers of c in its order: those that are there and those that are new. Returns how many. known is room
- * for all that are there. */
+/* The peers of c in its order: those that are there and those that are new. Returns how many. known is
+ * room for all that are there. */
 static unsigned gather(struct peer_set *ps, const struct config *c, struct peer **known, struct peer **next,
                        int *error)
 {
@@ -349,10 +424,14 @@ int peer_set_apply(struct peer_set *ps, const struct config *c)
     for (unsigned i = 0; i < n; i++) {
         struct peer *p = next[i];
         if (p->config != p->next)
-            take_over(p, p->next, p->local_as != c->router.asn || p->local_id != s->router_id);
+            take_over(p, p->next,
+                      p->local_id != s->router_id ||
+                          (p->local_as != p->next->local_asn && ps->asn != c->router.asn));
         else if (!p->dynamic && key_of(p->config))
             set_key(p, key_of(p->config));
     }
+    apply_gtsm(ps);
+    ps->asn = c->router.asn;
     for (unsigned i = 0; i < n; i++)
         if (!next[i]->started)
             peer_start(next[i], false);
@@ -485,6 +564,7 @@ int peer_set_listen(struct peer_set *ps, int fd)
         if (key_of(ps->peers[i]->config))
             set_key(ps->peers[i], key_of(ps->peers[i]->config));
     peer_dynamic_listen(ps, l);
+    apply_gtsm(ps);
     resume_listeners(ps);
     return 0;
 }

@@ -14,8 +14,9 @@
  *
  * One link has one peer. When somebody else advertises there, the present one keeps the session as long as it
  * lives: as long as it is heard of, by an advertisement or over the session. Only when it has been silent
- * while another advertised again and again is that one taken for its successor. A peer that is replaced
- * usually takes the link down with it, and that ends everything at once, without waiting for a timer.
+ * while another one advertised itself, and does not answer a solicitation either, is that one taken for its
+ * successor. A peer that is replaced usually takes the link down with it, and that ends everything at once,
+ * without waiting for a timer.
  *
  * Not here: the socket (rasock.c), the FSM (peer.c), next hops (peer_nexthop.c). */
 #include "peer_unnumbered.h"
@@ -205,8 +206,8 @@ static void strange_advertisement(struct unnumbered *u, const struct ip_addr *fr
 
     if (lives(u, now))
         u->strange = 0;
-    else
-        u->strange++;
+    else if (!u->strange++ && may_send(u))
+        send_message(u, RA_SOLICITATION, &(struct ip_addr){0}); /* whoever lives will answer */
     if (u->strange < STRANGE_MOST) {
         if (log_limit_ok(&u->log_limit, now, &swallowed))
             log_warn("a second router on the interface; the present one stays the peer as long as it lives",

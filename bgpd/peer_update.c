@@ -1,5 +1,5 @@
-/* Routes of a session: UPDATEs in to the RIB, Adj-RIB-Out out to the wire, and ROUTE-REFRESH (RFC 2918) both
- * ways.
+/* Routes of a session: UPDATEs in to the RIB, Adj-RIB-Out out to the wire. Refreshing them is in
+ * peer_refresh.c.
  *
  * In: the codec has judged the message (RFC 7606) before the FSM hears of it, so a message is either applied
  * whole or is an UpdateMsgErr. Out: a task fills the connection's buffer in chunks while it is below its
@@ -14,23 +14,6 @@
 #define CACHE_SLOTS 256
 
 /* In */
-
-static void note_offence(struct peer *p, const struct update *u)
-{
-    uint32_t swallowed = 0;
-    char text[80];
-
-    if (u->action == UPDATE_TREAT_AS_WITHDRAW)
-        p->h.treat_as_withdraw++;
-    else
-        p->h.attr_discard++;
-    if (log_limit_ok(&p->log_limit, loop_now_ms(), &swallowed))
-        log_warn(u->action == UPDATE_TREAT_AS_WITHDRAW ? "malformed UPDATE: its routes are taken as withdrawn"
-                                                       : "malformed UPDATE: attribute discarded",
-                 F_STR("peer", p->name), F_UINT("attribute", u->bad_attr),
-                 F_STR("reason", bgp_error_format(&u->error, text, sizeof text)),
-                 F_UINT_IF("suppressed", swallowed));
-}
 
 static void note_too_many_paths(struct peer *p, const struct prefix *prefix)
 {
@@ -58,15 +41,17 @@ static int apply_span(struct peer *p, enum family f, struct nlri_span span, cons
 {
     struct rib *rib = p->set->speaker->rib;
     struct prefix x[RIB_PREFETCH];
+    uint32_t id[RIB_PREFETCH];
+    bool add_path = p->ctx.add_path[f];
     unsigned n;
     int r = 0;
 
     do {
-        for (n = 0; n < RIB_PREFETCH && nlri_next(&span, f, &x[n]); n++)
+        for (n = 0; n < RIB_PREFETCH && nlri_next_path(&span, f, add_path, &x[n], &id[n]); n++)
             ;
         rib_prefetch(rib, f, x, n);
         for (unsigned i = 0; !r && i < n; i++)
-            r = apply_one(p, f, &x[i], 0, a);
+            r = apply_one(p, f, &x[i], id[i], a);
     } while (!r && n == RIB_PREFETCH);
     return r;
 }
@@ -106,14 +91,14 @@ void peer_receive_update(struct peer_link *l, const uint8_t *body, size_t n)
         return;
     }
     update_decode(&p->ctx, body, n, &u);
+    if (u.action != UPDATE_OK)
+        peer_note_offence(p, &u, body, n);
     if (u.action == UPDATE_RESET) {
         const struct bgp_error e = u.error;
         update_release(&p->ctx, &u);
         peer_link_event(l, e.code == BGP_ERR_CEASE ? FSM_EV_AUTO_STOP : FSM_EV_UPDATE_ERR, &e);
         return;
     }
-    if (u.action != UPDATE_OK)
-        note_offence(p, &u);
     peer_link_event(l, FSM_EV_UPDATE, NULL);
     rib_set_now(p->set->speaker->rib, (loop_now_ms() - p->set->speaker->started_ms) / 1000);
     int r = apply(l, &u);
@@ -122,27 +107,6 @@ void peer_receive_update(struct peer_link *l, const uint8_t *body, size_t n)
         peer_out_of_memory(l);
     else
         peer_limit_check(p);
-}
-
-void peer_receive_refresh(struct peer_link *l, const uint8_t *body, size_t n)
-{
-    struct peer *p = l->peer;
-    struct refresh_msg m;
-    struct bgp_error err;
-    enum family f;
-
-    peer_link_event(l, FSM_EV_ROUTE_REFRESH, NULL);
-    if (p->up != l)
-        return;
-    if (refresh_decode(body, n, &m, &err)) {
-        peer_link_event(l, FSM_EV_HEADER_ERR, &err);
-        return;
-    }
-    /* RFC 2918 section 4: a family that was not agreed on is ignored; so are the demarcations of RFC 7313. */
-    if (m.subtype || !family_from_afi(m.afi, m.safi, &f) || !l->s.common.family[f])
-        return;
-    p->refresh_due[f] = true;
-    peer_tx_wake(p);
 }
 
 /* Out */
@@ -154,15 +118,16 @@ void peer_tx_wake(void *arg)
         task_wake(p->tx);
 }
 
-static int refresh(struct peer *p)
+/* A message is begun only where the longest would fit: with those of RFC 8654 a chunk has room for one more,
+ * so that short ones do not go out one at a time. */
+static size_t out_least(const struct peer_link *l)
 {
-    int r = 0;
-    for (enum family f = 0; !r && f < FAM_COUNT; f++) {
-        if (p->refresh_due[f])
-            r = adjout_resend(p->adjout, f, p->config->export, true);
-        p->refresh_due[f] = false;
-    }
-    return r;
+    return l->s.common.extended_message ? BGP_MAX_EXT_LEN : BGP_MAX_LEN;
+}
+
+static size_t out_chunk(const struct peer_link *l)
+{
+    return CONN_OUT_CHUNK + (l->s.common.extended_message ? BGP_MAX_EXT_LEN : 0);
 }
 
 bool peer_tx_step(void *arg)
@@ -172,13 +137,14 @@ bool peer_tx_step(void *arg)
     size_t room = l ? conn_room(l->conn) : 0;
     bool more = false;
 
-    if (room < BGP_MAX_LEN)
+    if (!l || room < out_least(l))
         return false;
-    if (refresh(p)) {
+    if (peer_refresh_begin(p)) {
         peer_out_of_memory(l);
         return false;
     }
-    struct wire_writer w = conn_writer(l->conn, room < CONN_OUT_CHUNK ? room : CONN_OUT_CHUNK);
+    room = conn_room(l->conn);
+    struct wire_writer w = conn_writer(l->conn, room < out_chunk(l) ? room : out_chunk(l));
     if (w.err) {
         if (!l->conn->write_failed)
             peer_out_of_memory(l);
@@ -186,10 +152,11 @@ bool peer_tx_step(void *arg)
     }
     unsigned n = adjout_fill(p->adjout, &w, &more);
     conn_commit(l->conn, &w, BGP_UPDATE, n);
+    more |= peer_refresh_end(p);
     conn_flush(l->conn);
     if (n)
         l->s.said_ms = loop_now_ms();
-    return more && conn_room(l->conn) >= BGP_MAX_LEN;
+    return more && conn_room(l->conn) >= out_least(l);
 }
 
 /* Up and down */
@@ -206,11 +173,13 @@ int peer_routes_up(struct peer_link *l)
         .default_local_pref = 100,
         .link_local = ss->link_local,
         .extended_nexthop = ss->common.extended_nexthop[FAM_IPV4],
-        .max_len = BGP_MAX_LEN,
+        .max_len = out_least(l),
         .role = peer_role(p),
     };
 
     memcpy(x.nexthop, ss->nexthop, sizeof x.nexthop);
+    for (enum family f = 0; f < FAM_COUNT; f++)
+        x.add_path[f] = ss->common.add_path[f] & ADD_PATH_SEND;
     p->ctx = (struct update_ctx){
         .attrs = s->attrs,
         .cache = update_cache_new(CACHE_SLOTS),
@@ -224,7 +193,10 @@ int peer_routes_up(struct peer_link *l)
         .role = peer_role(p),
     };
     memcpy(p->ctx.family, ss->common.family, sizeof p->ctx.family);
+    for (enum family f = 0; f < FAM_COUNT; f++)
+        p->ctx.add_path[f] = ss->common.add_path[f] & ADD_PATH_RECEIVE;
     p->rib->router_id = ss->remote_id;
+    p->rib->as = ss->remote_as;
     p->rib->one_hop = !p->ibgp && !p->config->multihop;
     rib_peer_up(s->rib, p->rib);
     peer_limit_session_up(p);
@@ -241,40 +213,5 @@ void peer_routes_down(struct peer *p)
     rib_peer_down(s->rib, p->rib);
     update_cache_free(p->ctx.cache, s->attrs);
     p->ctx = (struct update_ctx){0};
-    memset(p->refresh_due, 0, sizeof p->refresh_due);
-}
-
-int peer_soft_in(struct peer *p)
-{
-    struct peer_link *l = p->up;
-
-    rib_reimport(p->set->speaker->rib, p->rib);
-    if (!l)
-        return -ENOTCONN;
-    if (!l->s.received.route_refresh)
-        return -EOPNOTSUPP;
-    for (enum family f = 0; f < FAM_COUNT; f++) {
-        const struct refresh_msg m = {.afi = f == FAM_IPV6 ? AFI_IPV6 : AFI_IPV4, .safi = SAFI_UNICAST};
-        struct wire_writer w;
-        if (!l->s.common.family[f])
-            continue;
-        w = conn_writer(l->conn, BGP_HEADER_LEN + 4);
-        if (w.err)
-            return -ENOBUFS;
-        refresh_encode(&w, &m);
-        conn_commit(l->conn, &w, BGP_ROUTE_REFRESH, 1);
-    }
-    conn_flush(l->conn);
-    return 0;
-}
-
-int peer_soft_out(struct peer *p)
-{
-    int r = p->up ? 0 : -ENOTCONN;
-    for (enum family f = 0; !r && f < FAM_COUNT; f++)
-        if (p->up->s.common.family[f])
-            r = adjout_resend(p->adjout, f, p->config->export, true);
-    if (!r)
-        peer_tx_wake(p);
-    return r;
+    peer_refresh_down(p);
 }

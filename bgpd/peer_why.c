@@ -96,6 +96,10 @@ static void error_hint(const struct peer *p, const struct bgp_error *e, bool rec
                  "the peer heard nothing from us for its hold time: the link, and what lies between");
     else if (e->code == BGP_ERR_HOLD_TIMER)
         snprintf(hint, size, "whether the peer is alive, the link, and what lies between");
+    else if (e->code == BGP_ERR_SEND_HOLD_TIMER && received)
+        snprintf(hint, size, "the peer could not send to us for minutes: whether this node is overloaded");
+    else if (e->code == BGP_ERR_SEND_HOLD_TIMER)
+        snprintf(hint, size, "the BGP process of the peer: it is connected, but does not read");
     else if (what == (BGP_ERR_OPEN << 8 | BGP_ERR_OPEN_PEER_AS) && received)
         snprintf(hint, size, "which AS the peer expects here; ours is %" PRIu32, p->local_as);
     else if (what == (BGP_ERR_OPEN << 8 | BGP_ERR_OPEN_PEER_AS))
@@ -106,6 +110,9 @@ static void error_hint(const struct peer *p, const struct bgp_error *e, bool rec
         snprintf(hint, size, "`hold-time` here, and the least that the other side accepts");
     else if (what == (BGP_ERR_OPEN << 8 | BGP_ERR_OPEN_CAPABILITY))
         snprintf(hint, size, "`families` here, and the address families activated there");
+    else if (what == (BGP_ERR_OPEN << 8 | BGP_ERR_OPEN_ROLE))
+        snprintf(hint, size,
+                 "`role` here and there: customer and provider, rs-client and rs-server, peer and peer");
     else if (what == (BGP_ERR_CEASE << 8 | BGP_CEASE_ADMIN_SHUTDOWN) && received)
         snprintf(hint, size, "an operator shut the session down on the other side");
     else if (what == (BGP_ERR_CEASE << 8 | BGP_CEASE_DECONFIGURED) && received)
@@ -136,6 +143,9 @@ void peer_note_error(struct peer *p, const struct bgp_error *e, bool received)
         bgp_error_message(e, p->h.last_message, sizeof p->h.last_message);
     if (e->code == BGP_ERR_HOLD_TIMER && !received)
         snprintf(reason, sizeof reason, "hold timer expired");
+    else if (e->code == BGP_ERR_SEND_HOLD_TIMER && !received)
+        snprintf(reason, sizeof reason, "send hold timer expired: the peer took nothing for %" PRIu32 " s",
+                 (p->up ? p->up->s.send_hold_ms : 0) / 1000);
     else
         snprintf(reason, sizeof reason, "NOTIFICATION %s: %s%s%s", received ? "received" : "sent",
                  bgp_error_format(e, text, sizeof text), p->detail[0] ? ", " : "", p->detail);
@@ -150,8 +160,19 @@ void peer_note_bad_as(struct peer *p, uint32_t got)
     const struct peer_config *c = p->config;
     if (c->asn_kind == ASN_EXTERNAL)
         snprintf(p->detail, sizeof p->detail, "expected an AS other than ours, got %" PRIu32, got);
+    else if (got == BGP_AS_TRANS)
+        snprintf(p->detail, sizeof p->detail, "expected %" PRIu32 ", got AS_TRANS", c->asn);
     else
         snprintf(p->detail, sizeof p->detail, "expected %" PRIu32 ", got %" PRIu32, c->asn, got);
+}
+
+void peer_note_bad_role(struct peer *p, const struct capabilities *theirs)
+{
+    if (theirs->role_conflict)
+        snprintf(p->detail, sizeof p->detail, "the peer says more than one role");
+    else
+        snprintf(p->detail, sizeof p->detail, "we are %s, and the peer is %s", role_name(peer_role(p)),
+                 role_name(role_from_wire(theirs->role)));
 }
 
 void peer_note_closed(struct peer_link *l, int error)
@@ -176,6 +197,20 @@ void peer_note_closed(struct peer_link *l, int error)
     if (p->up || l->state == PEER_OPEN_CONFIRM)
         note_reset(p, reason);
     note(p, reason, hint);
+}
+
+void peer_note_address_gone(struct peer_link *l)
+{
+    struct peer *p = l->peer;
+    char reason[160], local[ADDR_STRLEN];
+
+    p->complained = false;
+    if (p->up)
+        p->h.last_message[0] = 0;
+    snprintf(reason, sizeof reason, "our address of the session is gone: %s",
+             addr_format(&l->s.local, local));
+    note_reset(p, reason);
+    note(p, reason, "the addresses of this node");
 }
 
 void peer_note_ground_lost(struct peer *p, const char *reason, const char *hint)

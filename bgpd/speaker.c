@@ -442,6 +442,8 @@ struct rib_config speaker_rib_config(const struct config *c)
 {
     return (struct rib_config){.multipath = c->router.multipath,
                                .as_path_relax = c->router.multipath_as_path_relax,
+                               .always_compare_med = c->router.always_compare_med,
+                               .med_missing_as_worst = c->router.med_missing_as_worst,
                                .default_local_pref = 100};
 }
 

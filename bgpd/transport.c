@@ -2,9 +2,10 @@
  *
  * TTL: an eBGP peer is one hop away and gets packets with TTL 1, so that nothing of the session leaves the
  * link (RFC 4271 leaves it to implementations; all do so); multihop raises it. GTSM (RFC 5082) turns that
- * round: both send 255 and drop what arrives with less, which nobody further away can forge. Keys must be on
- * a socket before the first SYN: on our own before connect(), on the listener for every peer's address. IPv6
- * options go to AF_INET6 sockets only; listeners are V6ONLY, so no address is ever IPv4-mapped.
+ * round: both send 255 and drop what arrives with less, which nobody further away can forge; what comes
+ * before a connection is accepted is for the listener to drop (gtsm.c). Keys must be on a socket before the
+ * first SYN: on our own before connect(), on the listener for every peer's address. IPv6 options go to
+ * AF_INET6 sockets only; listeners are V6ONLY, so no address is ever IPv4-mapped.
  *
  * Not here: who may connect, and what is said (peer.c, conn.c).
  */
@@ -12,11 +13,14 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/sockios.h>
+#include <linux/tcp.h> /* glibc's struct tcp_info ends too early */
 #include <netinet/in.h>
 #include <netinet/ip.h>
-#include <netinet/tcp.h>
+#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <unistd.h>
 
 #ifndef IPV6_MINHOPCOUNT
@@ -111,7 +115,10 @@ int transport_accepted(int fd, const struct transport_options *o)
         return af;
     if (fcntl(fd, F_SETFL, O_NONBLOCK) || fcntl(fd, F_SETFD, FD_CLOEXEC))
         return -errno;
-    return apply(fd, af, o);
+    int r = apply(fd, af, o);
+    if (!r)
+        set_int(fd, SOL_SOCKET, SO_DETACH_FILTER, 0); /* the listener's, see gtsm.c */
+    return r;
 }
 
 int transport_listener(int fd)
@@ -177,6 +184,30 @@ int transport_remote(int fd, struct ip_addr *a, uint16_t *port, uint32_t *scope)
     if (getpeername(fd, (struct sockaddr *)&ss, &n))
         return -errno;
     return addr_from_sockaddr((struct sockaddr *)&ss, a, port, scope);
+}
+
+uint64_t transport_unacked(int fd, uint64_t *acked)
+{
+    struct tcp_info ti;
+    socklen_t n = sizeof ti;
+    int waiting = 0;
+
+    *acked = 0;
+    if (!getsockopt(fd, IPPROTO_TCP, TCP_INFO, &ti, &n) &&
+        n >= offsetof(struct tcp_info, tcpi_bytes_received))
+        *acked = ti.tcpi_bytes_acked;
+    return ioctl(fd, SIOCOUTQ, &waiting) ? 0 : (uint64_t)waiting;
+}
+
+void transport_give_up_after(int fd, uint32_t ms)
+{
+    set_int(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, (int)ms);
+}
+
+void transport_abort_on_close(int fd)
+{
+    const struct linger now = {.l_onoff = 1};
+    setsockopt(fd, SOL_SOCKET, SO_LINGER, &now, sizeof now);
 }
 
 uint32_t transport_rtt_us(int fd)

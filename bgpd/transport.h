@@ -36,6 +36,11 @@ int transport_set_range_key(int fd, const struct prefix *range, const char *key)
 
 int transport_local(int fd, struct ip_addr *a, uint16_t *port);
 int transport_remote(int fd, struct ip_addr *a, uint16_t *port, uint32_t *scope);
-uint32_t transport_rtt_us(int fd); /* smoothed, 0: unknown */
+/* Bytes that the other side has not acknowledged (the FIN included); *acked: those that it has, in all. */
+uint64_t transport_unacked(int fd, uint64_t *acked);
+/* After close(): give the connection up when nothing is acknowledged for so long. */
+void transport_give_up_after(int fd, uint32_t ms);
+void transport_abort_on_close(int fd); /* reset it, and drop what is unsent */
+uint32_t transport_rtt_us(int fd);     /* smoothed, 0: unknown */
 
 #endif

@@ -90,7 +90,7 @@ show_failures() {
             n = 0
         }
         /^FAIL/ { show(); on = ++count <= 10; if (!on) print }
-        /^(ok|SKIP|[0-9]+ passed)/ { on = 0 }
+        /^(ok|SKIP|Feature |[0-9]+ passed)/ { on = 0 }
         on { line[++n] = $0 }
         END { show() }' "$1"
     echo "      whole log: $1"
@@ -125,11 +125,13 @@ suite() {
 
 build gcc CC=gcc BUILD=build
 build clang CC=clang BUILD=build/clang
-build asan CC=clang BUILD=build/asan SAN=address,undefined
+build asan CC=clang BUILD=build/asan SAN=address,undefined fuzzers
 
 suite "unit gcc" $python tests/unit/run.py -j "$side_by_side" build
 suite "unit clang" $python tests/unit/run.py -j "$side_by_side" build/clang
 suite "unit asan" $python tests/unit/run.py -j "$side_by_side" build/asan
+# The same inputs every time: the corpus and what comes of it in so many steps. `make fuzz` goes on from there.
+suite fuzz $python tests/fuzz/run.py -j "$jobs" --runs 20000 --seconds 8 build/asan
 
 export UNDERLAYD=$PWD/build/underlayd UNDERLAYCTL=$PWD/build/underlayctl
 suite config sh tests/config/run.sh
@@ -144,6 +146,9 @@ suite "interop asan" $python tests/interop/run.py -j "$side_by_side"
 if [ "${1:-}" = all ]; then
     suite "lab self-test" $python tests/lib/selftest.py
 fi
+
+# What was met by whom, from the suite with the build that is shipped.
+sed -n '/^Feature  *FRR /,/^$/p' "$out/interop.log" 2>/dev/null
 
 totals="$passed passed, $failed failed, $skipped skipped"
 echo "$totals" >"$out/totals"

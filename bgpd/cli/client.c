@@ -171,14 +171,36 @@ static void queue_request(struct client *c, const char *command)
     buffer_add(&c->out, "\n", 1);
 }
 
+/* Takes quotes away as the shell does on the command line: what is between '' as it is, between "" with \"
+ * and
+ * \\ for these two; outside, \ before a quote. False: a quote is not closed. */
+static bool unquote(char *line)
+{
+    char quote = 0, *out = line;
+    for (const char *p = line; *p; p++) {
+        if (*p == '\\' && quote != '\'' && p[1] && strchr(quote ? "\"\\" : "\"'\\", p[1]))
+            *out++ = *++p;
+        else if (quote ? *p == quote : *p == '"' || *p == '\'')
+            quote = quote ? 0 : *p;
+        else
+            *out++ = *p;
+    }
+    *out = 0;
+    return !quote;
+}
+
 /* Checked here first: what is no command does not need a daemon to say so. */
-static void take_line(struct client *c, const char *line)
+static void take_line(struct client *c, char *line)
 {
     struct command cmd;
-    char error[512];
-    const char *text = line + strspn(line, " \t\r");
+    char error[512], *text = line + strspn(line, " \t\r");
     if (!*text || *text == '#')
         return;
+    if (!unquote(text)) {
+        put_error(c, c->line, "a quote is not closed; write \\' for an apostrophe");
+        note_status(c, CLI_USAGE);
+        return;
+    }
     int rc = grammar_parse(c->grammar, text, &cmd, error, sizeof error);
     if (rc) {
         put_error(c, c->line, error);

@@ -11,6 +11,7 @@
 
 #include "control/control.h"
 #include "control/show.h"
+#include "lib/community.h"
 #include "log.h"
 #include "source/source.h"
 #include "speaker.h"
@@ -24,55 +25,20 @@ struct bulk {
     struct prefix *prefixes;
 };
 
-static const struct {
-    const char *name;
-    uint32_t value;
-} community_names[] = {
-    /* IANA, BGP Well-known Communities */
-    {"graceful-shutdown", 0xffff0000}, {"accept-own", 0xffff0001},          {"llgr-stale", 0xffff0006},
-    {"no-llgr", 0xffff0007},           {"blackhole", 0xffff029a},           {"no-export", 0xffffff01},
-    {"no-advertise", 0xffffff02},      {"no-export-subconfed", 0xffffff03}, {"no-peer", 0xffffff04},
-};
-
-/* Numbers between colons, each at most max. Returns how many, 0 when the text is something else. */
-static unsigned parse_numbers(const char *text, uint64_t out[3])
-{
-    unsigned n = 0;
-    for (;;) {
-        char *end;
-        if (n == 3 || *text < '0' || *text > '9')
-            return 0;
-        errno = 0;
-        out[n++] = strtoull(text, &end, 10);
-        if (errno || (*end && *end != ':'))
-            return 0;
-        if (!*end)
-            return n;
-        text = end + 1;
-    }
-}
-
 static int add_community(struct advertise_options *o, const char *text)
 {
     const unsigned max = sizeof o->communities / sizeof *o->communities;
-    uint64_t v[3];
-    unsigned n = parse_numbers(text, v);
-    for (unsigned i = 0; i < sizeof community_names / sizeof *community_names; i++)
-        if (!strcmp(text, community_names[i].name) && o->n_communities < max) {
-            o->communities[o->n_communities++] = community_names[i].value;
-            return 0;
-        }
-    if (n == 2 && v[0] <= UINT16_MAX && v[1] <= UINT16_MAX && o->n_communities < max) {
-        o->communities[o->n_communities++] = (uint32_t)(v[0] << 16 | v[1]);
-        return 0;
-    }
-    if (n == 3 && v[0] <= UINT32_MAX && v[1] <= UINT32_MAX && v[2] <= UINT32_MAX && o->n_large < max) {
-        for (unsigned i = 0; i < 3; i++)
-            o->large[o->n_large][i] = (uint32_t)v[i];
-        o->n_large++;
-        return 0;
-    }
-    return o->n_communities == max || o->n_large == max ? -E2BIG : -EINVAL;
+    uint32_t standard, large[3];
+    int kind = community_parse(text, &standard, large);
+    if (kind < 0)
+        return -EINVAL;
+    if (kind == 1 ? o->n_communities == max : o->n_large == max)
+        return -E2BIG;
+    if (kind == 1)
+        o->communities[o->n_communities++] = standard;
+    else
+        memcpy(o->large[o->n_large++], large, sizeof large);
+    return 0;
 }
 
 /* False: exec_fail was called. */
@@ -95,18 +61,20 @@ static bool check_prefix(struct exec *e, const char *text, struct prefix *out)
 
 static bool check_word(struct exec *e, struct bulk *b, const struct command_word *w)
 {
-    uint64_t v[3];
     if (w->keyword)
         return true;
     if (!strcmp(w->name, "PREFIX"))
         return check_prefix(e, w->value, &b->prefixes[b->n++]);
     if (!strcmp(w->name, "N")) {
-        if (parse_numbers(w->value, v) != 1 || v[0] > UINT32_MAX)
+        char *end;
+        errno = 0;
+        unsigned long long med = strtoull(w->value, &end, 10);
+        if (*w->value < '0' || *w->value > '9' || *end || errno || med > UINT32_MAX)
             return exec_fail(e, STATUS_USAGE, "med %.20s is out of range; expected 0 to 4294967295",
                              w->value),
                    false;
         b->options.has_med = true;
-        b->options.med = (uint32_t)v[0];
+        b->options.med = (uint32_t)med;
         return true;
     }
     int rc = add_community(&b->options, w->value);

@@ -226,12 +226,25 @@ void match_advance(const struct grammar *g, struct match *m, const char *word, c
     }
 }
 
+/* What parts words; nothing else does, so that counting and cutting agree. */
+#define BLANKS " \t\r\n"
+
+static size_t count_words(const char *line)
+{
+    size_t n = 0;
+    for (const char *w = line + strspn(line, BLANKS); *w; w += strspn(w, BLANKS)) {
+        n++;
+        w += strcspn(w, BLANKS);
+    }
+    return n;
+}
+
 /* Cuts the line into words in place, in buf. Returns how many. */
 static unsigned split_words(char *buf, struct command_word *words)
 {
     unsigned n = 0;
     char *save = NULL;
-    for (char *w = strtok_r(buf, " \t\r\n", &save); w; w = strtok_r(NULL, " \t\r\n", &save))
+    for (char *w = strtok_r(buf, BLANKS, &save); w; w = strtok_r(NULL, BLANKS, &save))
         words[n++].value = w;
     return n;
 }
@@ -286,11 +299,8 @@ int grammar_parse(const struct grammar *g, const char *line, struct command *out
 {
     *out = (struct command){0};
     snprintf(error, size, "out of memory");
-    size_t len = strlen(line), words = 0;
-    for (size_t i = 0; i < len; i++)
-        words += !isspace((unsigned char)line[i]) && (!i || isspace((unsigned char)line[i - 1]));
     out->buf = strdup(line);
-    out->words = calloc(words + 1, sizeof *out->words);
+    out->words = calloc(count_words(line) + 1, sizeof *out->words);
     if (!out->buf || !out->words) {
         command_free(out);
         return -ENOMEM;

@@ -165,9 +165,10 @@ const char *show_fib_hint(int32_t error)
     }
 }
 
-struct path_view show_path(const struct rib *r, enum family f, const struct rib_path *p)
+struct path_view show_path(const struct rib *r, enum family f, uint32_t path)
 {
-    struct path_view v = {.path = p, .attr = rib_path_attr(r, p)};
+    const struct rib_path *p = rib_path(r, path);
+    struct path_view v = {.path = p, .attr = rib_path_attr(r, p), .index = path, .id = rib_path_id(r, path)};
     v.from = p->peer ? rib_peer_by_number(r, p->peer) : NULL;
     v.nexthop = v.attr->nexthop ? nexthop_by_id(rib_nexthops(r), v.attr->nexthop) : NULL;
     v.valid = !(p->flags & (PATH_FILTERED | PATH_UNREACHABLE));

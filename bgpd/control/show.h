@@ -46,8 +46,10 @@ struct path_view {
     const struct rib_peer *from;   /* NULL: originated here */
     const struct nexthop *nexthop; /* NULL: originated here */
     bool valid, stale;
+    uint32_t index, id; /* in the slab of paths; as it came, RFC 7911 */
+    uint32_t sent_id;   /* for who lists what was advertised */
 };
-struct path_view show_path(const struct rib *r, enum family f, const struct rib_path *p);
+struct path_view show_path(const struct rib *r, enum family f, uint32_t path);
 /* The next hop in use; all zero for originated routes, as FRR. */
 struct ip_addr show_nexthop(const struct path_view *v, enum family f);
 const char *show_path_peer(const struct path_view *v,
@@ -87,5 +89,10 @@ enum exec_result change_reload(struct exec *e);
 enum exec_result change_debug(struct exec *e);
 enum exec_result show_debug(struct exec *e);
 enum exec_result change_log_level(struct exec *e);
+
+static inline bool show_given(const char *text)
+{
+    return text && *text;
+}
 
 #endif

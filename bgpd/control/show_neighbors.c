@@ -43,7 +43,13 @@ static bool has_graceful_restart(const struct capabilities *c, enum family f)
 }
 static bool has_extended_nexthop(const struct capabilities *c, enum family f)
 {
-    return c->extended_nexthop[f];
+    (void)f;
+    return c->extended_nexthop[FAM_IPV4] || c->extended_nexthop[FAM_IPV6];
+}
+static bool has_long_lived_gr(const struct capabilities *c, enum family f)
+{
+    (void)f;
+    return c->long_lived_gr;
 }
 static bool has_role(const struct capabilities *c, enum family f)
 {
@@ -57,19 +63,24 @@ const struct capability_row capability_rows[] = {
     {"routeRefresh", "Route refresh", has_refresh, false},
     {"enhancedRouteRefresh", "Enhanced Route Refresh", has_enhanced_refresh, false},
     {"gracefulRestart", "Graceful Restart", has_graceful_restart, false},
+    {"longLivedGracefulRestart", "Long-lived Graceful Restart", has_long_lived_gr, false},
+    {"extendedNexthop", "Extended nexthop", has_extended_nexthop, false},
     {"role", "Role", has_role, false},
     {"multiprotocolExtensions", "Address Family", has_multiprotocol, true},
-    {"extendedNexthop", "Extended nexthop", has_extended_nexthop, true},
     {NULL, NULL, NULL, false},
 };
+
+static const char *sides(bool sent, bool received, bool json)
+{
+    if (sent && received)
+        return json ? "advertisedAndReceived" : "advertised and received";
+    return sent ? "advertised" : received ? "received" : NULL;
+}
 
 const char *capability_sides(const struct peer_info *i, const struct capability_row *row, enum family f,
                              bool json)
 {
-    bool sent = row->has(&i->sent, f), received = i->caps_valid && row->has(&i->received, f);
-    if (sent && received)
-        return json ? "advertisedAndReceived" : "advertised and received";
-    return sent ? "advertised" : received ? "received" : NULL;
+    return sides(row->has(&i->sent, f), i->caps_valid && row->has(&i->received, f), json);
 }
 
 static const char *yes_no(bool v)
@@ -125,8 +136,13 @@ static void text_head(struct exec *e, const struct peer *p, const struct peer_in
     }
     if (peer_config(p)->kind == PEER_BY_RANGE)
         writer_text(w, " Belongs to the subnet range group: %s\n", prefix_format(&peer_config(p)->range, id));
+    if (show_given(i->hostname))
+        writer_text(w, " Hostname: %s%s%s\n", i->hostname, show_given(i->domain) ? "." : "", i->domain);
     if (i->admin_down)
         writer_text(w, " Administratively shut down\n");
+    if (i->local_role != ROLE_NONE || i->remote_role != ROLE_NONE)
+        writer_text(w, "  Local Role: %s, Remote Role: %s\n", role_name(i->local_role),
+                    role_name(i->remote_role));
     writer_text(w, "  BGP version 4, remote router ID %s, ", show_router_id(i->remote_id, id));
     writer_text(w, "local router ID %s\n", show_router_id(i->local_id, id));
     writer_text(w, "  BGP state = %s", show_peer_state(i));
@@ -148,14 +164,28 @@ static void text_head(struct exec *e, const struct peer *p, const struct peer_in
         writer_text(w, "Last write %s\n", show_uptime(i->last_write_ms, up));
         writer_text(w, "  Hold time is %" PRIu32 " seconds, keepalive interval is %" PRIu32 " seconds\n",
                     i->hold_ms / 1000, i->keepalive_ms / 1000);
+        if (i->send_hold_ms)
+            writer_text(w, "  Send hold time is %" PRIu32 " seconds\n", i->send_hold_ms / 1000);
     }
     writer_text(w,
                 "  Configured hold time is %" PRIu32 " seconds, keepalive interval is %" PRIu32 " seconds\n",
                 peer_config(p)->hold_time_ms / 1000, peer_config(p)->keepalive_time_ms / 1000);
 }
 
+/* RFC 7911: what each side would send (tx) and receive (rx). */
+static void text_add_path(struct writer *w, const struct peer_info *i, enum family f)
+{
+    static const char *const modes[] = {"nothing", "receive", "send", "send and receive"};
+    uint8_t ours = i->sent.add_path[f] & 3, theirs = i->received.add_path[f] & 3;
+    if (ours || theirs)
+        writer_text(w, "    AddPath %s Unicast: we %s, the peer %s\n", f ? "IPv6" : "IPv4", modes[ours],
+                    modes[theirs]);
+}
+
 static void text_capabilities(struct exec *e, const struct peer_info *i)
 {
+    if (i->fewer_capabilities)
+        writer_text(e->w, "  Only the needed capabilities are offered: the peer refused the others\n");
     if (i->state != PEER_ESTABLISHED && i->state != PEER_OPEN_CONFIRM)
         return;
     writer_text(e->w, "  Neighbor capabilities:\n");
@@ -167,6 +197,8 @@ static void text_capabilities(struct exec *e, const struct peer_info *i)
             else if (sides)
                 writer_text(e->w, "    %s: %s\n", row->text, sides);
         }
+    for (enum family f = 0; f < FAM_COUNT; f++)
+        text_add_path(e->w, i, f);
 }
 
 static void text_statistics(struct exec *e, const struct peer_info *i)
@@ -192,11 +224,6 @@ static void text_statistics(struct exec *e, const struct peer_info *i)
         in += rows[k].in;
     }
     writer_text(e->w, "    %-15s%10" PRIu64 " %10" PRIu64 "\n", "Total:", out, in);
-    if (s->treat_as_withdraw || s->attr_discard)
-        writer_text(e->w,
-                    "  Faulty updates received (RFC 7606): %" PRIu64 " taken as withdrawals, %" PRIu64
-                    " attributes\n  discarded\n",
-                    s->treat_as_withdraw, s->attr_discard);
 }
 
 /* FRR's two lines about max-prefixes. */
@@ -293,6 +320,7 @@ static void text_neighbor(struct exec *e, const struct peer *p, const struct pee
     text_head(e, p, i);
     text_capabilities(e, i);
     text_statistics(e, i);
+    text_offences(e->w, p, &i->stats);
     for (int f = 0; f < FAM_COUNT; f++)
         text_family(e, p, i, (enum family)f);
     text_transport(e, p, i);

@@ -1,5 +1,6 @@
 /* show bgp neighbors as JSON: FRR's names, types and units. Times are ms where the name says so; what FRR
  * gives as a string stays one. */
+#include <ctype.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
@@ -22,12 +23,64 @@ static void json_timers(struct writer *w, const struct peer *p, const struct pee
     writer_uint(w, "bgpTimerLastWrite", i->last_write_ms);
     writer_uint(w, "bgpTimerHoldTimeMsecs", i->hold_ms);
     writer_uint(w, "bgpTimerKeepAliveIntervalMsecs", i->keepalive_ms);
+    if (i->send_hold_ms)
+        writer_uint(w, "bgpTimerSendHoldTimeMsecs", i->send_hold_ms);
     writer_uint(w, "bgpTimerConfiguredHoldTimeMsecs", peer_config(p)->hold_time_ms);
     writer_uint(w, "bgpTimerConfiguredKeepAliveIntervalMsecs", peer_config(p)->keepalive_time_ms);
 }
 
+/* FRR's flags: what each side would send (tx) and receive (rx). */
+static void json_add_path(struct writer *w, const struct peer_info *i)
+{
+    static const struct {
+        uint8_t bit;
+        const char *both, *ours, *theirs;
+    } ways[] = {{2, "txAdvertisedAndReceived", "txAdvertised", "txReceived"},
+                {1, "rxAdvertisedAndReceived", "rxAdvertised", "rxReceived"}};
+    writer_object(w, "addPath");
+    for (enum family f = 0; f < FAM_COUNT; f++) {
+        uint8_t ours = i->sent.add_path[f], theirs = i->received.add_path[f];
+        if (!ours && !theirs)
+            continue;
+        writer_object(w, family_json_name(f));
+        for (int k = 0; k < 2; k++)
+            if ((ours | theirs) & ways[k].bit)
+                writer_bool(w,
+                            ours & theirs & ways[k].bit ? ways[k].both
+                            : ours & ways[k].bit        ? ways[k].ours
+                                                        : ways[k].theirs,
+                            true);
+        writer_end(w);
+    }
+    writer_end(w);
+}
+
+/* FRR's names, its spelling included. */
+static void json_by_peer(struct writer *w, const char *name, const bool family[FAM_COUNT], const char *word)
+{
+    if (!family[FAM_IPV4] && !family[FAM_IPV6])
+        return;
+    writer_object(w, name);
+    for (enum family f = 0; f < FAM_COUNT; f++)
+        if (family[f])
+            writer_str(w, family_json_name(f), word);
+    writer_end(w);
+}
+
+static void json_names(struct writer *w, const struct peer_info *i)
+{
+    writer_object(w, "hostName");
+    writer_str(w, "advHostName", show_given(i->own_hostname) ? i->own_hostname : "n/a");
+    writer_str(w, "advDomainName", "n/a");
+    writer_str(w, "rcvHostName", show_given(i->hostname) ? i->hostname : "n/a");
+    writer_str(w, "rcvDomainName", show_given(i->domain) ? i->domain : "n/a");
+    writer_end(w);
+}
+
 static void json_capabilities(struct writer *w, const struct peer_info *i)
 {
+    if (i->fewer_capabilities)
+        writer_bool(w, "fewerCapabilitiesOffered", true);
     if (i->state != PEER_ESTABLISHED && i->state != PEER_OPEN_CONFIRM)
         return;
     writer_object(w, "neighborCapabilities");
@@ -49,6 +102,10 @@ static void json_capabilities(struct writer *w, const struct peer_info *i)
         }
         writer_end(w);
     }
+    json_by_peer(w, "extendedNexthopFamililesByPeer", i->received.extended_nexthop, "recieved");
+    json_by_peer(w, "longLivedGracefulRestartByPeer", i->received.llgr_family, "received");
+    json_add_path(w, i);
+    json_names(w, i);
     writer_end(w);
 }
 
@@ -204,6 +261,10 @@ void json_neighbor(struct exec *e, const struct peer *p, const struct peer_info 
     writer_bool(w, i->ibgp ? "nbrInternalLink" : "nbrExternalLink", true);
     writer_str(w, "localRole", role_name(i->local_role));
     writer_str(w, "remoteRole", role_name(i->remote_role));
+    if (show_given(i->hostname))
+        writer_str(w, "hostname", i->hostname);
+    if (show_given(i->domain))
+        writer_str(w, "domainname", i->domain);
     if (*peer_config(p)->description)
         writer_str(w, "nbrDesc", peer_config(p)->description);
     if (peer_config(p)->kind == PEER_BY_RANGE) {
@@ -219,6 +280,7 @@ void json_neighbor(struct exec *e, const struct peer *p, const struct peer_info 
     json_capabilities(w, i);
     json_graceful_restart(w, i);
     json_statistics(w, i);
+    json_offences(w, p);
     json_families(w, p, i);
     json_transport(w, p, i);
     writer_end(w);

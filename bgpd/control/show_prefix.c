@@ -94,17 +94,19 @@ static const char *lost_by(struct exec *e, enum family f, const struct rib_entry
     };
     struct rib *r = e->s->rib;
     const struct rib_path *head = entry->paths ? rib_path(r, entry->paths) : NULL;
-    static const struct rib_config rc = {.default_local_pref = 100, .multipath = 1};
+    struct rib_config rc = speaker_rib_config(e->s->config);
     static const struct rib_peer here = {0};
     struct candidate c[2];
     enum select_reason why;
+    rc.multipath = 1;
     if (!head || !(head->flags & PATH_BEST) || v->path == head || !v->valid)
         return NULL;
-    const struct path_view views[2] = {show_path(r, f, head), *v};
+    const struct path_view views[2] = {show_path(r, f, entry->paths), *v};
     for (int i = 0; i < 2; i++)
         c[i] = (struct candidate){.attr = views[i].attr,
                                   .peer = views[i].from ? views[i].from : &here,
                                   .metric = views[i].nexthop ? views[i].nexthop->metric : 0,
+                                  .path_id = views[i].id,
                                   .usable = true};
     if (decision_select(c, 2, &rc, &why) != 0 || why >= sizeof words / sizeof *words)
         return NULL;
@@ -123,29 +125,103 @@ static time_t last_update(const struct exec *e, const struct rib_path *p, char s
     return then;
 }
 
+/* Whether a peer with ADD-PATH has the path from us. */
+static bool sent_as_path(const struct exec *e, enum family f, uint32_t entry, uint32_t path)
+{
+    for (unsigned i = 0; i < peer_set_count(e->s->peers); i++)
+        if (adjout_has_path(peer_adjout(peer_set_at(e->s->peers, i)), f, entry, path))
+            return true;
+    return false;
+}
+
+static void text_path_ids(struct exec *e, enum family f, uint32_t entry, const struct path_view *v)
+{
+    bool sent = sent_as_path(e, f, entry, v->index);
+    if (v->id || sent)
+        writer_text(e->w, "      AddPath ID: RX %" PRIu32 ", TX-All %" PRIu32 "\n", v->id,
+                    sent ? v->index : 0);
+}
+
+static void json_path_ids(struct exec *e, enum family f, uint32_t entry, const struct path_view *v)
+{
+    bool sent = sent_as_path(e, f, entry, v->index);
+    if (!v->id && !sent)
+        return;
+    writer_uint(e->w, "addpathRxId", v->id);
+    writer_object(e->w, "addpathTxIds");
+    if (sent)
+        writer_uint(e->w, "all", v->index);
+    writer_end(e->w);
+}
+
+static void text_as_path(struct writer *w, const struct attr *a)
+{
+    char text[AS_PATH_STRLEN + 64], id[ADDR_STRLEN];
+    int n = attr_format_as_path(a, text, AS_PATH_STRLEN);
+    if (!n)
+        n = snprintf(text, sizeof text, "Local");
+    n = n < AS_PATH_STRLEN ? n : AS_PATH_STRLEN - 1;
+    if (a->flags & ATTR_HAS_AGGREGATOR)
+        snprintf(text + n, sizeof text - (size_t)n, ", (aggregated by %" PRIu32 " %s)", a->aggregator_as,
+                 show_router_id(a->aggregator_id, id));
+    writer_text(w, "  ");
+    show_wrap(w, 2, 4, text);
+}
+
+/* RFC 4456; and what is passed on unread. */
+static void text_reflection(struct writer *w, const struct attr *a)
+{
+    char text[AS_PATH_STRLEN], id[ADDR_STRLEN];
+    if (a->flags & ATTR_HAS_ORIGINATOR)
+        writer_text(w, "      Originator: %s\n", show_router_id(a->originator_id, id));
+    if (a->part_len[PART_CLUSTER]) {
+        attr_format_clusters(a, text, sizeof text);
+        writer_text(w, "      Cluster list: ");
+        show_wrap(w, 20, 8, text);
+    }
+    if (a->part_len[PART_UNKNOWN]) {
+        attr_format_carried(a, text, sizeof text);
+        writer_text(w, "      Attributes passed on unread: ");
+        show_wrap(w, 35, 8, text);
+    }
+}
+
+/* What the decision goes by, where the path says anything of it. */
+static bool effective_local_pref(const struct exec *e, const struct path_view *v, uint32_t *out)
+{
+    const struct rib_config rc = speaker_rib_config(e->s->config);
+    if (!(v->attr->flags & ATTR_HAS_LOCAL_PREF))
+        return false;
+    *out = v->from ? decision_local_pref(v->attr, v->from, &rc) : v->attr->local_pref;
+    return true;
+}
+
 static void text_path(struct exec *e, enum family f, const struct rib_entry *entry, const struct path_view *v)
 {
     struct writer *w = e->w;
     const struct attr *a = v->attr;
+    uint32_t local_pref;
     char text[AS_PATH_STRLEN], hop[ADDR_STRLEN], peer[ADDR_STRLEN], id[ADDR_STRLEN];
     struct ip_addr next = show_nexthop(v, f);
-    attr_format_as_path(a, text, sizeof text);
-    writer_text(w, "  ");
-    show_wrap(w, 2, 4, *text ? text : "Local");
+    text_as_path(w, a);
     writer_text(w, "    %s from %s (%s)\n", addr_format(&next, hop),
                 v->from ? show_path_peer(v, peer) : "this node",
                 show_router_id(v->from ? v->from->router_id : e->s->router_id, id));
     size_t n = (size_t)snprintf(text, sizeof text, "Origin %s", origin_name(a->origin));
     if (a->flags & ATTR_HAS_MED)
         n += (size_t)snprintf(text + n, sizeof text - n, ", metric %" PRIu32, a->med);
-    if (a->flags & ATTR_HAS_LOCAL_PREF)
-        n += (size_t)snprintf(text + n, sizeof text - n, ", localpref %" PRIu32, a->local_pref);
+    if (effective_local_pref(e, v, &local_pref))
+        n += (size_t)snprintf(text + n, sizeof text - n, ", localpref %" PRIu32, local_pref);
     n += (size_t)snprintf(text + n, sizeof text - n, "%s, %s", v->valid ? ", valid" : "",
                           !v->from        ? "sourced, local"
                           : v->from->ibgp ? "internal"
                                           : "external");
     if (v->stale)
         n += (size_t)snprintf(text + n, sizeof text - n, ", stale");
+    if (a->flags & ATTR_ATOMIC_AGGREGATE)
+        n += (size_t)snprintf(text + n, sizeof text - n, ", atomic-aggregate");
+    if (a->part_len[PART_OTC])
+        n += (size_t)snprintf(text + n, sizeof text - n, ", otc %" PRIu32, attr_otc(a));
     if (v->path->flags & PATH_MULTIPATH)
         n += (size_t)snprintf(text + n, sizeof text - n, ", multipath");
     if (v->path->flags & PATH_BEST)
@@ -162,6 +238,7 @@ static void text_path(struct exec *e, enum family f, const struct rib_entry *ent
         writer_text(w, "      Not used: the next hop is %s\n",
                     v->nexthop && v->nexthop->resolved ? "unreachable" : "not resolved yet");
     text_communities(e, a);
+    text_reflection(w, a);
     last_update(e, v->path, text);
     writer_text(w, "      Last update: %s\n", text);
 }
@@ -225,8 +302,9 @@ static void text_entry(struct exec *e, enum family f, uint32_t index)
     if (!told)
         writer_text(e->w, "  Not advertised to any peer\n");
     for (uint32_t i = entry->paths; i; i = rib_path(r, i)->next) {
-        struct path_view v = show_path(r, f, rib_path(r, i));
+        struct path_view v = show_path(r, f, i);
         text_path(e, f, entry, &v);
+        text_path_ids(e, f, index, &v);
     }
 }
 
@@ -292,6 +370,42 @@ static void json_community(struct writer *w, const char *key, const struct attr 
     writer_end(w);
 }
 
+static void json_clusters(struct writer *w, const struct attr *a)
+{
+    char text[AS_PATH_STRLEN] = "", *save = NULL;
+    if (!a->part_len[PART_CLUSTER])
+        return;
+    attr_format_clusters(a, text, sizeof text);
+    writer_object(w, "clusterList");
+    writer_str(w, "string", text);
+    writer_array(w, "list");
+    for (char *word = strtok_r(text, " ", &save); word; word = strtok_r(NULL, " ", &save))
+        writer_str(w, NULL, word);
+    writer_end(w);
+    writer_end(w);
+}
+
+/* What only some paths have. */
+static void json_rare(struct writer *w, const struct attr *a)
+{
+    char text[AS_PATH_STRLEN], id[ADDR_STRLEN];
+    if (a->flags & ATTR_HAS_AGGREGATOR) {
+        writer_uint(w, "aggregatorAs", a->aggregator_as);
+        writer_str(w, "aggregatorId", show_router_id(a->aggregator_id, id));
+    }
+    if (a->flags & ATTR_ATOMIC_AGGREGATE)
+        writer_bool(w, "atomicAggregate", true);
+    if (a->flags & ATTR_HAS_ORIGINATOR)
+        writer_str(w, "originatorId", show_router_id(a->originator_id, id));
+    json_clusters(w, a);
+    if (a->part_len[PART_OTC])
+        writer_uint(w, "otc", attr_otc(a));
+    if (a->part_len[PART_UNKNOWN]) {
+        attr_format_carried(a, text, sizeof text);
+        writer_str(w, "unknownAttributes", text);
+    }
+}
+
 static void json_path_source(struct exec *e, const struct path_view *v)
 {
     char text[ADDR_STRLEN];
@@ -303,18 +417,20 @@ static void json_path_source(struct exec *e, const struct path_view *v)
     writer_end(e->w);
 }
 
-static void json_path(struct exec *e, enum family f, const struct rib_entry *entry, const struct path_view *v)
+static void json_path(struct exec *e, enum family f, uint32_t index, const struct path_view *v)
 {
+    const struct rib_entry *entry = rib_entry(e->s->rib, f, index);
     struct writer *w = e->w;
     const struct attr *a = v->attr;
     uint8_t flags = v->path->flags;
+    uint32_t local_pref;
     writer_object(w, NULL);
     json_aspath(w, a);
     writer_str(w, "origin", origin_name(a->origin));
     if (a->flags & ATTR_HAS_MED)
         writer_uint(w, "metric", a->med);
-    if (a->flags & ATTR_HAS_LOCAL_PREF)
-        writer_uint(w, "locPrf", a->local_pref);
+    if (effective_local_pref(e, v, &local_pref))
+        writer_uint(w, "locPrf", local_pref);
     writer_uint(w, "weight", v->from ? 0 : 32768);
     writer_bool(w, "valid", v->valid);
     if (!v->from) {
@@ -339,6 +455,7 @@ static void json_path(struct exec *e, enum family f, const struct rib_entry *ent
     json_community(w, "community", a, attr_format_communities, true);
     json_community(w, "largeCommunity", a, attr_format_large, true);
     json_community(w, "extendedCommunity", a, attr_format_extended, false);
+    json_rare(w, a);
     char when[26];
     writer_object(w, "lastUpdate");
     writer_int(w, "epoch", last_update(e, v->path, when));
@@ -346,6 +463,7 @@ static void json_path(struct exec *e, enum family f, const struct rib_entry *ent
     writer_end(w);
     json_nexthops(e, v, f, NULL);
     json_path_source(e, v);
+    json_path_ids(e, f, index, v);
     writer_end(w);
 }
 
@@ -379,8 +497,8 @@ static void json_entry(struct exec *e, enum family f, uint32_t index)
     writer_uint(w, "pathCount", n);
     writer_array(w, "paths");
     for (uint32_t i = entry->paths; i; i = rib_path(r, i)->next) {
-        struct path_view v = show_path(r, f, rib_path(r, i));
-        json_path(e, f, entry, &v);
+        struct path_view v = show_path(r, f, i);
+        json_path(e, f, index, &v);
     }
     writer_end(w);
     writer_end(w);

@@ -96,6 +96,12 @@ static void put_column(struct writer *w, const char *text, unsigned width, unsig
         writer_text(w, "%-*s ", (int)width, text);
 }
 
+/* With ADD-PATH, of what a peer sent, or has from us. */
+static uint32_t path_id(const struct exec *e, const struct path_view *v)
+{
+    return is_table(e) || e->cmd->row->id != CMD_SHOW_ADVERTISED ? v->id : v->sent_id;
+}
+
 static void text_path(struct exec *e, enum family f, const struct rib_entry *entry, const struct path_view *v,
                       const char *network, const struct ip_addr *next)
 {
@@ -120,6 +126,9 @@ static void text_path(struct exec *e, enum family f, const struct rib_entry *ent
     size_t n = strlen(path);
     snprintf(path + n, sizeof path - n, "%s%c", n ? " " : "", origin_letter(v->attr));
     show_wrap(e->w, at, at, path);
+    uint32_t id = path_id(e, v);
+    if (id)
+        writer_text(e->w, "%22spath id %" PRIu32 "\n", "", id);
     if (e->cmd->row->id == CMD_SHOW_FILTERED)
         writer_text(e->w, "%22srefused: %s\n", "", import_reason_text(v->path->reason));
 }
@@ -142,6 +151,8 @@ static void json_path(struct exec *e, enum family f, const struct rib_entry *ent
         writer_bool(w, "stale", true);
     if (flags & PATH_FILTERED)
         writer_str(w, "filteredReason", import_reason_text(v->path->reason));
+    if (path_id(e, v))
+        writer_uint(w, e->cmd->row->id == CMD_SHOW_ADVERTISED ? "addpathTxId" : "addpathRxId", path_id(e, v));
     writer_str(w, "pathFrom", v->from && v->from->ibgp ? "internal" : "external");
     writer_addr(w, "prefix", &p->addr);
     writer_uint(w, "prefixLen", p->len);
@@ -213,31 +224,50 @@ static bool belongs(const struct exec *e, const struct peer *peer, const struct 
     return e->cmd->row->id == CMD_SHOW_RECEIVED || (p->flags & PATH_FILTERED);
 }
 
+static void put_advertised(struct exec *e, struct listing *l, const struct peer *peer, uint32_t index,
+                           const struct prefix *prefix)
+{
+    struct rib *r = e->s->rib;
+    enum family f = (enum family)l->f;
+    const struct adjout *o = peer_adjout(peer);
+    struct rib_entry *entry = rib_entry(r, f, index);
+    struct peer_info info;
+    bool first = true, best = adjout_exportable(o, f, entry) && !adjout_sends_paths(o, f);
+    if (!adjout_has(o, f, index))
+        return;
+    peer_info(peer, &info);
+    for (uint32_t i = entry->paths; i; i = best ? 0 : rib_path(r, i)->next) {
+        struct path_view v = show_path(r, f, i);
+        v.sent_id = best ? 0 : i;
+        if (!best && !adjout_has_path(o, f, index, i))
+            continue;
+        if (first)
+            json_prefix(e, prefix);
+        put_path(e, l, entry, prefix, &v, first, !v.nexthop || !info.ibgp ? &info.nexthop[f] : NULL);
+        first = false;
+    }
+    if (first)
+        return;
+    writer_end(e->w);
+    l->prefixes++;
+}
+
 static void put_entry(struct exec *e, struct listing *l, const struct peer *peer, uint32_t index)
 {
     struct rib *r = e->s->rib;
     enum family f = (enum family)l->f;
     struct rib_entry *entry = rib_entry(r, f, index);
-    struct peer_info info;
     struct prefix prefix;
     bool first = true;
     rib_entry_prefix(r, f, entry, &prefix);
     if (e->cmd->row->id == CMD_SHOW_ADVERTISED) {
-        const struct rib_path *p = adjout_exportable(peer_adjout(peer), f, entry);
-        if (!p || !adjout_has(peer_adjout(peer), f, index))
-            return;
-        struct path_view v = show_path(r, f, p);
-        peer_info(peer, &info);
-        json_prefix(e, &prefix);
-        put_path(e, l, entry, &prefix, &v, true, !v.nexthop || !info.ibgp ? &info.nexthop[f] : NULL);
-        writer_end(e->w);
-        l->prefixes++;
+        put_advertised(e, l, peer, index, &prefix);
         return;
     }
     for (uint32_t i = entry->paths; i;) {
         const struct rib_path *p = rib_path(r, i);
         if (belongs(e, peer, p)) {
-            struct path_view v = show_path(r, f, p);
+            struct path_view v = show_path(r, f, i);
             if (first)
                 json_prefix(e, &prefix);
             put_path(e, l, entry, &prefix, &v, first, NULL);

@@ -49,6 +49,8 @@ static void json_peer(struct exec *e, const struct peer *p, enum family f, const
     struct rib_stats rs;
     rib_stats(e->s->rib, &rs);
     writer_object(w, peer_name(p));
+    if (show_given(i->hostname))
+        writer_str(w, "hostname", i->hostname);
     writer_uint(w, "remoteAs", i->remote_as);
     writer_uint(w, "localAs", i->local_as);
     writer_uint(w, "version", BGP_VERSION);

@@ -10,10 +10,18 @@ static const struct {
     const char *name;
     uint32_t value;
 } names[] = {
-    {"graceful-shutdown", 0xffff0000}, /* RFC 8326 */
-    {"blackhole", 0xffff029a},         /* RFC 7999 */
-    {"no-export", 0xffffff01},         {"no-advertise", 0xffffff02},
-    {"local-AS", 0xffffff03}, /* NO_EXPORT_SUBCONFED */
+    {"graceful-shutdown", COMMUNITY_GRACEFUL_SHUTDOWN},
+    {"accept-own", COMMUNITY_ACCEPT_OWN},
+    {"llgr-stale", COMMUNITY_LLGR_STALE},
+    {"no-llgr", COMMUNITY_NO_LLGR},
+    {"blackhole", COMMUNITY_BLACKHOLE},
+    {"no-export", COMMUNITY_NO_EXPORT},
+    {"no-advertise", COMMUNITY_NO_ADVERTISE},
+    {"local-AS", COMMUNITY_LOCAL_AS},
+    {"no-peer", COMMUNITY_NO_PEER},
+    /* other spellings, read but not written */
+    {"no-export-subconfed", COMMUNITY_LOCAL_AS},
+    {"local-as", COMMUNITY_LOCAL_AS},
 };
 #define N_NAMES (sizeof names / sizeof *names)
 

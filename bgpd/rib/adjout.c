@@ -6,44 +6,21 @@
  * UPDATEs as fit; withdrawals go first, as they make room at the peer. What does not fit in the caller's
  * buffer stays dirty.
  *
+ * With ADD-PATH a family is served by adjout_paths.c, which knows what was said path by path.
+ *
  * A peer that gets only what the node originates subscribes to just that, so the size of the learned table
  * costs it nothing. A change of mode is compared against the table by a walk in steps; a ROUTE-REFRESH just
  * marks all.
  *
  * How attributes change on their way out is the codec's business (update_encode_reach); policy will come in
  * adjout_exportable. */
-#include "rib/adjout.h"
+#include "rib/adjout_int.h"
 
 #include <stdlib.h>
 #include <string.h>
 
-#define BATCH       4096  /* prefixes a fill at most */
-#define BATCH_LEAST 256   /* and when the buffer is small: sorting many to send few is work for nothing */
-#define SCAN_STEP   16384 /* entries looked at a fill */
-
-/* RFC 1997 */
-#define NO_EXPORT           0xffffff01u
-#define NO_ADVERTISE        0xffffff02u
-#define NO_EXPORT_SUBCONFED 0xffffff03u
-
-struct out_family {
-    struct dirty has; /* advertised */
-    enum export_mode mode;
-    bool on;
-    bool eor_due, eor_sent;
-    uint32_t scan; /* next entry to compare, 0: no walk under way */
-};
-
-struct adjout {
-    struct rib *rib;
-    struct rib_peer *peer;
-    void (*wake)(void *arg);
-    void *arg;
-    struct update_export x;
-    bool running;
-    struct out_family fam[FAM_COUNT];
-    struct rib_sub sub;
-};
+#include "lib/community.h"
+#include "wire/otc.h"
 
 struct batch {
     unsigned n_reach, n_unreach;
@@ -102,8 +79,12 @@ int adjout_start(struct adjout *o, const struct update_export *x, enum export_mo
     o->x = *x;
     o->running = true;
     for (enum family f = 0; f < FAM_COUNT; f++) {
-        o->fam[f] = (struct out_family){.mode = mode, .on = family[f], .eor_due = family[f]};
+        o->fam[f] = (struct out_family){
+            .mode = mode, .on = family[f], .eor_due = family[f], .add_path = family[f] && x->add_path[f]};
         o->sub.family[f] = family[f];
+        o->sub.all_paths[f] = o->fam[f].add_path;
+        if (o->fam[f].add_path)
+            paths_start(o, f);
     }
     o->sub.originated_only = !wants_learned(o);
     rib_subscribe(o->rib, &o->sub);
@@ -124,6 +105,7 @@ void adjout_stop(struct adjout *o)
     o->running = false;
     for (enum family f = 0; f < FAM_COUNT; f++) {
         dirty_reset(&o->fam[f].has);
+        paths_stop(o, f);
         o->fam[f] = (struct out_family){0};
     }
     rib_unsubscribe(o->rib, &o->sub);
@@ -140,6 +122,7 @@ int adjout_resend(struct adjout *o, enum family f, enum export_mode mode, bool f
         if (wants_learned(o)) /* else when all that is learned is withdrawn */
             rib_sub_set_originated_only(o->rib, &o->sub, false);
     }
+    of->sent.epoch += force;
     int err = force ? rib_mark_all(o->rib, &o->sub, f) : 0;
     on_wake(o);
     return err;
@@ -153,30 +136,42 @@ static bool community_forbids(const struct attr *a, bool ebgp)
     const uint8_t *p = attr_part(a, PART_COMMUNITY, &len);
     for (; len >= 4; p += 4, len -= 4) {
         uint32_t c = (uint32_t)p[0] << 24 | (uint32_t)p[1] << 16 | (uint32_t)p[2] << 8 | p[3];
-        if (c == NO_ADVERTISE || (ebgp && (c == NO_EXPORT || c == NO_EXPORT_SUBCONFED)))
+        if (c == COMMUNITY_NO_ADVERTISE || (ebgp && (c == COMMUNITY_NO_EXPORT || c == COMMUNITY_LOCAL_AS)))
             return true;
     }
     return false;
 }
 
-const struct rib_path *adjout_exportable(const struct adjout *o, enum family f, const struct rib_entry *e)
+static bool may_go(const struct adjout *o, enum family f, const struct rib_path *p)
 {
     const struct out_family *of = &o->fam[f];
-    const struct rib_path *best = rib_best(o->rib, e);
-    if (!best || !of->on || of->mode == EXPORT_NONE || !o->x.nexthop[f].af)
-        return NULL;
-    if (!best->peer)
-        return best;
-    if (of->mode != EXPORT_ALL || best->peer == o->peer->number)
-        return NULL;
+    if (!of->on || of->mode == EXPORT_NONE || !o->x.nexthop[f].af)
+        return false;
+    if (!p->peer)
+        return true;
+    if (of->mode != EXPORT_ALL || p->peer == o->peer->number)
+        return false;
     /* RFC 4271 9.2: what an internal peer told us is not for another one. */
-    if (o->peer->ibgp && rib_peer_by_number(o->rib, best->peer)->ibgp)
-        return NULL;
-    return community_forbids(rib_path_attr(o->rib, best), !o->peer->ibgp) ? NULL : best;
+    if (o->peer->ibgp && rib_peer_by_number(o->rib, p->peer)->ibgp)
+        return false;
+    const struct attr *a = rib_path_attr(o->rib, p);
+    if (a->part_len[PART_OTC] && otc_peer_is_above(o->x.role)) /* RFC 9234 section 5, egress 2 */
+        return false;
+    return !community_forbids(a, !o->peer->ibgp);
 }
 
-/* The index has been served: nothing is to be said of it now. */
-static void served(struct adjout *o, enum family f, uint32_t index)
+bool adjout_path_exportable(const struct adjout *o, enum family f, const struct rib_path *p)
+{
+    return rib_path_usable(o->rib, f, p) && may_go(o, f, p);
+}
+
+const struct rib_path *adjout_exportable(const struct adjout *o, enum family f, const struct rib_entry *e)
+{
+    const struct rib_path *best = rib_best(o->rib, e);
+    return best && may_go(o, f, best) ? best : NULL;
+}
+
+void adjout_served(struct adjout *o, enum family f, uint32_t index)
 {
     dirty_clear(&o->sub.dirty[f], index);
     if (rib_entry_used(o->rib, f, index) && !rib_entry(o->rib, f, index)->paths)
@@ -198,32 +193,32 @@ static void gather(struct adjout *o, enum family f, unsigned limit, struct batch
         else if (dirty_test(&o->fam[f].has, i))
             b->unreach[b->n_unreach++] = i;
         else
-            served(o, f, i);
+            adjout_served(o, f, i);
     }
 }
 
 /* By attribute id, least significant digit first; stable, so that indices stay in order and neighbours stay
  * together. */
-static void sort_reach(struct batch *b)
+void adjout_sort(uint64_t *v, uint64_t *scratch, unsigned n)
 {
     uint32_t differ = 0;
-    for (unsigned i = 1; i < b->n_reach; i++)
-        differ |= (uint32_t)((b->reach[i] ^ b->reach[0]) >> 32);
+    for (unsigned i = 1; i < n; i++)
+        differ |= (uint32_t)((v[i] ^ v[0]) >> 32);
     for (unsigned shift = 32; shift < 64; shift += 8) {
         if (!(differ >> (shift - 32) & 0xff))
             continue;
         unsigned at[257] = {0};
-        for (unsigned i = 0; i < b->n_reach; i++)
-            at[(b->reach[i] >> shift & 0xff) + 1]++;
+        for (unsigned i = 0; i < n; i++)
+            at[(v[i] >> shift & 0xff) + 1]++;
         for (unsigned i = 0; i < 256; i++)
             at[i + 1] += at[i];
-        for (unsigned i = 0; i < b->n_reach; i++)
-            b->sorted[at[b->reach[i] >> shift & 0xff]++] = b->reach[i];
-        memcpy(b->reach, b->sorted, b->n_reach * sizeof *b->reach);
+        for (unsigned i = 0; i < n; i++)
+            scratch[at[v[i] >> shift & 0xff]++] = v[i];
+        memcpy(v, scratch, n * sizeof *v);
     }
 }
 
-static bool room(const struct adjout *o, const struct wire_writer *w)
+bool adjout_room(const struct adjout *o, const struct wire_writer *w)
 {
     return wire_room(w) >= o->x.max_len && !w->err;
 }
@@ -233,13 +228,13 @@ static unsigned write_unreach(struct adjout *o, struct wire_writer *w, enum fami
     unsigned messages = 0;
     for (unsigned i = 0; i < b->n_unreach; i++)
         rib_entry_prefix(o->rib, f, rib_entry(o->rib, f, b->unreach[i]), &b->prefixes[i]);
-    for (unsigned done = 0; done < b->n_unreach && room(o, w); messages++) {
+    for (unsigned done = 0; done < b->n_unreach && adjout_room(o, w); messages++) {
         unsigned n = update_encode_unreach(w, &o->x, f, b->prefixes + done, b->n_unreach - done);
         if (!n)
             break;
         for (unsigned i = done; i < done + n; i++) {
             dirty_clear(&o->fam[f].has, b->unreach[i]);
-            served(o, f, b->unreach[i]);
+            adjout_served(o, f, b->unreach[i]);
         }
         done += n;
     }
@@ -257,7 +252,7 @@ static unsigned give_up(struct adjout *o, struct wire_writer *w, enum family f, 
         if (dirty_test(&o->fam[f].has, index))
             b->unreach[b->n_unreach++] = index;
         else
-            served(o, f, index);
+            adjout_served(o, f, index);
     }
     return write_unreach(o, w, f, b);
 }
@@ -270,7 +265,7 @@ static unsigned write_run(struct adjout *o, struct wire_writer *w, enum family f
     const struct attr *a = attr_by_id(rib_attrs(o->rib), (uint32_t)(b->reach[from] >> 32));
     for (unsigned i = from; i < to; i++)
         rib_entry_prefix(o->rib, f, rib_entry(o->rib, f, (uint32_t)b->reach[i]), &b->prefixes[i - from]);
-    for (unsigned done = from; done < to && room(o, w); messages++) {
+    for (unsigned done = from; done < to && adjout_room(o, w); messages++) {
         unsigned n =
             update_encode_reach(w, &o->x, rib_attrs(o->rib), a, f, b->prefixes + (done - from), to - done);
         if (!n)
@@ -285,14 +280,19 @@ static unsigned write_run(struct adjout *o, struct wire_writer *w, enum family f
     return messages;
 }
 
+static unsigned batch_limit(const struct wire_writer *w)
+{
+    size_t limit = wire_room(w) / 4;
+    return limit > BATCH ? BATCH : limit < BATCH_LEAST ? BATCH_LEAST : (unsigned)limit;
+}
+
 static unsigned write_batch(struct adjout *o, struct wire_writer *w, enum family f)
 {
     struct batch b;
-    size_t limit = wire_room(w) / 4;
-    gather(o, f, limit > BATCH ? BATCH : limit < BATCH_LEAST ? BATCH_LEAST : (unsigned)limit, &b);
-    sort_reach(&b);
+    gather(o, f, batch_limit(w), &b);
+    adjout_sort(b.reach, b.sorted, b.n_reach);
     unsigned messages = write_unreach(o, w, f, &b);
-    for (unsigned from = 0, to; from < b.n_reach && room(o, w); from = to) {
+    for (unsigned from = 0, to; from < b.n_reach && adjout_room(o, w); from = to) {
         for (to = from + 1; to < b.n_reach && b.reach[to] >> 32 == b.reach[from] >> 32; to++)
             ;
         messages += write_run(o, w, f, &b, from, to);
@@ -308,8 +308,10 @@ static void scan_step(struct adjout *o, enum family f)
     for (unsigned n = 0; n < SCAN_STEP && of->scan < limit; n++, of->scan++) {
         if (!rib_entry_used(o->rib, f, of->scan))
             continue;
-        bool may = adjout_exportable(o, f, rib_entry(o->rib, f, of->scan));
-        if (may != dirty_test(&of->has, of->scan) && dirty_set(&o->sub.dirty[f], of->scan))
+        bool differs = of->add_path ? paths_differ(o, f, of->scan)
+                                    : !adjout_exportable(o, f, rib_entry(o->rib, f, of->scan)) !=
+                                          !dirty_test(&of->has, of->scan);
+        if (differs && dirty_set(&o->sub.dirty[f], of->scan))
             return; /* out of memory: goes on from here */
     }
     if (of->scan >= limit)
@@ -319,6 +321,11 @@ static void scan_step(struct adjout *o, enum family f)
 static bool family_pending(const struct adjout *o, enum family f)
 {
     return o->fam[f].scan || o->fam[f].eor_due || o->sub.dirty[f].count;
+}
+
+bool adjout_family_pending(const struct adjout *o, enum family f)
+{
+    return o->running && family_pending(o, f);
 }
 
 bool adjout_pending(const struct adjout *o)
@@ -333,9 +340,9 @@ unsigned adjout_fill(struct adjout *o, struct wire_writer *w, bool *more)
         struct out_family *of = &o->fam[f];
         if (of->scan)
             scan_step(o, f);
-        if (o->sub.dirty[f].count && room(o, w))
-            messages += write_batch(o, w, f);
-        if (of->eor_due && !of->scan && !o->sub.dirty[f].count && room(o, w)) {
+        if (o->sub.dirty[f].count && adjout_room(o, w))
+            messages += of->add_path ? paths_write(o, w, f, batch_limit(w)) : write_batch(o, w, f);
+        if (of->eor_due && !of->scan && !o->sub.dirty[f].count && adjout_room(o, w)) {
             update_encode_eor(w, f);
             of->eor_due = false;
             of->eor_sent = true;
@@ -350,7 +357,7 @@ unsigned adjout_fill(struct adjout *o, struct wire_writer *w, bool *more)
 
 uint32_t adjout_count(const struct adjout *o, enum family f)
 {
-    return o->fam[f].has.count;
+    return o->fam[f].add_path ? o->fam[f].sent.count : o->fam[f].has.count;
 }
 
 uint32_t adjout_queued(const struct adjout *o, enum family f)
@@ -372,6 +379,6 @@ uint64_t adjout_memory(const struct adjout *o)
 {
     uint64_t sum = sizeof *o;
     for (enum family f = 0; f < FAM_COUNT; f++)
-        sum += dirty_memory(&o->fam[f].has) + dirty_memory(&o->sub.dirty[f]);
+        sum += dirty_memory(&o->fam[f].has) + dirty_memory(&o->sub.dirty[f]) + paths_memory(o, f);
     return sum;
 }

@@ -13,7 +13,8 @@ struct adjout;
 /* wake: there is something to send; call adjout_fill when the peer can take it. */
 struct adjout *adjout_new(struct rib *r, struct rib_peer *peer, void (*wake)(void *arg), void *arg);
 void adjout_free(struct adjout *o);
-/* The session is up: everything that passes is sent, then End-of-RIB per family. */
+/* The session is up: everything that passes is sent, then End-of-RIB per family. With x->add_path[f] that is
+ * every usable path of a prefix, each under the path identifier that its slab index is (RFC 7911). */
 int adjout_start(struct adjout *o, const struct update_export *x, enum export_mode mode,
                  const bool family[FAM_COUNT]);
 void adjout_stop(struct adjout *o); /* the session is gone: forget what was advertised */
@@ -23,10 +24,15 @@ int adjout_resend(struct adjout *o, enum family f, enum export_mode mode, bool f
  * few thousand prefixes a call. Returns messages written; *more: something is left. */
 unsigned adjout_fill(struct adjout *o, struct wire_writer *w, bool *more);
 bool adjout_pending(const struct adjout *o);
-uint32_t adjout_count(const struct adjout *o, enum family f); /* advertised prefixes: "sentPrefixCounter" */
+bool adjout_family_pending(const struct adjout *o, enum family f);
+uint32_t adjout_count(const struct adjout *o,
+                      enum family f); /* advertised prefixes (paths with ADD-PATH): "sentPrefixCounter" */
 uint32_t adjout_queued(const struct adjout *o, enum family f);
 bool adjout_eor_sent(const struct adjout *o, enum family f);
 bool adjout_has(const struct adjout *o, enum family f, uint32_t index);
+bool adjout_sends_paths(const struct adjout *o, enum family f); /* ADD-PATH was agreed on */
+/* With ADD-PATH: whether the peer has this path of the entry; `path` is also its identifier. */
+bool adjout_has_path(const struct adjout *o, enum family f, uint32_t index, uint32_t path);
 /* Whether the best path of the entry may go to this peer: split horizon (not back to its source), iBGP not to
  * iBGP, NO_EXPORT / NO_ADVERTISE / NO_EXPORT_SUBCONFED (RFC 1997), the mode, a usable own next hop for the
  * family. */

@@ -36,6 +36,9 @@ struct attr_table {
     uint64_t object_bytes;
 };
 
+_Static_assert(offsetof(struct attr, data) == sizeof(struct attr),
+               "no padding: objects are compared as bytes");
+#define COMPUTED   (ATTR_PATH_HAS_CONFED | ATTR_LLGR_STALE | ATTR_GRACEFUL_SHUTDOWN)
 #define KEY_OFFSET offsetof(struct attr, nexthop) /* what comes before is not part of the contents */
 
 static size_t attr_size(const struct attr *a)
@@ -218,7 +221,8 @@ static int lay_out(struct attr_table *t, const struct attr_build *b)
         .aggregator_id = b->flags & ATTR_HAS_AGGREGATOR ? b->aggregator_id : 0,
         .originator_id = b->flags & ATTR_HAS_ORIGINATOR ? b->originator_id : 0,
         .origin = b->origin,
-        .flags = b->flags & (uint8_t) ~(ATTR_PATH_HAS_CONFED | ATTR_LLGR_STALE),
+        .partial = b->partial,
+        .flags = b->flags & (uint16_t)~COMPUTED,
     };
     uint8_t *d = s->data;
     for (int i = 0; i < PART_COUNT; i++) {
@@ -234,6 +238,8 @@ static int lay_out(struct attr_table *t, const struct attr_build *b)
     summarize_path(s, s->data, s->part_len[PART_AS_PATH]);
     if (attr_has_community(s, COMMUNITY_LLGR_STALE))
         s->flags |= ATTR_LLGR_STALE;
+    if (attr_has_community(s, COMMUNITY_GRACEFUL_SHUTDOWN))
+        s->flags |= ATTR_GRACEFUL_SHUTDOWN;
     return 0;
 }
 
@@ -344,6 +350,7 @@ void attr_to_build(const struct attr_table *t, const struct attr *a, struct attr
         .aggregator_id = a->aggregator_id,
         .originator_id = a->originator_id,
         .origin = a->origin,
+        .partial = a->partial,
         .flags = a->flags,
     };
     const struct nexthop *nh = a->nexthop ? nexthop_by_id(t->nexthops, a->nexthop) : NULL;

@@ -14,7 +14,16 @@ enum {
     ATTR_HAS_AGGREGATOR = 0x08,
     ATTR_HAS_ORIGINATOR = 0x10,
     ATTR_PATH_HAS_CONFED = 0x20,
-    ATTR_LLGR_STALE = 0x40, /* has that community: the least preferred, RFC 9494 4.3 */
+    ATTR_LLGR_STALE = 0x40,        /* has that community: the least preferred, RFC 9494 4.3 */
+    ATTR_GRACEFUL_SHUTDOWN = 0x80, /* has the community of RFC 8326 */
+};
+/* Of what came with the Partial bit set; it stays set (RFC 4271 section 5). */
+enum {
+    PARTIAL_AGGREGATOR = 0x01,
+    PARTIAL_COMMUNITY = 0x02,
+    PARTIAL_LARGE = 0x04,
+    PARTIAL_EXTENDED = 0x08,
+    PARTIAL_OTC = 0x10,
 };
 
 /* The variable parts, in the order they lie in struct attr. */
@@ -24,8 +33,9 @@ enum attr_part {
     PART_LARGE,     /* RFC 8092, 12 octets each, sorted, unique */
     PART_EXTENDED,  /* RFC 4360, 8 octets each, sorted, unique */
     PART_CLUSTER,   /* RFC 4456, 4 octets each */
-    PART_UNKNOWN,   /* unknown optional transitive attributes: flags (Partial set), type, length 2, value; by
-                       type */
+    PART_UNKNOWN,   /* optional transitive attributes that are passed on as they are: flags (unknown ones with
+                       Partial set), type, length 2, value; by type */
+    PART_OTC,       /* RFC 9234, 4 octets */
     PART_COUNT
 };
 
@@ -41,8 +51,9 @@ struct attr {
     uint32_t aggregator_as, aggregator_id, originator_id;
     uint16_t
         path_len; /* ASes, a set counts one, confederation segments none: RFC 4271 9.1.2.2 a, RFC 5065 5.3 */
+    uint16_t flags;
     uint8_t origin;
-    uint8_t flags;
+    uint8_t partial;               /* PARTIAL_* */
     uint16_t part_len[PART_COUNT]; /* bytes */
     uint8_t data[];
 };
@@ -52,7 +63,8 @@ struct attr_build {
     struct ip_addr nexthop; /* af 0: none */
     uint32_t nexthop_scope; /* ifindex when link-local */
     uint32_t med, local_pref, aggregator_as, aggregator_id, originator_id;
-    uint8_t origin, flags;
+    uint16_t flags;
+    uint8_t origin, partial;
     const uint8_t *part[PART_COUNT];
     uint16_t part_len[PART_COUNT];
 };
@@ -61,9 +73,9 @@ struct attr_table;
 struct nexthop_table;
 struct attr_table *attr_table_new(struct nexthop_table *nexthops); /* borrows nexthops; NULL: out of memory */
 void attr_table_free(struct attr_table *t);
-/* Computes path_len, neighbor_as, ATTR_PATH_HAS_CONFED and ATTR_LLGR_STALE, sorts the community parts. A new
- * reference; NULL: out of memory. Takes a nexthop reference for the object. part[PART_AS_PATH] must be well
- * formed, the others multiples of their unit. */
+/* Computes path_len, neighbor_as and the flags ATTR_PATH_HAS_CONFED, ATTR_LLGR_STALE, ATTR_GRACEFUL_SHUTDOWN,
+ * sorts the community parts. A new reference; NULL: out of memory. Takes a nexthop reference for the object.
+ * part[PART_AS_PATH] must be well formed, the others multiples of their unit. */
 const struct attr *attr_intern(struct attr_table *t, const struct attr_build *b);
 const struct attr *attr_ref(const struct attr *a);
 void attr_unref(struct attr_table *t, const struct attr *a);
@@ -76,6 +88,13 @@ static inline const uint8_t *attr_part(const struct attr *a, enum attr_part p, u
     *len = a->part_len[p];
     return d;
 }
+/* The AS of OTC; 0: none, or really 0 (look at part_len). */
+static inline uint32_t attr_otc(const struct attr *a)
+{
+    uint16_t len;
+    const uint8_t *p = attr_part(a, PART_OTC, &len);
+    return len ? (uint32_t)p[0] << 24 | (uint32_t)p[1] << 16 | (uint32_t)p[2] << 8 | p[3] : 0;
+}
 bool attr_has_community(const struct attr *a, uint32_t community);
 /* Back to a build (spans borrow from a; nexthop filled from the table), to make a changed copy. */
 void attr_to_build(const struct attr_table *t, const struct attr *a, struct attr_build *out);
@@ -86,7 +105,9 @@ int attr_format_as_path(const struct attr *a, char *buf, size_t size);
 int attr_format_communities(const struct attr *a, char *buf, size_t size);
 int attr_format_large(const struct attr *a, char *buf, size_t size);
 int attr_format_extended(const struct attr *a, char *buf, size_t size);
-const char *origin_name(uint8_t origin); /* "IGP", "EGP", "incomplete" */
+int attr_format_clusters(const struct attr *a, char *buf, size_t size); /* "10.0.0.1 10.0.0.2" */
+int attr_format_carried(const struct attr *a, char *buf, size_t size);  /* type:value "99:abcd 200:" */
+const char *origin_name(uint8_t origin);                                /* "IGP", "EGP", "incomplete" */
 /* Occurrences of asn in the path, for loop detection and allow-own-as. */
 unsigned attr_path_count_as(const struct attr *a, uint32_t asn);
 

@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "lib/community.h"
 #include "rib/attr.h"
 #include "wire/aspath.h"
 
@@ -75,34 +76,38 @@ int attr_format_as_path(const struct attr *a, char *buf, size_t size)
     return t.len;
 }
 
-/* IANA's well-known communities, by the names FRR prints. */
-static const char *community_name(uint32_t c)
-{
-    static const struct {
-        uint32_t value;
-        const char *name;
-    } known[] = {
-        {0xffff0000, "graceful-shutdown"}, {0xffff0001, "accept-own"}, {0xffff0006, "llgr-stale"},
-        {0xffff0007, "no-llgr"},           {0xffff029a, "blackhole"},  {0xffffff01, "no-export"},
-        {0xffffff02, "no-advertise"},      {0xffffff03, "local-AS"},   {0xffffff04, "no-peer"},
-    };
-    for (size_t i = 0; i < sizeof known / sizeof *known; i++)
-        if (known[i].value == c)
-            return known[i].name;
-    return NULL;
-}
-
 int attr_format_communities(const struct attr *a, char *buf, size_t size)
 {
     struct text t = text_begin(buf, size);
     uint16_t len;
     const uint8_t *p = attr_part(a, PART_COMMUNITY, &len);
     for (const uint8_t *end = p + len; p < end; p += 4) {
-        const char *name = community_name(get_u32(p));
-        if (name)
-            put(&t, "%s%s", t.len ? " " : "", name);
-        else
-            put(&t, "%s%u:%u", t.len ? " " : "", get_u16(p), get_u16(p + 2));
+        char one[COMMUNITY_STRLEN];
+        put(&t, "%s%s", t.len ? " " : "", community_format(get_u32(p), one));
+    }
+    return t.len;
+}
+
+int attr_format_clusters(const struct attr *a, char *buf, size_t size)
+{
+    struct text t = text_begin(buf, size);
+    uint16_t len;
+    const uint8_t *p = attr_part(a, PART_CLUSTER, &len);
+    for (const uint8_t *end = p + len; p < end; p += 4)
+        put(&t, "%s%u.%u.%u.%u", t.len ? " " : "", p[0], p[1], p[2], p[3]);
+    return t.len;
+}
+
+int attr_format_carried(const struct attr *a, char *buf, size_t size)
+{
+    struct text t = text_begin(buf, size);
+    uint16_t len;
+    const uint8_t *p = attr_part(a, PART_UNKNOWN, &len);
+    for (const uint8_t *end = p + len; p < end;) {
+        uint16_t n = get_u16(p + 2);
+        put(&t, "%s%u:", t.len ? " " : "", p[1]);
+        for (p += 4; n; n--)
+            put(&t, "%02x", *p++);
     }
     return t.len;
 }

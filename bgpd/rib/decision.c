@@ -27,10 +27,16 @@ static uint64_t key_stale(const struct candidate *c, const struct rib_config *cf
     return (c->attr->flags & ATTR_LLGR_STALE) != 0;
 }
 
+uint32_t decision_local_pref(const struct attr *a, const struct rib_peer *from, const struct rib_config *c)
+{
+    if ((a->flags & ATTR_GRACEFUL_SHUTDOWN) && from->number && !from->ibgp)
+        return 0;
+    return a->flags & ATTR_HAS_LOCAL_PREF ? a->local_pref : c->default_local_pref;
+}
+
 static uint64_t key_local_pref(const struct candidate *c, const struct rib_config *cfg)
 {
-    return UINT32_MAX -
-           (c->attr->flags & ATTR_HAS_LOCAL_PREF ? c->attr->local_pref : cfg->default_local_pref);
+    return UINT32_MAX - decision_local_pref(c->attr, c->peer, cfg);
 }
 
 static uint64_t key_as_path(const struct candidate *c, const struct rib_config *cfg)
@@ -70,6 +76,13 @@ static uint64_t key_cluster(const struct candidate *c, const struct rib_config *
     return c->attr->part_len[PART_CLUSTER];
 }
 
+/* 9.1.2.2 c: none is the lowest possible; some want the opposite. */
+static uint64_t key_med(const struct candidate *c, const struct rib_config *cfg)
+{
+    bool worst = cfg->med_missing_as_worst && !(c->attr->flags & ATTR_HAS_MED);
+    return worst ? UINT32_MAX : c->attr->med;
+}
+
 static unsigned keep_lowest(struct candidate *cand, unsigned n, key_fn key, const struct rib_config *cfg)
 {
     uint64_t least = UINT64_MAX;
@@ -84,15 +97,16 @@ static unsigned keep_lowest(struct candidate *cand, unsigned n, key_fn key, cons
 }
 
 /* 9.1.2.2 c. A path goes when another one of its neighbour AS has a lower MED. Those lowest ones never go
- * themselves, so removing at once is the same as removing after the comparison. A missing MED counts as 0,
- * which attr.med then is. */
-static unsigned keep_lowest_med(struct candidate *cand, unsigned n)
+ * themselves, so removing at once is the same as removing after the comparison. */
+static unsigned keep_lowest_med(struct candidate *cand, unsigned n, const struct rib_config *cfg)
 {
+    if (cfg->always_compare_med)
+        return keep_lowest(cand, n, key_med, cfg);
     unsigned left = 0;
     for (unsigned m = 0; m < n; m++) {
         for (unsigned k = 0; k < n && cand[m].in; k++)
             if (cand[k].in && cand[k].attr->neighbor_as == cand[m].attr->neighbor_as &&
-                cand[k].attr->med < cand[m].attr->med)
+                key_med(&cand[k], cfg) < key_med(&cand[m], cfg))
                 cand[m].in = false;
         left += cand[m].in;
     }
@@ -192,7 +206,7 @@ int decision_select(struct candidate *cand, unsigned n, const struct rib_config 
     }
     *why = left ? SELECT_ONLY : SELECT_NONE;
     for (unsigned s = 0; s < sizeof steps / sizeof *steps && left > 1; s++) {
-        unsigned now = steps[s].key ? keep_lowest(cand, n, steps[s].key, c) : keep_lowest_med(cand, n);
+        unsigned now = steps[s].key ? keep_lowest(cand, n, steps[s].key, c) : keep_lowest_med(cand, n, c);
         if (now < left)
             *why = steps[s].why;
         left = now;

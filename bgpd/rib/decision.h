@@ -13,9 +13,11 @@ struct candidate {
     bool multipath;   /* out: used beside the best */
     bool in;          /* scratch: still under consideration */
 };
+/* What counts: LOCAL_PREF or the default; 0 for an external path that is being shut down (RFC 8326). */
+uint32_t decision_local_pref(const struct attr *a, const struct rib_peer *from, const struct rib_config *c);
 /* Index of the best among n candidates, or -1. Marks multipaths (the best too, when there is another one) up
  * to c's width. Deterministic whatever the order of the candidates: MED is compared only among paths of the
- * same neighbour AS (9.1.2.2 c), by elimination, never pairwise. */
+ * same neighbour AS (9.1.2.2 c) unless c wants it among all, by elimination, never pairwise. */
 int decision_select(struct candidate *cand, unsigned n, const struct rib_config *c, enum select_reason *why);
 
 #endif

@@ -82,7 +82,9 @@ enum import_reason {
     IMPORT_POLICY,
     IMPORT_MODE_NONE,
     IMPORT_OWN_NEXTHOP,
-    IMPORT_LOOP_ORIGINATOR
+    IMPORT_LOOP_ORIGINATOR,
+    IMPORT_LOOP_CLUSTER,
+    IMPORT_ROUTE_LEAK
 };
 const char *import_reason_text(enum import_reason r); /* "inside an own pod CIDR", … */
 
@@ -90,6 +92,8 @@ struct rib_config {
     unsigned multipath; /* width, 1 off */
     bool as_path_relax;
     uint32_t default_local_pref; /* 100 */
+    bool always_compare_med;     /* also between neighbour ASes: not what RFC 4271 9.1.2.2 c says */
+    bool med_missing_as_worst;   /* no MED is the highest one, else the lowest */
 };
 
 /* A source of paths. Registered once; number stays for its life. */
@@ -98,6 +102,7 @@ struct rib_peer {
     bool ibgp;
     uint8_t gen[FAM_COUNT]; /* of what comes now */
     bool one_hop;           /* RFC 4271 6.3: only next hops on a subnet of ours will do */
+    uint32_t as;            /* of its last session, 0 none yet */
     uint32_t router_id;     /* host order */
     struct ip_addr address;
     void *owner;                  /* struct peer */
@@ -139,6 +144,8 @@ void rib_peer_down(struct rib *r, struct rib_peer *p);
  * Called before rib_peer_down it makes the family outlive the session (graceful restart), within one it is
  * Beginning-of-RIB (RFC 7313 4.2). No walk, however many paths there are. */
 void rib_peer_stale(struct rib *r, struct rib_peer *p, enum family f);
+/* The same, but what was stale already stays (RFC 8538 4.1, RFC 7313). */
+void rib_peer_stale_too(struct rib *r, struct rib_peer *p, enum family f);
 void rib_peer_stale_end(struct rib *r, struct rib_peer *p,
                         enum family f); /* in the background; none: no-op */
 /* RFC 9494 4.3: what is still stale gets the community LLGR_STALE, by which it is the least preferred; what

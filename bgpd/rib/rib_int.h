@@ -14,7 +14,7 @@ struct source {
     uint32_t old[FAM_COUNT];            /* paths of generations that are over, not swept yet */
     uint64_t over[FAM_COUNT][4];        /* set of the generations that these may be of */
     uint32_t stale_accepted[FAM_COUNT]; /* of pub.stale */
-    uint8_t stale_gen[FAM_COUNT];       /* where pub.stale is not 0 */
+    uint64_t stale_gens[FAM_COUNT][4];  /* set of the generations that pub.stale are of */
     uint64_t import_end;                /* position up to which its paths are judged again */
     uint64_t long_end[FAM_COUNT];       /* the same, up to which stale ones become long-lived */
     bool removed;
@@ -95,7 +95,7 @@ static inline struct rib_path *path_at(const struct rib *r, uint32_t path)
 static inline bool path_is_stale(const struct rib *r, enum family f, const struct rib_path *p)
 {
     const struct source *s = r->sources[p->peer];
-    return s->pub.stale[f] && s->stale_gen[f] == p->gen;
+    return s->pub.stale[f] && s->stale_gens[f][p->gen / 64] >> p->gen % 64 & 1;
 }
 static inline bool path_is_old(const struct rib *r, enum family f, const struct rib_path *p)
 {

@@ -2,15 +2,18 @@
  *
  * A session that ends may leave a million paths. They are not walked: the peer's generation moves on, which
  * makes them old where they lie, and the counts move from `paths` to `old`. A new session can deliver at once
- * while the sweep goes on. In the same way a family becomes stale without a walk: its generation is
- * remembered as the stale one, of which there is one at a time, and ends by no longer being that. A
- * generation has 8 bits: one that may still be in the table is not given out again, and when all of them may
- * be, the sweep is finished first. The number of a removed peer is free when its last path is gone. */
+ * while the sweep goes on. In the same way a family becomes stale without a walk: its generation joins a set,
+ * and what is stale is over when that set joins the one of what is to be swept. A generation has 8 bits: one
+ * that may still be in the table is not given out again, and when all of them may be, the sweep is finished
+ * first. The number of a removed peer is free when its last path is gone.
+ */
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "rib/rib_int.h"
+
+#define STALE_GENERATIONS 128 /* of one family: a peer that restarts so often has lost its credit */
 
 static int sources_grow(struct rib *r)
 {
@@ -82,27 +85,40 @@ void path_count(struct rib *r, enum family f, const struct rib_path *p, bool in)
     s->stale_accepted[f] += stale ? accepted : 0;
 }
 
-/* n paths of a generation are not counted any more. */
-static void generation_is_over(struct rib *r, enum family f, struct source *s, uint8_t gen, uint32_t n)
+static void set_add(uint64_t set[4], uint8_t gen)
 {
-    if (!n)
-        return;
-    s->old[f] += n;
-    r->old_paths += n;
-    s->over[f][gen / 64] |= 1ull << gen % 64;
-    sweep_want(r, SWEEP_OLD_PATHS);
+    set[gen / 64] |= 1ull << gen % 64;
 }
 
-static bool is_over(const struct source *s, enum family f, uint8_t gen)
+static bool set_has(const uint64_t set[4], uint8_t gen)
 {
-    return s->over[f][gen / 64] >> gen % 64 & 1;
+    return set[gen / 64] >> gen % 64 & 1;
+}
+
+static int set_size(const uint64_t set[4])
+{
+    return __builtin_popcountll(set[0]) + __builtin_popcountll(set[1]) + __builtin_popcountll(set[2]) +
+           __builtin_popcountll(set[3]);
+}
+
+/* n paths of generations in `over` are not counted any more. */
+static void paths_are_over(struct rib *r, enum family f, struct source *s, uint32_t n)
+{
+    s->old[f] += n;
+    r->old_paths += n;
+    if (s->old[f])
+        sweep_want(r, SWEEP_OLD_PATHS);
+    else
+        memset(s->over[f], 0, sizeof s->over[f]);
 }
 
 /* One that no path has. To find none takes as many sessions lost within one sweep. */
-static uint8_t free_generation(struct rib *r, enum family f, const struct source *s)
+static uint8_t free_generation(struct rib *r, enum family f, struct source *s)
 {
+    if (!s->pub.stale[f])
+        memset(s->stale_gens[f], 0, sizeof s->stale_gens[f]); /* all of them were said again */
     uint8_t gen = s->pub.gen[f];
-    while (++gen == s->pub.gen[f] || is_over(s, f, gen) || (s->pub.stale[f] && s->stale_gen[f] == gen))
+    while (++gen == s->pub.gen[f] || set_has(s->over[f], gen) || set_has(s->stale_gens[f], gen))
         while (gen == s->pub.gen[f] && s->old[f])
             rib_work(r);
     return gen;
@@ -116,20 +132,31 @@ void rib_peer_stale_end(struct rib *r, struct rib_peer *p, enum family f)
     p->accepted[f] -= s->stale_accepted[f];
     p->stale[f] = s->stale_accepted[f] = 0;
     s->long_end[f] = 0;
-    generation_is_over(r, f, s, s->stale_gen[f], n);
+    for (int i = 0; i < 4; i++) {
+        s->over[f][i] |= s->stale_gens[f][i];
+        s->stale_gens[f][i] = 0;
+    }
+    paths_are_over(r, f, s, n);
+}
+
+void rib_peer_stale_too(struct rib *r, struct rib_peer *p, enum family f)
+{
+    struct source *s = (struct source *)p;
+    if (p->paths[f] == p->stale[f])
+        return;
+    uint8_t next = free_generation(r, f, s);
+    if (set_size(s->stale_gens[f]) == STALE_GENERATIONS)
+        rib_peer_stale_end(r, p, f);
+    set_add(s->stale_gens[f], p->gen[f]);
+    p->stale[f] = p->paths[f];
+    s->stale_accepted[f] = p->accepted[f];
+    p->gen[f] = next;
 }
 
 void rib_peer_stale(struct rib *r, struct rib_peer *p, enum family f)
 {
-    struct source *s = (struct source *)p;
     rib_peer_stale_end(r, p, f);
-    if (!p->paths[f])
-        return;
-    uint8_t next = free_generation(r, f, s);
-    s->stale_gen[f] = p->gen[f];
-    p->stale[f] = p->paths[f];
-    s->stale_accepted[f] = p->accepted[f];
-    p->gen[f] = next;
+    rib_peer_stale_too(r, p, f);
 }
 
 bool rib_path_is_stale(const struct rib *r, enum family f, const struct rib_path *p)
@@ -147,8 +174,9 @@ void rib_peer_down(struct rib *r, struct rib_peer *p)
         uint32_t n = p->paths[f] - p->stale[f];
         p->paths[f] = p->stale[f];
         p->accepted[f] = s->stale_accepted[f];
-        generation_is_over(r, f, s, p->gen[f], n);
+        set_add(s->over[f], p->gen[f]);
         p->gen[f] = next;
+        paths_are_over(r, f, s, n);
     }
 }
 

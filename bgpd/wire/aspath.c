@@ -54,6 +54,16 @@ bool aspath_is_wide(const uint8_t *p, size_t n)
     return false;
 }
 
+bool aspath_has_confed(const uint8_t *p, size_t n)
+{
+    struct wire_reader r = wire_reader(p, n);
+    struct as_segment s;
+    while (aspath_next(&r, &s))
+        if (segment_is_confed(s.type))
+            return true;
+    return false;
+}
+
 size_t aspath_widen(const uint8_t *p, size_t n, uint8_t *out)
 {
     uint8_t *o = out;

@@ -48,6 +48,7 @@ size_t aspath_merge(const uint8_t *p, size_t n, const uint8_t *p4, size_t n4, ui
  * 5065 4.1 c). */
 void aspath_put(struct wire_writer *w, const uint8_t *p, size_t n, unsigned width, uint32_t prepend,
                 bool strip);
+bool aspath_has_confed(const uint8_t *p, size_t n);
 /* Whether an ASN of the path needs four octets. */
 bool aspath_is_wide(const uint8_t *p, size_t n);
 

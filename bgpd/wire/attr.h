@@ -27,7 +27,9 @@ enum pa_type { /* IANA, BGP Path Attributes */
                PA_EXTENDED_COMMUNITIES = 16,
                PA_AS4_PATH = 17,
                PA_AS4_AGGREGATOR = 18,
+               PA_IPV6_EXTENDED = 25, /* RFC 5701 */
                PA_LARGE_COMMUNITIES = 32,
+               PA_OTC = 35, /* RFC 9234 */
 };
 
 /* One attribute as framed, its value not looked at. */
@@ -64,10 +66,12 @@ struct pa_decoder {
     bool aggregator_is_trans, has_as4_aggregator;
     uint32_t as4_aggregator_as, as4_aggregator_id;
     struct pa_tlv as_path, as4_path;   /* start NULL: none (that is well formed) */
-    uint32_t seen[8], unknown_seen[8]; /* by type */
-    uint32_t unknown_len;
+    uint32_t seen[8], carried_seen[8]; /* by type */
+    uint32_t carried_len;
+    uint8_t otc[4]; /* the one that we add */
     uint8_t *scratch;
-    struct pa_tlv unknown[256]; /* valid where unknown_seen says so; never cleared as a whole */
+    struct pa_tlv carried[256]; /* passed on as they are; valid where carried_seen says so; never cleared as a
+                                   whole */
 };
 static inline bool pa_bit(const uint32_t set[8], uint8_t type)
 {
@@ -75,11 +79,13 @@ static inline bool pa_bit(const uint32_t set[8], uint8_t type)
 }
 
 /* Notes an offence: the strongest action wins, the first of its kind is remembered with what a NOTIFICATION
- * needs. */
+ * needs. reason: static text; update_offend takes the subcode's. */
+void update_offend_why(struct update *u, enum update_action action, uint8_t subcode, uint8_t type,
+                       const char *reason, const void *data, size_t len);
 void update_offend(struct update *u, enum update_action action, uint8_t subcode, uint8_t type,
                    const void *data, size_t len);
 void pa_decode(struct pa_decoder *d, const struct pa_tlv *t);
-/* After the last one: what takes several attributes together, and the unknown ones into one part. 0 or
+/* After the last one: what takes several attributes together, and the carried ones into one part. 0 or
  * -ENOMEM. Build's spans may then point into d->scratch (the caller frees it). */
 int pa_finish(struct pa_decoder *d);
 
@@ -93,6 +99,5 @@ struct pa_encoder {
 };
 /* Everything but MP_REACH, ascending by type. */
 void pa_encode_all(struct pa_encoder *e);
-const char *pa_name(uint8_t type); /* "med"; NULL: not in the table */
 
 #endif

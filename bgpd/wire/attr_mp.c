@@ -14,6 +14,7 @@
  * address alone, twice, or beside a void global one is what unnumbered peers send. */
 static bool pick_next_hop(const struct update_ctx *ctx, const uint8_t *p, size_t n, struct ip_addr *out)
 {
+    static const uint8_t v4_mapped[12] = {[10] = 0xff, 0xff};
     *out = addr_from_bytes(n == 4 ? AF_INET : AF_INET6, p);
     if (n == 4)
         return p[0] != 0 && p[0] != 127 && p[0] < 224;
@@ -25,6 +26,8 @@ static bool pick_next_hop(const struct update_ctx *ctx, const uint8_t *p, size_t
     }
     if (addr_is_link_local(out))
         return ctx->scope != 0;
+    if (!memcmp(out->b, v4_mapped, sizeof v4_mapped)) /* RFC 4291 2.5.5.2: of no host on a wire */
+        return false;
     return !addr_is_unspecified(out) && !addr_is_loopback(out) && !addr_is_multicast(out);
 }
 
@@ -49,8 +52,8 @@ uint8_t decode_mp_reach(struct pa_decoder *d, const struct pa_tlv *t)
         return BGP_ERR_UPD_OPTIONAL;
     d->out->reach[f][1] = (struct nlri_span){r.p, (uint32_t)wire_left(&r)};
     if (!pick_next_hop(d->ctx, next_hop, len, &d->mp_next_hop))
-        update_offend(d->out, UPDATE_TREAT_AS_WITHDRAW, BGP_ERR_UPD_OPTIONAL, t->type, t->start,
-                      pa_tlv_size(t));
+        update_offend_why(d->out, UPDATE_TREAT_AS_WITHDRAW, BGP_ERR_UPD_OPTIONAL, t->type,
+                          "its next hop is not the address of a host", t->start, pa_tlv_size(t));
     return 0;
 }
 

@@ -13,14 +13,37 @@
 #include "wire/nlri.h"
 #include "wire/update_cache.h"
 
-void update_offend(struct update *u, enum update_action action, uint8_t subcode, uint8_t type,
-                   const void *data, size_t len)
+void update_offend_why(struct update *u, enum update_action action, uint8_t subcode, uint8_t type,
+                       const char *reason, const void *data, size_t len)
 {
+    if (u->n_offences < UPDATE_OFFENCES)
+        u->offence[u->n_offences++] = (struct update_offence){(uint8_t)action, type};
     if (action <= u->action)
         return;
     u->action = action;
     u->error = bgp_error_make(BGP_ERR_UPDATE, subcode, data, len);
     u->bad_attr = type;
+    u->bad_len = (uint16_t)len;
+    u->reason = reason;
+}
+
+void update_offend(struct update *u, enum update_action action, uint8_t subcode, uint8_t type,
+                   const void *data, size_t len)
+{
+    static const char *const reasons[] = {
+        [BGP_ERR_UPD_MALFORMED] = "the attributes do not fit their length",
+        [BGP_ERR_UPD_UNKNOWN_WELLKNOWN] = "unknown, but marked as well-known",
+        [BGP_ERR_UPD_MISSING] = "missing",
+        [BGP_ERR_UPD_FLAGS] = "wrong flags",
+        [BGP_ERR_UPD_LENGTH] = "wrong length",
+        [BGP_ERR_UPD_ORIGIN] = "undefined value",
+        [BGP_ERR_UPD_NEXT_HOP] = "not the address of a host",
+        [BGP_ERR_UPD_OPTIONAL] = "invalid value",
+        [BGP_ERR_UPD_NLRI] = "malformed prefixes",
+        [BGP_ERR_UPD_AS_PATH] = "malformed path",
+    };
+    const char *reason = subcode < sizeof reasons / sizeof *reasons ? reasons[subcode] : NULL;
+    update_offend_why(u, action, subcode, type, reason ? reason : "malformed", data, len);
 }
 
 struct parts {
@@ -79,8 +102,9 @@ static void frame(struct pa_decoder *d, const struct nlri_span *attrs, struct up
     }
     key_add(k, from, attrs->p + attrs->len);
     if (rc < 0) /* RFC 7606 section 4, but 3 j where the NLRI itself is cut off */
-        update_offend(d->out, pa_is_mp(t.type) ? UPDATE_RESET : UPDATE_TREAT_AS_WITHDRAW,
-                      t.type ? BGP_ERR_UPD_LENGTH : BGP_ERR_UPD_MALFORMED, t.type, t.start, t.len);
+        update_offend_why(d->out, pa_is_mp(t.type) ? UPDATE_RESET : UPDATE_TREAT_AS_WITHDRAW,
+                          t.type ? BGP_ERR_UPD_LENGTH : BGP_ERR_UPD_MALFORMED, t.type,
+                          "cut off by the end of the attributes", t.start, t.len);
     if (!d->classic && d->mp_head.len && k->n && k->n < UPDATE_CACHE_PIECES) {
         k->piece[k->n++] = d->mp_head;
         k->head_len = d->mp_head.len;
@@ -176,7 +200,7 @@ int update_decode(const struct update_ctx *ctx, const uint8_t *body, size_t n, s
     struct update_cache_key key = {.n = 0};
     struct parts parts;
     int rc = 0;
-    memset(&d, 0, offsetof(struct pa_decoder, unknown));
+    memset(&d, 0, offsetof(struct pa_decoder, carried));
     d.ctx = ctx;
     d.out = out;
     memset(out, 0, sizeof *out);

@@ -36,11 +36,19 @@ struct nlri_span {
     uint32_t len;
 };
 
+#define UPDATE_OFFENCES 16 /* of one message that are told apart; more are not counted */
+
 struct update {
     enum update_action action;
     struct bgp_error
         error; /* UPDATE_RESET: to be sent. Else, of the strongest offences, the first: for log, counters */
-    uint8_t bad_attr;                         /* its attribute's type code, 0 none */
+    uint8_t bad_attr;   /* its attribute's type code, 0 none */
+    uint16_t bad_len;   /* octets of it (error.data may have less) */
+    const char *reason; /* what is wrong with it, in words */
+    unsigned n_offences;
+    struct update_offence {
+        uint8_t action, type;
+    } offence[UPDATE_OFFENCES];               /* all of them, in order */
     struct nlri_span withdrawn[FAM_COUNT][2]; /* validated; classic and MP for IPv4 */
     struct nlri_span reach[FAM_COUNT][2];     /* validated; with TREAT_AS_WITHDRAW these are withdrawn */
     const struct attr
@@ -54,6 +62,7 @@ struct update {
  * checked here; a prefix with host bits is masked by nlri_next. */
 int update_decode(const struct update_ctx *ctx, const uint8_t *body, size_t n, struct update *out);
 void update_release(const struct update_ctx *ctx, struct update *u);
+const char *pa_name(uint8_t type); /* of a path attribute: "med"; NULL: not one that we know */
 
 /* Iterates a validated span. False at the end. The second for any span: with add_path *id is the path
  * identifier, else 0. */
@@ -77,9 +86,10 @@ struct update_export {
                                           only with extended_nexthop */
     struct ip_addr link_local;         /* with IPv6 next hops, RFC 2545; af 0 none */
     bool extended_nexthop;             /* the peer takes IPv6 next hops of IPv4 routes (RFC 8950) */
-    bool nexthop_self;  /* always; else only where attr has no next hop (originated) or the peer is eBGP */
-    size_t max_len;     /* BGP_MAX_LEN or the extended one */
-    enum bgp_role role; /* ours to this peer, as in struct update_ctx */
+    bool nexthop_self; /* always; else only where attr has no next hop (originated) or the peer is eBGP */
+    size_t max_len;    /* BGP_MAX_LEN or the extended one */
+    bool add_path[FAM_COUNT]; /* NLRI goes with path identifiers, RFC 7911; for who calls the encoder */
+    enum bgp_role role;       /* ours to this peer, as in struct update_ctx */
 };
 
 /* Writes one UPDATE announcing as many of the n prefixes (same family, same attr) as fit: with an IPv4

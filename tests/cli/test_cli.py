@@ -269,6 +269,23 @@ def test_many_commands_from_standard_input(lab):
     wait_for(lambda: pair.tor.has("198.51.100.1/32", "198.51.100.2/32"), what="what came before the bad line is done")
 
 
+@cases(('"rack 7: the \\"left\\" one\'s PDU"', 'rack 7: the "left" one\'s PDU'), ("'say \\ \"hi\"'", 'say \\ "hi"'),
+       ("plain words don\\'t need any", "plain words don't need any"), ("half'way in'side", "halfway inside"))
+def test_quotes_from_standard_input_are_those_of_the_shell(lab, typed, meant):
+    pair = Pair(lab, "frr").start()
+    pair.underlay.ctl("-", json_out=False, input=f"neighbor {PEER} shutdown message {typed}\n")
+    assert pair.underlay.neighbor(PEER)["shutdownMessage"] == meant
+    pair.underlay.ctl("neighbor", PEER, "shutdown", "message", meant, json_out=False)
+    assert pair.underlay.neighbor(PEER)["shutdownMessage"] == meant
+
+
+def test_quote_that_is_not_closed(lab):
+    underlay = Pair(lab, "frr").underlay.start()
+    done = underlay.ctl("-", json_out=False, check=False, input=f"neighbor {PEER} shutdown message don't\nshow version\n")
+    assert done.returncode == 2 and "line 1" in done.stderr and "quote" in done.stderr and "underlay" in done.stdout, done
+    assert "shutdownMessage" not in underlay.neighbor(PEER)
+
+
 def test_secrets_are_never_shown(lab):
     pair = Pair(lab, "frr", peer={"password": "hush-hush"}, neighbor={"password": "hush-hush"}).up()
     for command in (*SHOWS, "show running-config"):

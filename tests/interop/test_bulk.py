@@ -1,6 +1,6 @@
 """Many at once: what is advertised at run time, and what a ToR sends."""
 from lab import wait_for
-from runner import cases
+from runner import cases, feature
 from topology import Pair, prefixes
 
 
@@ -36,6 +36,7 @@ def test_advertised_at_run_time_survives_restarts(lab):
 
 
 @cases(("bird",), ("exabgp",), timeout=120)
+@feature("Thousands of routes")
 def test_five_thousand_routes_in_and_out_of_the_kernel(lab, kind):
     many = prefixes(5000 if kind == "bird" else 500) + prefixes(500, "ipv6")
     pair = Pair(lab, kind, networks=many).up()

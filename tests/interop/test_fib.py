@@ -3,7 +3,7 @@ import os
 import signal
 
 from lab import never_during, wait_for
-from runner import cases
+from runner import cases, feature
 from topology import FAR4, FAR6, POD4, POD6, PODS, Dual, Pair, prefixes
 from underlay import PROTOCOL
 
@@ -16,6 +16,7 @@ def group_size(underlay, prefix):
 
 
 @cases(("session",), ("link",))
+@feature("ECMP over two ToRs", peer="frr")
 def test_ecmp_over_two_tors_and_one_lost(lab, lost):
     dual = Dual(lab).up()
     dual.learn(FAR4, FAR6)
@@ -35,6 +36,7 @@ def test_ecmp_over_two_tors_and_one_lost(lab, lost):
              what="both again")
 
 
+@feature("ECMP over two ToRs", peer="frr")
 def test_multipath_off_uses_one(lab):
     dual = Dual(lab, router={"multipath": 1}).up()
     for peer in dual.tors:
@@ -43,6 +45,7 @@ def test_multipath_off_uses_one(lab):
     never_during(lambda: group_size(dual.underlay, FAR4) != 1, 1, "a second next hop")
 
 
+@feature("Routes outlive a crash", peer="frr")
 def test_killed_speaker_comes_back_and_no_route_leaves_the_kernel(lab):
     routes = prefixes(40) + prefixes(10, "ipv6")
     pair = Pair(lab, "frr", networks=routes).up()
@@ -78,6 +81,7 @@ def test_speaker_ends_with_its_parent(lab):
     wait_for(lambda: child not in pair.node.pids(), what="the speaker sees end-of-file")
 
 
+@feature("Routes outlive a crash", peer="frr")
 def test_start_after_a_crash_keeps_what_is_learned_and_sweeps_the_rest(lab):
     pair = Pair(lab, "frr", networks=[FAR4, FAR6, "203.0.113.0/24"]).up()
     wait_for(lambda: pair.underlay.installed(FAR4, FAR6, "203.0.113.0/24"))
@@ -147,6 +151,7 @@ def test_pod_cidrs_are_unreachable_where_no_pod_is(lab):
     assert pair.underlay.gone(POD4, POD6)
 
 
+@feature("Route replaced without a gap", peer="exabgp")
 def test_replace_has_no_gap(lab):
     """The best path moves from one ToR to the other and its attributes change; no route is ever deleted on the way."""
     dual = Dual(lab, kinds=("exabgp", "exabgp"), router={"multipath": 1}).up()
@@ -166,6 +171,7 @@ def test_replace_has_no_gap(lab):
     assert gone == [], gone[:5]
 
 
+@feature("Link down and up", peer="frr")
 def test_link_down_and_up(lab):
     pair = Pair(lab, "frr", networks=[FAR4, FAR6]).up()
     wait_for(lambda: pair.underlay.installed(FAR4, FAR6))
@@ -176,6 +182,7 @@ def test_link_down_and_up(lab):
     wait_for(lambda: pair.underlay.installed(FAR4, FAR6), what="back with the link")
 
 
+@feature("Link down and up", peer="frr")
 def test_link_flap_shorter_than_the_hold_time_heals(lab):
     """The session survives; the kernel has flushed the routes without a word, and they must come back. GoBGP takes no notice
     of links; FRR announces IPv6 anew with next hop ::ffff:10.0.1.1 when its link is back before its IPv6 addresses are."""
@@ -218,6 +225,7 @@ def test_fib_settings(lab):
     assert PROTOCOL not in {r["protocol"] for r in pair.node.routes().values()}
 
 
+@feature("Import and export defaults", peer="exabgp")
 def test_import_defaults(lab):
     """Never installed: the default route, martians, parts of own pod CIDRs, own VIPs. The rest is."""
     refused4 = ["0.0.0.0/0", "127.1.0.0/16", "169.254.7.0/24", "10.244.7.64/26", "198.51.100.7/32"]
@@ -229,11 +237,13 @@ def test_import_defaults(lab):
     assert "default" not in pair.underlay.kernel("ipv6")
 
 
+@feature("Import and export defaults", peer="frr")
 def test_default_route_on_request(lab):
     pair = Pair(lab, "frr", networks=["0.0.0.0/0", "::/0"], fib={"accept-default": True}).up()
     wait_for(lambda: "default" in pair.underlay.kernel("ipv4") and "default" in pair.underlay.kernel("ipv6"))
 
 
+@feature("Import and export defaults", peer="frr")
 def test_not_a_transit_router(lab):
     """What one ToR says is never repeated to the other."""
     dual = Dual(lab).up()
@@ -242,6 +252,7 @@ def test_not_a_transit_router(lab):
     never_during(lambda: dual.tors[1].has(FAR4) or dual.tors[1].has(FAR6), 2, "transit")
 
 
+@feature("VIPs", peer="frr")
 def test_vip_bound_to_lo_comes_and_goes(lab):
     pair = Pair(lab, "frr", advertise={"vips": [{"prefix": "198.51.100.7/32", "bind": "lo"},
                                                 {"prefix": "2001:db8:7::7/128", "bind": "lo"}]}).up()

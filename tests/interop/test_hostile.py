@@ -10,7 +10,7 @@ import time
 import rawbgp as bgp
 from lab import SLOW, never_during, wait_for
 from rack import Rack, attributes
-from runner import cases
+from runner import cases, feature
 from topology import POD4, TOR_AS
 
 # What goes wrong on the wire gets the answer that the RFC says, and nobody else notices.
@@ -22,8 +22,9 @@ HEADERS = [
     (bgp.message(4, length=18), 2, b"\0\x12"),
     (bgp.message(4, length=0), 2, b"\0\0"),
     (bgp.message(4, length=20) + b"\0", 2, b"\0\x14"),
-    (bgp.message(2, length=4097), 2, b"\x10\x01"),
-    (bgp.message(2, length=65535), 2, b"\xff\xff"),
+    (bgp.message(1, length=4097), 2, b"\x10\x01"),  # RFC 8654 section 3: an OPEN is never extended
+    (bgp.message(1, length=65535), 2, b"\xff\xff"),
+    (bgp.message(4, length=4097), 2, b"\x10\x01"),
     (bgp.message(1, b"\0" * 9), 2, b"\0\x1c"),
     (bgp.message(2, b"\0" * 3), 2, b"\0\x16"),
     (bgp.message(3, b"\6"), 2, b"\0\x14"),
@@ -34,6 +35,7 @@ HEADERS = [
 ]
 
 
+@feature("Malformed messages (RFC 4271 6)")
 def test_header_errors(lab):
     """RFC 4271 6.1, in OpenSent and in Established."""
     rack = Rack(lab, 2 * len(HEADERS))
@@ -66,6 +68,7 @@ OPENS = [
 ]
 
 
+@feature("Malformed messages (RFC 4271 6)")
 def test_open_errors(lab):
     """RFC 4271 6.2, 5492, 6286, 7607, 9072."""
     rack = Rack(lab, len(OPENS) + 2)
@@ -82,6 +85,7 @@ def test_open_errors(lab):
     rack.unharmed()
 
 
+@feature("Wrong state (RFC 6608)")
 def test_messages_in_the_wrong_state(lab):
     """RFC 6608: the state is the subcode, the type of the message the data."""
     rows = [(bgp.keepalive(), 4), (bgp.update(), 2), (bgp.refresh(), 5)]
@@ -133,6 +137,7 @@ HARMLESS = {
 }
 
 
+@feature("Malformed attributes (RFC 7606)")
 def test_malformed_attributes_withdraw_the_route(lab):
     """RFC 7606: the session stays, and what the route was before is gone, from the kernel too."""
     rack = Rack(lab)
@@ -166,6 +171,7 @@ RESETS = [
 ]
 
 
+@feature("Malformed attributes (RFC 7606)")
 def test_routes_that_cannot_be_parsed_reset_the_session(lab):
     """RFC 7606 3 b, g, j and 5.3: nobody knows what was announced."""
     rack = Rack(lab, len(RESETS))
@@ -225,6 +231,7 @@ def test_next_hop_off_the_subnet(lab, multihop):
 
 
 @cases(("10.255.0.1", "ours"), ("10.255.9.9", "ours"), ("10.255.0.1", "theirs"), ("10.255.9.9", "theirs"))
+@feature("Collision of connections")
 def test_collision_keeps_the_connection_of_the_higher_identifier(lab, router_id, first):
     """RFC 4271 6.8: whichever OPEN comes first, the one with the higher identifier keeps the connection that it made."""
     rack = Rack(lab, 1, start=False, keys={"passive": False, "connect-retry-time": "60s"})
@@ -270,6 +277,7 @@ TEXTS = {
 }
 
 
+@feature("Shutdown with a message")
 def test_shutdown_text_is_sanitised(lab):
     """RFC 9003, in text, in JSON and in the log of both formats."""
     rack = Rack(lab, len(TEXTS) + 1, log={"level": "debug", "format": "json"})

@@ -11,13 +11,14 @@ import time
 import rawbgp as bgp
 from lab import SLOW, LabError, never_during, wait_for
 from rack import Quiet, Rack, attributes, bounded, cpu
-from runner import cases
+from runner import cases, feature
 from topology import POD4, TOR_AS
 from underlay import UNDERLAYD
 
 # A peer that takes, or gives, more than its share.
 
 
+@feature("Floods and exhaustion")
 def test_keepalives_on_time_while_routes_pour_in(lab):
     """200,000 routes, withdrawn and announced again, beside floods of KEEPALIVE and ROUTE-REFRESH."""
     rack = Rack(lab, 4, fib={"install": False})
@@ -40,6 +41,7 @@ def test_keepalives_on_time_while_routes_pour_in(lab):
     rack.unharmed()
 
 
+@feature("Floods and exhaustion")
 def test_refresh_flood_over_a_large_table_is_bounded(lab):
     """The worst case: everything is exported, and the one who asks is the one whom it came from."""
     rack = Rack(lab, 3, fib={"install": False}, keys={"export": "all"})
@@ -55,6 +57,7 @@ def test_refresh_flood_over_a_large_table_is_bounded(lab):
     rack.unharmed()
 
 
+@feature("Floods and exhaustion")
 def test_peer_that_never_reads(lab):
     """What waits for it is one buffer and bits; it sends keepalives, so the session stays."""
     rack = Rack(lab, 3, fib={"install": False}, keys={"export": "all"})
@@ -78,6 +81,7 @@ def test_peer_that_never_reads(lab):
     rack.unharmed()
 
 
+@feature("Floods and exhaustion")
 def test_attributes_are_released_with_their_routes(lab):
     """100,000 distinct communities, with long paths and lists among them: accounted for, and gone when withdrawn."""
     rack = Rack(lab, 2, fib={"install": False})
@@ -111,6 +115,7 @@ def test_attributes_are_released_with_their_routes(lab):
     rack.unharmed()
 
 
+@feature("Floods and exhaustion")
 def test_next_hops_without_end(lab):
     """A peer can name as many as its subnet has addresses, and a next hop costs the kernel's side work."""
     rack = Rack(lab, 2)
@@ -152,6 +157,7 @@ def knock(rack, number, count):
 
 
 @cases(("stranger",), ("peer",))
+@feature("Floods and exhaustion")
 def test_connections_without_end(lab, who):
     """Descriptors stay bounded, and another peer comes in meanwhile."""
     hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
@@ -167,6 +173,7 @@ def test_connections_without_end(lab, who):
     rack.unharmed()
 
 
+@feature("Floods and exhaustion")
 def test_descriptors_run_out(lab):
     """Nobody is accepted for a second, but nothing spins and sessions go on."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
@@ -183,6 +190,7 @@ def test_descriptors_run_out(lab):
     rack.unharmed()
 
 
+@feature("Floods and exhaustion")
 def test_flapping(lab):
     """A peer that comes and goes is made to wait longer and longer, and leaves nothing behind."""
     rack = Rack(lab, 2, keys={"idle-hold-time": "1s", "idle-hold-max": "60s"})
@@ -205,6 +213,7 @@ def test_flapping(lab):
     rack.unharmed()
 
 
+@feature("Floods and exhaustion")
 def test_flapping_by_order_leaks_nothing(lab):
     """100 sessions with routes, each cleared by the operator, which forgets the errors: nothing piles up."""
     rack = Rack(lab, 2, fib={"install": False})
@@ -224,6 +233,7 @@ def test_flapping_by_order_leaks_nothing(lab):
     rack.unharmed()
 
 
+@feature("Floods and exhaustion")
 def test_log_that_nobody_reads(lab):
     """Standard error is a pipe whose reader has stopped: lines are lost, and nothing else."""
     rack = Rack(lab, 2, start=False)
@@ -264,6 +274,7 @@ def drain(sock):
     return out
 
 
+@feature("Floods and exhaustion")
 def test_control_socket_takes_garbage(lab):
     rack = Rack(lab, 1)
     quiet = Quiet(rack, 0)
@@ -289,6 +300,7 @@ def test_control_socket_takes_garbage(lab):
     rack.unharmed()
 
 
+@feature("Floods and exhaustion")
 def test_hundred_control_clients(lab):
     rack = Rack(lab, 1)
     quiet = Quiet(rack, 0)
@@ -311,6 +323,7 @@ def test_hundred_control_clients(lab):
     rack.unharmed()
 
 
+@feature("Floods and exhaustion")
 def test_control_clients_that_never_read(lab):
     """Ten ask for 100,000 routes again and again, and read nothing of it."""
     rack = Rack(lab, 2, fib={"install": False})

@@ -1,7 +1,7 @@
 """What must hold with every implementation that a node may meet: FRR, BIRD, GoBGP, ExaBGP and OpenBGPD, over IPv4 and IPv6."""
 from lab import never_during, wait_for
 from peers import PEERS
-from runner import cases
+from runner import cases, feature
 from topology import FAR4, FAR6, NODE_AS, POD4, POD6, TOR_AS, Pair, leads_over
 
 EVERY = [(k, t) for k in PEERS for t in ("ipv4", "ipv6")]
@@ -9,6 +9,8 @@ VIP4, VIP6 = "198.51.100.7/32", "2001:db8:7::7/128"
 
 
 @cases(*EVERY)
+@feature("IPv4 and IPv6 unicast")
+@feature("Sessions over IPv6", when="ipv6")
 def test_routes_both_ways_and_back_out(lab, kind, transport):
     pair = Pair(lab, kind, transport).up()
     node, tor = pair.underlay, pair.tor
@@ -39,6 +41,7 @@ def test_routes_both_ways_and_back_out(lab, kind, transport):
 
 
 @cases(*[(k,) for k in PEERS])
+@feature("Restart of the peer")
 def test_restart_of_the_peer(lab, kind):
     pair = Pair(lab, kind).up()
     pair.learn(FAR4, FAR6)
@@ -52,6 +55,7 @@ def test_restart_of_the_peer(lab, kind):
 
 
 @cases(*[(k,) for k in PEERS])
+@feature("Restart of underlayd")
 def test_restart_of_underlayd(lab, kind):
     pair = Pair(lab, kind).up()
     pair.learn(FAR4, FAR6)
@@ -66,6 +70,7 @@ def test_restart_of_underlayd(lab, kind):
 
 
 @cases(("frr",), ("bird",), ("gobgp",), ("openbgpd",))
+@feature("iBGP")
 def test_ibgp(lab, kind):
     pair = Pair(lab, kind, node_as=NODE_AS, tor_as=NODE_AS, peer={"asn": "internal"}).up()
     pair.learn(FAR4, FAR6)
@@ -77,6 +82,7 @@ def test_ibgp(lab, kind):
 
 
 @cases(*[(k, t) for k in PEERS for t in ("ipv4", "ipv6") if (k, t) != ("exabgp", "ipv6")])
+@feature("TCP-MD5")
 def test_md5_right_key(lab, kind, transport):
     keys = {"password": "s3cret-of-the-rack"}
     pair = Pair(lab, kind, transport, peer=keys, neighbor=keys).up()
@@ -86,6 +92,7 @@ def test_md5_right_key(lab, kind, transport):
 
 
 @cases(("frr",), ("bird",), ("openbgpd",))
+@feature("TCP-MD5")
 def test_md5_wrong_key_never_comes_up(lab, kind):
     pair = Pair(lab, kind, peer={"password": "right"}, neighbor={"password": "wrong"}).start()
     never_during(pair.underlay.established, 4, "a session with the wrong key")
@@ -93,6 +100,7 @@ def test_md5_wrong_key_never_comes_up(lab, kind):
 
 
 @cases(("frr",), ("bird",))
+@feature("TCP-MD5")
 def test_md5_key_missing_on_one_side(lab, kind):
     pair = Pair(lab, kind, peer={"password": "right"}).start()
     never_during(pair.underlay.established, 3, "a session where only we have a key")
@@ -100,12 +108,14 @@ def test_md5_key_missing_on_one_side(lab, kind):
 
 @cases(("frr", "ipv4"), ("frr", "ipv6"), ("bird", "ipv4"), ("gobgp", "ipv4"), ("openbgpd", "ipv4"),
        ("openbgpd", "ipv6"))
+@feature("GTSM")
 def test_gtsm(lab, kind, transport):
     pair = Pair(lab, kind, transport, peer={"ttl_security": 1}, neighbor={"ttl_security": 1}).up()
     pair.learn(FAR4, FAR6)
 
 
 @cases(("ours",), ("theirs",))
+@feature("GTSM", peer="frr")
 def test_gtsm_on_one_side_only_never_comes_up(lab, whose):
     # A plain eBGP speaker sends TTL 1; the side with GTSM must drop that. Only that side's view counts: what it sends
     # still arrives, so the other one may think that it is up until its hold time is over.

@@ -2,7 +2,7 @@
 import signal
 
 from lab import never_during, wait_for
-from runner import cases
+from runner import cases, feature
 from topology import FAR4, POD4, Dual, Pair
 from underlay import tor
 
@@ -14,6 +14,7 @@ def uptimes(underlay):
             if p["bgpState"] == "Established"}
 
 
+@feature("Reload without reset", peer="frr")
 def test_adding_and_removing_a_peer_leaves_the_other_alone(lab):
     dual = Dual(lab)
     both = dual.underlay.config["peers"]
@@ -38,6 +39,7 @@ def test_adding_and_removing_a_peer_leaves_the_other_alone(lab):
 
 
 @cases(("command",), ("sighup",))
+@feature("Reload without reset", peer="frr")
 def test_what_is_advertised_changes_without_a_reset(lab, how):
     pair = Pair(lab, "frr").up()
     wait_for(lambda: pair.tor.has(POD4))
@@ -54,6 +56,7 @@ def test_what_is_advertised_changes_without_a_reset(lab, how):
     assert pair.underlay.neighbor()["connectionsDropped"] == dropped
 
 
+@feature("Reload without reset", peer="frr")
 def test_session_settings_reset_only_their_own_session(lab):
     dual = Dual(lab).up()
     first, second = (k.b4 for k in dual.links)
@@ -66,6 +69,7 @@ def test_session_settings_reset_only_their_own_session(lab):
     assert dual.underlay.neighbor(first)["connectionsDropped"] == dropped[first]
 
 
+@feature("Reload without reset", peer="frr")
 def test_same_file_changes_nothing(lab):
     pair = Pair(lab, "frr").up()
     since = uptimes(pair.underlay)
@@ -122,6 +126,7 @@ def test_bad_key_on_reload_resets_its_session_only_with_the_new_key(lab):
 
 @cases(("description", "other"), ("connect-retry-time", "3s"), ("idle-hold-max", "10s"), ("allow-own-as", 1),
        ("import", "none"), ("export", "none"))
+@feature("Reload without reset", peer="frr")
 def test_keys_that_reset_nothing(lab, key, value):
     pair = Pair(lab, "frr", networks=[FAR4]).up()
     wait_for(lambda: pair.tor.has(POD4) and pair.underlay.installed(FAR4))

@@ -1,7 +1,7 @@
 """Sessions: who connects, who may, how they end, and what the other side is told."""
 from lab import never_during, wait_for
 from peers import Frr, Neighbor
-from runner import cases
+from runner import cases, feature
 from topology import FAR4, FAR6, NODE_AS, POD4, POD6, PODS, TOR_AS, Pair
 from underlay import Underlay, tor
 
@@ -13,11 +13,13 @@ def connections(pair):
 
 
 @cases(("ipv4",), ("ipv6",))
+@feature("Passive and active opening", peer="frr")
 def test_passive_waits_for_the_peer(lab, transport):
     pair = Pair(lab, "frr", transport, peer={"passive": True}).up()
     assert pair.underlay.neighbor()["portLocal"] == 179
 
 
+@feature("Passive and active opening", peer="frr")
 def test_passive_on_both_sides_stays_down(lab):
     pair = Pair(lab, "frr", peer={"passive": True}, neighbor={"passive": True}).start()
     never_during(pair.underlay.established, 3, "somebody connected")
@@ -25,17 +27,20 @@ def test_passive_on_both_sides_stays_down(lab):
 
 
 @cases(("ipv4",), ("ipv6",))
+@feature("Passive and active opening", peer="frr")
 def test_active_with_a_peer_that_only_waits(lab, transport):
     pair = Pair(lab, "frr", transport, neighbor={"passive": True}).up()
     assert pair.underlay.neighbor()["portForeign"] == 179
 
 
+@feature("Passive and active opening", peer="frr")
 def test_never_listening_still_connects(lab):
     pair = Pair(lab, "frr", router={"listen": []}).up()
     assert "179" not in pair.node.run("ss", "-Htln").stdout
     assert pair.underlay.neighbor()["portForeign"] == 179
 
 
+@feature("Passive and active opening", peer="frr")
 def test_other_ports(lab):
     pair = Pair(lab, "frr", peer={"passive": True}, router={"port": 1179},
                 neighbor={"extra": ("port 1179",)}).up()
@@ -43,6 +48,7 @@ def test_other_ports(lab):
 
 
 @cases(("10.255.1.1",), ("10.1.1.1",))
+@feature("Collision of connections", peer="frr")
 def test_collisions_leave_one_session(lab, router_id):
     """Both connect at once, many times over, with the higher identifier on either side (RFC 4271 6.8)."""
     pair = Pair(lab, "frr", id=router_id).up()
@@ -58,6 +64,7 @@ def test_collisions_leave_one_session(lab, router_id):
     never_during(lambda: node.neighbor()["connectionsDropped"] != flaps, 1.5, "the session flaps after a collision")
 
 
+@feature("Multihop", peer="frr")
 def test_multihop_over_a_router(lab):
     node, middle, far = lab.node("node"), lab.node("middle").forward(), lab.node("far")
     near_link, far_link = lab.link(node, middle), lab.link(middle, far)
@@ -74,6 +81,7 @@ def test_multihop_over_a_router(lab):
     assert underlay.next_hops(FAR4) == [near_link.b4]
 
 
+@feature("Multihop", peer="frr")
 def test_ebgp_over_two_hops_needs_multihop(lab):
     node, middle, far = lab.node("node"), lab.node("middle").forward(), lab.node("far")
     near_link, far_link = lab.link(node, middle), lab.link(middle, far)
@@ -87,6 +95,7 @@ def test_ebgp_over_two_hops_needs_multihop(lab):
 
 
 @cases((1,), (0,))
+@feature("AS_PATH loops, allow-own-as", peer="frr")
 def test_allow_own_as(lab, allowed):
     """All nodes in one AS behind an eBGP ToR: what the other node advertises carries our own AS."""
     top = lab.node("tor").forward()
@@ -110,6 +119,7 @@ def test_allow_own_as(lab, allowed):
 
 
 @cases(("frr",), ("bird",), ("gobgp",), ("exabgp",), ("openbgpd",))
+@feature("4-octet AS numbers")
 def test_four_octet_as_numbers(lab, kind):
     """RFC 6793: AS_TRANS in the OPEN's own field, the number itself in the capability and in AS_PATH."""
     ours, theirs = 4200000001, 4200000002
@@ -120,6 +130,7 @@ def test_four_octet_as_numbers(lab, kind):
     assert pair.underlay.rib()[FAR4][0]["path"] == str(theirs)
 
 
+@feature("Shutdown with a message", peer="frr")
 def test_shutdown_message_is_seen_by_the_peer(lab):
     # Passive: FRR would try again at once, and then shows the refusal of that instead.
     pair = Pair(lab, "frr", neighbor={"passive": True}).up()
@@ -143,6 +154,7 @@ def test_shutdown_outlives_a_restart(lab):
     pair.wait_up()
 
 
+@feature("Shutdown with a message", peer="frr")
 def test_peer_that_shuts_down_is_shown_with_its_reason(lab):
     pair = Pair(lab, "frr").up()
     pair.tor.configure(f"neighbor {pair.mine} shutdown message power work")
@@ -151,6 +163,7 @@ def test_peer_that_shuts_down_is_shown_with_its_reason(lab):
     assert "Administrative Shutdown" in text and "power work" in text, text
 
 
+@feature("Cease on clear and stop", peer="frr")
 def test_clear_resets_and_comes_back(lab):
     pair = Pair(lab, "frr").up()
     before = pair.underlay.neighbor()["connectionsDropped"]
@@ -160,6 +173,7 @@ def test_clear_resets_and_comes_back(lab):
     assert "6/4 (Cease/Administrative Reset)" in pair.tor.notifications(), pair.tor.notifications()
 
 
+@feature("Route refresh", peer="frr")
 def test_clear_soft_keeps_the_session(lab):
     pair = Pair(lab, "frr").up()
     pair.learn(FAR4)
@@ -174,6 +188,7 @@ def test_clear_soft_keeps_the_session(lab):
     assert pair.underlay.installed(FAR4)
 
 
+@feature("Route refresh", peer="frr")
 def test_refresh_asked_by_the_peer(lab):
     pair = Pair(lab, "frr").up()
     wait_for(lambda: pair.tor.has(POD4, POD6))
@@ -183,6 +198,7 @@ def test_refresh_asked_by_the_peer(lab):
     assert pair.underlay.neighbor()["messageStats"]["routeRefreshRecv"] >= 1
 
 
+@feature("Cease on clear and stop", peer="frr")
 def test_sigterm_tells_the_peer_and_withdraws(lab):
     pair = Pair(lab, "frr").up()
     pair.learn(FAR4, FAR6)
@@ -192,6 +208,7 @@ def test_sigterm_tells_the_peer_and_withdraws(lab):
     assert [n for n in pair.node.ip_json("nexthop", "show") if str(n.get("protocol")) == "87"] == []
 
 
+@feature("Hold timer", peer="frr")
 def test_peer_that_falls_silent_is_dropped_after_the_hold_time(lab):
     pair = Pair(lab, "frr", peer={"hold_time": "3s"}).up()
     pair.learn(FAR4)

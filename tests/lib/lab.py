@@ -132,6 +132,8 @@ class Node:
     def start(self, *argv, log=None, env=None, stdin=subprocess.DEVNULL):
         """Start a program in the namespace; the lab ends it. Its log is named after the node and the program."""
         base = log or f"{self.name}-{os.path.basename(str(argv[0]))}.log"
+        if self.lab.before_start:
+            self.lab.before_start(self, argv)
         process = Process(self.command(*argv), os.path.join(self.lab.dir, base), env, stdin)
         self.lab.processes.append(process)
         return process
@@ -230,6 +232,7 @@ class Lab:
             self.dir = tempfile.mkdtemp(prefix=f"{self.tag}-{re.sub('[^a-z0-9]+', '-', name.lower())[:40]}-")
         os.chmod(self.dir, 0o755)
         self.nodes, self.links, self.processes, self.keep = {}, [], [], keep
+        self.before_start = None  # called with the node and the words of every program that Node.start starts
         _labs.append(self)
 
     def __enter__(self):

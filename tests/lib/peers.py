@@ -35,6 +35,8 @@ class Neighbor:
     passive: bool = False
     hold: int = 9
     families: tuple = FAMILIES
+    interface: bool = False  # unnumbered: address is the peer's own interface; FRR and GoBGP
+    extended_nexthop: bool = False  # RFC 8950; FRR and BIRD (FRR always offers it when unnumbered)
     extra: tuple = ()  # configuration lines in the peer's own language
 
 
@@ -114,8 +116,10 @@ class Frr(Peer):
                  " no bgp default ipv4-unicast", " bgp bestpath as-path multipath-relax"]
         for n in self.neighbors:
             p = f" neighbor {n.address}"
+            lines += [f"{p} interface"] if n.interface else []
             lines += [f"{p} remote-as {n.asn}", f"{p} timers {max(1, n.hold // 3)} {n.hold}", f"{p} timers connect 1",
                       f"{p} advertisement-interval 0"]
+            lines += [f"{p} capability extended-nexthop"] if n.extended_nexthop else []
             lines += [f"{p} password {n.password}"] if n.password else []
             lines += [f"{p} ttl-security hops {n.ttl_security}"] if n.ttl_security else []
             lines += [f"{p} ebgp-multihop {n.multihop}"] if n.multihop and n.asn != self.asn else []
@@ -227,6 +231,7 @@ class Bird(Peer):
             for family in n.families:
                 via = n.via4 if family == "ipv4" else n.via6
                 hop = f" next hop address {via}; next hop self;" if via else " next hop self;"
+                hop += " extended next hop on;" if n.extended_nexthop and family == "ipv4" else ""
                 out.append(f"  {family} {{ import all; import table; export all;{hop} }};")
             out.append("}")
         return "\n".join(out) + "\n"
@@ -296,6 +301,9 @@ class GoBgp(Peer):
                 one["ttl-security"] = {"config": {"enabled": True, "ttl-min": 256 - n.ttl_security}}
             if n.multihop:
                 one["ebgp-multihop"] = {"config": {"enabled": True, "multihop-ttl": n.multihop}}
+            if n.interface:
+                del one["config"]["neighbor-address"]
+                one["config"]["neighbor-interface"] = n.address
             neighbors.append(one)
         return json.dumps({"global": {"config": {"as": self.asn, "router-id": self.router_id, "port": 179}},
                            "neighbors": neighbors}, indent=1)

@@ -15,9 +15,14 @@ import time
 import traceback
 
 from lab import Lab, SLOW, Skip, require_root, sweep
+from peers import PEERS
 from underlay import UNDERLAYCTL, UNDERLAYD, check_logs
+from wiretap import Tap
 
 SKIPPED = 77
+RAW = "raw"  # no implementation on the other side but a script, or nobody
+COLUMNS = {"frr": "FRR", "bird": "BIRD", "gobgp": "GoBGP", "exabgp": "ExaBGP", "openbgpd": "OpenBGPD", RAW: RAW}
+WIDTH = 80
 
 
 def cases(*rows, timeout=None):
@@ -31,14 +36,45 @@ def cases(*rows, timeout=None):
     return mark
 
 
-def feature(*names, peer=None):
-    """What of BGP the test proves, for the matrix of features and peers. peer: against whom, where no argument says it."""
+def feature(*names, peer=None, when=None):
+    """What of BGP the test proves, for the matrix of features and peers. peer: the kind (or kinds) of the other side, where no
+    argument says it; without either it is a scripted one. when: only of the cases with this argument."""
 
     def mark(function):
-        function.features, function.peer = names, peer
+        function.features = getattr(function, "features", ()) + tuple((name, when) for name in names)
+        function.peer = peer or getattr(function, "peer", None)
         return function
 
     return mark
+
+
+class Matrix:
+    """Features by peers: how many tests passed, or that one did not."""
+
+    def __init__(self):
+        self.rows = {}
+
+    def add(self, function, row, word):
+        named = getattr(function, "peer", None) or ()
+        kinds = [a for a in row if isinstance(a, str) and a in PEERS] or ([named] if isinstance(named, str) else list(named))
+        for name, when in getattr(function, "features", ()):
+            for kind in dict.fromkeys(kinds or [RAW]) if when is None or when in row else ():
+                self.rows.setdefault(name, {}).setdefault(kind, []).append(word)
+
+    @staticmethod
+    def cell(words):
+        if "FAIL" in words:
+            return "FAIL"
+        return str(words.count("ok")) if "ok" in words else "skip" if words else "-"
+
+    def text(self):
+        widths = {kind: max(len(title), 4) for kind, title in COLUMNS.items()}
+        room = WIDTH - sum(w + 2 for w in widths.values())
+        lines = [("Feature", COLUMNS)]
+        lines += [(name, {kind: self.cell(cells.get(kind, ())) for kind in COLUMNS})
+                  for name, cells in sorted(self.rows.items(), key=lambda row: row[0].lower())]
+        return "\n".join(f"{name if len(name) <= room else name[:room - 1] + '…':<{room}}" + "".join(f"  {cells[k]:>{w}}" for k, w in widths.items())
+                         for name, cells in lines)
 
 
 def collect(directory):
@@ -61,9 +97,11 @@ def run_one(name, function, row):
     """In the child: run the test, say what went wrong, leave nothing."""
     status = 0
     lab = Lab(name)
+    tap = Tap(lab)
     try:
         function(lab, *row)
         check_logs(lab)
+        tap.check()
     except Skip as reason:
         print(f"\x00{reason}")
         status = SKIPPED
@@ -82,7 +120,7 @@ def run_one(name, function, row):
 
 class Job:
     def __init__(self, name, function, row):
-        self.name, self.began = name, time.monotonic()
+        self.name, self.function, self.row, self.began = name, function, row, time.monotonic()
         self.deadline = self.began + (getattr(function, "timeout", None) or 60) * SLOW
         self.killed = False
         self.output = tempfile.TemporaryFile("w+", errors="replace")
@@ -140,6 +178,7 @@ def main(directory):
             print(f"{program} is not there: run make first")
             return 3
     count = {"ok": 0, "FAIL": 0, "SKIP": 0}
+    matrix = Matrix()
     waiting, running = list(reversed(tests)), []
     try:
         while waiting or running:
@@ -152,6 +191,7 @@ def main(directory):
                 running.remove(job)
                 word = "SKIP" if status == SKIPPED else "FAIL" if status or job.killed else "ok"
                 count[word] += 1
+                matrix.add(job.function, job.row, word)
                 text = job.text()
                 why = ": " + text.split("\0")[-1].strip() if word == "SKIP" else ""
                 print(f"{word:<5} {job.name} ({time.monotonic() - job.began:.1f}s){why}", flush=True)
@@ -162,5 +202,7 @@ def main(directory):
     finally:
         for job in running:
             job.end()
+    if matrix.rows:
+        print(f"\n{matrix.text()}\n")
     print(f"{count['ok']} passed, {count['FAIL']} failed, {count['SKIP']} skipped")
     return 1 if count["FAIL"] else 0

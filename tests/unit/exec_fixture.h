@@ -23,6 +23,7 @@ struct peer {
     const char *name;
     struct peer_config config;
     struct peer_info info;
+    const struct peer_offences *offences;
     struct rib_peer *rib;
     struct adjout *out;
     bool shut;
@@ -96,6 +97,10 @@ bool peer_established(const struct peer *p)
 void peer_info(const struct peer *p, struct peer_info *out)
 {
     *out = p->info;
+}
+const struct peer_offences *peer_offences(const struct peer *p)
+{
+    return p->offences;
 }
 uint64_t peer_memory(const struct peer *p)
 {
@@ -173,6 +178,10 @@ void control_state_changed(struct control *c)
 {
     (void)c;
     sources.state_changes++;
+}
+struct rib_config speaker_rib_config(const struct config *c)
+{
+    return (struct rib_config){.multipath = c->router.multipath, .default_local_pref = 100};
 }
 void speaker_set_log_level(struct speaker *s, enum log_level level)
 {
@@ -327,7 +336,7 @@ static void run_for(const char *line, bool json, unsigned max)
     evbuffer_free(all);
 }
 
-static void run(const char *line)
+static inline void run(const char *line)
 {
     run_for(line, false, 100000);
 }

@@ -170,6 +170,7 @@ static void node_set_up(struct rig *r, struct node *n, unsigned number)
     n->config.peers = n->peers;
     n->config.n_peers = 1;
     n->peers[0] = default_peer(other, me, 65000 + (3 - number), r->port);
+    n->peers[0].local_asn = n->config.router.asn;
     n->fib.addresses[0] = (struct fib_address){.ifindex = 1, .addr = addr_v4(me), .len = 8};
     n->fib.n = 1;
     n->s.loop = r->loop;
@@ -317,19 +318,23 @@ void raw_send(struct raw *x, const struct wire_writer *w)
     CU_ASSERT_EQUAL(send(x->fd, w->start, wire_len(w), MSG_NOSIGNAL), (ssize_t)wire_len(w));
 }
 
+static const struct capabilities *more_caps; /* of the next OPEN */
+
 void raw_send_open(struct raw *x, uint32_t asn, uint32_t id, uint16_t hold)
 {
     uint8_t buf[256];
     struct wire_writer w = wire_writer(buf, sizeof buf);
-    const struct open_msg m = {.asn = asn,
-                               .my_as = (uint16_t)asn,
-                               .hold_time = hold,
-                               .id = id,
-                               .caps = {.has_multiprotocol = true,
-                                        .family = {true, false},
-                                        .as4 = true,
-                                        .asn = asn,
-                                        .route_refresh = true}};
+    struct open_msg m = {.asn = asn,
+                         .my_as = (uint16_t)asn,
+                         .hold_time = hold,
+                         .id = id,
+                         .caps = {.has_multiprotocol = true,
+                                  .family = {true, false},
+                                  .as4 = true,
+                                  .asn = asn,
+                                  .route_refresh = true}};
+    if (more_caps)
+        m.caps = *more_caps;
     open_encode(&w, &m);
     raw_send(x, &w);
 }
@@ -404,4 +409,12 @@ bool raw_establish(struct rig *r, struct raw *x)
     raw_send_keepalive(x);
     return raw_expect(r, x, BGP_OPEN) && raw_expect(r, x, BGP_KEEPALIVE) &&
            rig_wait(r, &r->a, PEER_ESTABLISHED, 1000);
+}
+
+bool raw_establish_with(struct rig *r, struct raw *x, const struct capabilities *caps)
+{
+    more_caps = caps;
+    bool up = raw_establish(r, x);
+    more_caps = NULL;
+    return up;
 }

@@ -76,5 +76,7 @@ bool raw_expect(struct rig *r, struct raw *x, uint8_t type);
 /* Skips what comes before a NOTIFICATION; code and subcode as asked. */
 bool raw_expect_notification(struct rig *r, struct raw *x, uint8_t code, uint8_t subcode, unsigned ms);
 bool raw_establish(struct rig *r, struct raw *x); /* over x->fd, AS 65002, id 10.0.0.2, hold 90 */
+/* The same with these capabilities in place of the least. */
+bool raw_establish_with(struct rig *r, struct raw *x, const struct capabilities *caps);
 
 #endif

@@ -17,6 +17,7 @@ struct receiver {
     struct update_ctx ctx;
     struct {
         struct prefix prefix;
+        uint32_t id;
         const struct attr *attr;
     } has[RECEIVER_MAX];
     unsigned n;
@@ -66,10 +67,11 @@ static inline const struct attr *receiver_has(const struct receiver *v, const st
 }
 
 /* a NULL: withdrawn. */
-static inline void receiver_note(struct receiver *v, const struct prefix *p, const struct attr *a)
+static inline void receiver_note(struct receiver *v, const struct prefix *p, uint32_t id,
+                                 const struct attr *a)
 {
     unsigned i = 0;
-    while (i < v->n && !prefix_equal(&v->has[i].prefix, p))
+    while (i < v->n && (v->has[i].id != id || !prefix_equal(&v->has[i].prefix, p)))
         i++;
     if (i < v->n) {
         attr_unref(v->attrs, v->has[i].attr);
@@ -81,6 +83,7 @@ static inline void receiver_note(struct receiver *v, const struct prefix *p, con
         return;
     CU_ASSERT_FATAL(v->n < RECEIVER_MAX);
     v->has[v->n].prefix = *p;
+    v->has[v->n].id = id;
     v->has[v->n++].attr = attr_ref(a);
 }
 
@@ -93,13 +96,14 @@ static inline void receiver_update(struct receiver *v, const uint8_t *body, size
         v->eor[f] += u.eor[f];
         for (int i = 0; i < 2; i++) {
             struct prefix p;
-            while (nlri_next(&u.withdrawn[f][i], f, &p)) {
-                receiver_note(v, &p, NULL);
+            uint32_t id;
+            while (nlri_next_path(&u.withdrawn[f][i], f, v->ctx.add_path[f], &p, &id)) {
+                receiver_note(v, &p, id, NULL);
                 v->withdrawn++;
                 v->withdrew_after_announcing |= v->announced > 0;
             }
-            while (nlri_next(&u.reach[f][i], f, &p)) {
-                receiver_note(v, &p, u.attr[f][i]);
+            while (nlri_next_path(&u.reach[f][i], f, v->ctx.add_path[f], &p, &id)) {
+                receiver_note(v, &p, id, u.attr[f][i]);
                 v->announced++;
             }
         }

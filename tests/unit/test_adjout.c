@@ -146,6 +146,31 @@ static void well_known_communities_bind_received_paths(void)
     }
 }
 
+/* RFC 9234 section 5, egress 2. */
+static void routes_with_otc_go_to_customers_only(void)
+{
+    static const bool may[ROLE_COUNT] = {
+        [ROLE_NONE] = true, [ROLE_PROVIDER] = true, [ROLE_RS_SERVER] = true, [ROLE_PEER] = false};
+    for (enum bgp_role we = ROLE_NONE; we < ROLE_COUNT; we++) {
+        static const uint8_t otc[] = {0, 0, 0xfd, 0xe9};
+        struct out t;
+        setup(&t, true, EXPORT_ALL);
+        adjout_stop(t.o);
+        struct update_export x = receiver_export(true);
+        x.role = we;
+        CU_ASSERT_EQUAL(adjout_start(t.o, &x, EXPORT_ALL, both), 0);
+        struct attr_build b = {.nexthop = fx_addr(1)};
+        b.part[PART_OTC] = otc;
+        b.part_len[PART_OTC] = sizeof otc;
+        fx_update(&t.x, t.from, P, attr_intern(t.x.attrs, &b));
+        fx_originate(&t.x, "10.2.0.0/16", ORIGIN_KIND_VIP);
+        receiver_drain(t.v, t.o);
+        CU_ASSERT_EQUAL(peer_has(&t, P), may[we]);
+        CU_ASSERT(peer_has(&t, "10.2.0.0/16") && peer_has(&t, "192.0.2.1/32"));
+        teardown(&t);
+    }
+}
+
 static void learned_routes_cost_a_peer_of_originated_nothing(void)
 {
     struct out t;
@@ -341,6 +366,7 @@ static const struct unit_case cases[] = {
     UNIT(what_a_peer_told_us_does_not_go_back),
     UNIT(internal_peers_get_external_and_own_paths_only),
     UNIT(well_known_communities_bind_received_paths),
+    UNIT(routes_with_otc_go_to_customers_only),
     UNIT(learned_routes_cost_a_peer_of_originated_nothing),
     UNIT(a_flap_between_two_fills_is_one_message_or_none),
     UNIT(withdrawals_go_first),

@@ -203,6 +203,7 @@ static void defaults_are_those_of_the_manual(void)
     CU_ASSERT_EQUAL_FATAL(c->router.n_listen, 2);
     CU_ASSERT(c->router.listen[0].af == AF_INET && addr_is_unspecified(&c->router.listen[0]));
     CU_ASSERT(c->router.listen[1].af == AF_INET6 && addr_is_unspecified(&c->router.listen[1]));
+    CU_ASSERT(!c->router.always_compare_med && !c->router.med_missing_as_worst);
     CU_ASSERT(c->fib.install && c->fib.table == 254 && c->fib.protocol == 87 && c->fib.metric == 20);
     CU_ASSERT(!c->fib.accept_default && !c->fib.prefsrc[FAM_IPV4].af && !c->fib.prefsrc[FAM_IPV6].af);
     CU_ASSERT_STRING_EQUAL(c->control.socket, "/run/underlay/control.sock");
@@ -235,6 +236,7 @@ static void every_value_arrives(void)
     char buf[PREFIX_STRLEN];
     CU_ASSERT(c->router.asn == 65546 && c->router.id == 0x0a00000b && c->router.port == 1179);
     CU_ASSERT(c->router.multipath == 1 && !c->router.multipath_as_path_relax && c->router.n_listen == 2);
+    CU_ASSERT(c->router.always_compare_med && c->router.med_missing_as_worst);
     CU_ASSERT_EQUAL_FATAL(c->n_peers, 6);
     const struct peer_config *p = &c->peers[0];
     CU_ASSERT(p->asn_kind == ASN_EXTERNAL && p->asn == 0 && p->port == 2179 && p->passive && p->shutdown);
@@ -246,6 +248,7 @@ static void every_value_arrives(void)
     CU_ASSERT(p->connect_retry_time_ms == 300 && p->idle_hold_time_ms == 2000 &&
               p->idle_hold_max_ms == 120000);
     CU_ASSERT(p->families[FAM_IPV4] && !p->families[FAM_IPV6] && p->allow_own_as == 1);
+    CU_ASSERT_EQUAL(p->add_path, ADD_PATH_BOTH);
     CU_ASSERT(p->import == IMPORT_NONE && p->export == EXPORT_ALL);
     p = &c->peers[1];
     CU_ASSERT(p->multihop == 3 && p->hold_time_ms == 0 && p->keepalive_time_ms == 0 &&

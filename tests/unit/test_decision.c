@@ -15,7 +15,7 @@ struct path { /* zero: a plain eBGP path */
     uint8_t origin;
     uint32_t as, med, metric, router_id, originator;
     uint8_t clusters, address;
-    bool ibgp, unusable, local;
+    bool ibgp, unusable, local, shutting_down, has_med;
     uint32_t last_as; /* to make AS_PATHs of one length differ */
 };
 
@@ -24,8 +24,10 @@ static struct attr *attr_of(const struct path *p)
     size_t path_bytes = 2 + 4 * (size_t)p->path_len;
     struct attr *a = calloc(1, sizeof *a + path_bytes + 4u * p->clusters);
     a->local_pref = p->local_pref;
-    a->flags = (uint8_t)((p->local_pref ? ATTR_HAS_LOCAL_PREF : 0) | (p->med ? ATTR_HAS_MED : 0) |
-                         (p->originator ? ATTR_HAS_ORIGINATOR : 0));
+    a->flags =
+        (uint16_t)((p->local_pref ? ATTR_HAS_LOCAL_PREF : 0) | (p->med || p->has_med ? ATTR_HAS_MED : 0) |
+                   (p->shutting_down ? ATTR_GRACEFUL_SHUTDOWN : 0) |
+                   (p->originator ? ATTR_HAS_ORIGINATOR : 0));
     a->path_len = p->path_len;
     a->origin = p->origin;
     a->neighbor_as = p->as;
@@ -84,6 +86,18 @@ static const struct rule_case rules[] = {
     {"originated first", {{.local_pref = 900}, {.local = true, .path_len = 3}}, 2, 1, SELECT_LOCAL, 0},
     {"local pref", {{.local_pref = 101, .path_len = 4}, {.path_len = 1}}, 2, 0, SELECT_LOCAL_PREF, 0},
     {"default local pref", {{.local_pref = 99, .path_len = 1}, {.path_len = 4}}, 2, 1, SELECT_LOCAL_PREF, 0},
+    {"RFC 8326: external and shutting down, whatever a policy made of it",
+     {{.local_pref = 300, .shutting_down = true}, {.path_len = 4}},
+     2,
+     1,
+     SELECT_LOCAL_PREF,
+     0},
+    {"RFC 8326: internal ones have what the border gave them",
+     {{.local_pref = 300, .shutting_down = true, .ibgp = true}, {.path_len = 4}},
+     2,
+     0,
+     SELECT_LOCAL_PREF,
+     0},
     {"as path", {{.path_len = 2, .origin = 2}, {.path_len = 3}}, 2, 0, SELECT_AS_PATH, 0},
     {"origin", {{.origin = 1, .as = 1}, {.origin = 0, .as = 1, .med = 9}}, 2, 1, SELECT_ORIGIN, 0},
     {"med in one as", {{.as = 1, .med = 5}, {.as = 1, .med = 4, .ibgp = true}}, 2, 1, SELECT_MED, 0},
@@ -213,6 +227,42 @@ static void without_relax_the_as_path_must_be_the_same(void)
     CU_ASSERT_EQUAL(multipaths_with(p, 3, &c), 5);
 }
 
+static int best_with(const struct path *paths, unsigned n, const struct rib_config *c,
+                     enum select_reason *why)
+{
+    struct table t;
+    table_make(&t, paths, n);
+    int best = decision_select(t.cand, n, c, why);
+    table_free(&t);
+    return best;
+}
+
+static void med_is_compared_as_the_operator_says(void)
+{
+    static const struct path two_ases[] = {{.as = 1, .med = 9, .router_id = 1},
+                                           {.as = 2, .med = 1, .router_id = 2}};
+    static const struct path none[] = {{.as = 1, .router_id = 1}, {.as = 1, .med = 5, .router_id = 2}};
+    static const struct path zero[] = {{.as = 1, .has_med = true, .router_id = 2},
+                                       {.as = 1, .med = 5, .router_id = 1}};
+    static const struct path apart[] = {{.as = 1, .router_id = 2}, {.as = 2, .med = 5, .router_id = 1}};
+    enum select_reason why;
+    struct rib_config c = wide;
+    CU_ASSERT_EQUAL(best_with(two_ases, 2, &c, &why), 0);
+    CU_ASSERT_EQUAL(best_with(none, 2, &c, &why), 0);
+    c.always_compare_med = true;
+    CU_ASSERT_EQUAL(best_with(two_ases, 2, &c, &why), 1);
+    CU_ASSERT_EQUAL(why, SELECT_MED);
+    CU_ASSERT_EQUAL(best_with(apart, 2, &c, &why), 0);
+    c.med_missing_as_worst = true;
+    CU_ASSERT_EQUAL(best_with(apart, 2, &c, &why), 1);
+    c.always_compare_med = false;
+    CU_ASSERT_EQUAL(best_with(none, 2, &c, &why), 1);
+    CU_ASSERT_EQUAL(why, SELECT_MED);
+    CU_ASSERT_EQUAL(best_with(zero, 2, &c, &why), 0); /* a MED of 0 is one */
+    CU_ASSERT_EQUAL(best_with(apart, 2, &c, &why), 1);
+    CU_ASSERT_EQUAL(why, SELECT_ROUTER_ID);
+}
+
 /* What holds by the letter of 9.1.2.2, for random candidates in random order. */
 static void random_candidates_in_any_order_give_one_answer(void)
 {
@@ -263,6 +313,7 @@ static const struct unit_case cases[] = {
     UNIT(every_rule_in_every_order),
     UNIT(width_takes_the_first_in_order_of_ties),
     UNIT(without_relax_the_as_path_must_be_the_same),
+    UNIT(med_is_compared_as_the_operator_says),
     UNIT(random_candidates_in_any_order_give_one_answer),
     UNIT(reasons_have_the_names_of_frr),
 };

@@ -209,6 +209,8 @@ static void malformed_groups_are_refused(void)
         g[i].members[1].nexthop.addr[3] = 3;
     }
     CU_ASSERT_EQUAL(say(FM_GROUP_SET, &g[0], 1), 0);
+    g[1].members[1].nexthop = nh6; /* IPv4 routes may go over both */
+    CU_ASSERT_EQUAL(say(FM_GROUP_SET, &g[1], 1), 0);
     g[1].id = 0;
     g[2].id = 0xFFFFF;
     g[3].n_members = 0;

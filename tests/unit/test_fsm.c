@@ -46,20 +46,24 @@ static const struct {
     {FSM_EV_UPDATE, ".iiff."},
     {FSM_EV_UPDATE_ERR, ".iiffn"},
     {FSM_EV_ROUTE_REFRESH, ".iiff."},
+    {FSM_EV_SEND_HOLD_EXPIRES, ".iiffs"},
 };
 
 static enum peer_state wanted_state(enum peer_state from, char c)
 {
     static const char letters[] = "iCASOE";
-    const char *at = strchr("nfh", c) ? letters : strchr(letters, c);
+    const char *at = strchr("nfhs", c) ? letters : strchr(letters, c);
     return c == '.' ? from : (enum peer_state)(at - letters);
 }
 
 static bool cell_holds(enum peer_state s, enum fsm_event e, char c)
 {
     struct fsm_step st = fsm_step(s, e);
-    bool notify = strchr("nfh", c), to_idle = strchr("infh", c);
-    uint8_t code = c == 'f' ? BGP_ERR_FSM : c == 'h' ? BGP_ERR_HOLD_TIMER : 0;
+    bool notify = strchr("nfhs", c), to_idle = strchr("infhs", c);
+    uint8_t code = c == 'f'   ? BGP_ERR_FSM
+                   : c == 'h' ? BGP_ERR_HOLD_TIMER
+                   : c == 's' ? BGP_ERR_SEND_HOLD_TIMER
+                              : 0;
     uint8_t subcode = c == 'f' ? (uint8_t)(s - PEER_OPEN_SENT + BGP_ERR_FSM_OPEN_SENT) : 0;
 
     return st.next == wanted_state(s, c) && notify == !!(st.actions & FSM_DO_NOTIFY) && st.code == code &&

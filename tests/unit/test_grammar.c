@@ -274,10 +274,26 @@ static void man_page_lists_the_table(void)
     free(expected);
 }
 
+/* Form feeds and vertical tabs are no blanks, neither where words are counted nor where they are cut. */
+static void other_white_space_is_part_of_a_word(void)
+{
+    static const char *const lines[] = {"\t\t\v\t\t\v", "\v \v \v \v \v \v", "show\f\f \f \f \f"};
+    struct grammar *g = grammar_new();
+    struct command c;
+    char error[128];
+    for (unsigned i = 0; i < sizeof lines / sizeof *lines; i++)
+        CU_ASSERT_EQUAL(grammar_parse(g, lines[i], &c, error, sizeof error), -EINVAL);
+    CU_ASSERT_EQUAL_FATAL(grammar_parse(g, " \r\t show  version \n", &c, error, sizeof error), 0);
+    CU_ASSERT_EQUAL(c.n, 2);
+    command_free(&c);
+    grammar_free(g);
+}
+
 static const struct unit_case cases[] = {
     UNIT(commands_parse_to_their_row),
     UNIT(wrong_commands_get_a_hint),
     UNIT(words_are_named_after_the_syntax),
+    UNIT(other_white_space_is_part_of_a_word),
     UNIT(short_error_buffers_are_respected),
     UNIT(ten_thousand_prefixes_are_one_command),
     UNIT(completion_offers_what_may_follow),

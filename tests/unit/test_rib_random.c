@@ -257,14 +257,15 @@ static void op_stale_end(struct model *m, unsigned peer, enum family f)
 
 static void op_stale(struct model *m, unsigned peer, enum family f)
 {
+    bool keep = pick(2);
     for (unsigned i = 0; i < PREFIXES; i++) {
         struct said *s = &m->said[peer][i];
         if (family_at(m, i) != f)
             continue;
-        s->present = s->present && !s->stale;
+        s->present = s->present && (keep || !s->stale);
         s->stale = s->present;
     }
-    rib_peer_stale(m->x.rib, m->peer[peer], f);
+    (keep ? rib_peer_stale_too : rib_peer_stale)(m->x.rib, m->peer[peer], f);
 }
 
 static void op_session(struct model *m, unsigned peer)

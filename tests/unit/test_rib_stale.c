@@ -126,6 +126,29 @@ static void a_second_restart_drops_what_was_stale_already(void)
     fx_free(&x);
 }
 
+static void more_may_become_stale_beside_what_is(void)
+{
+    struct fixture x;
+    struct rib_peer *a = one_peer(&x);
+    for (int i = 0; i < 5; i++) {
+        rib_peer_stale_too(x.rib, a, FAM_IPV4);
+        rib_peer_down(x.rib, a);
+        rib_peer_up(x.rib, a);
+        fx_update(&x, a, P, fx_attr(&x, 1, 1));
+    }
+    rib_peer_stale_too(x.rib, a, FAM_IPV4);
+    fx_work(&x);
+    CU_ASSERT(is_stale(&x, P));
+    CU_ASSERT(is_stale(&x, Q));
+    CU_ASSERT_EQUAL(a->paths[FAM_IPV4], 2);
+    CU_ASSERT_EQUAL(a->stale[FAM_IPV4], 2);
+    rib_peer_stale_end(x.rib, a, FAM_IPV4);
+    fx_work(&x);
+    CU_ASSERT_EQUAL(fx_find(&x, P), 0);
+    CU_ASSERT_EQUAL(fx_find(&x, Q), 0);
+    fx_free(&x);
+}
+
 static void filtered_ones_are_counted_right(void)
 {
     struct fixture x;
@@ -169,6 +192,26 @@ static void generations_go_around_the_stale_one(void)
     CU_ASSERT_EQUAL(s.paths[FAM_IPV4], 2);
     CU_ASSERT(is_stale(&x, P));
     CU_ASSERT(is_stale(&x, Q));
+    fx_free(&x);
+}
+
+static void a_peer_cannot_use_up_the_generations(void)
+{
+    struct fixture x;
+    struct rib_peer *a = one_peer(&x);
+    char text[PREFIX_STRLEN];
+    for (unsigned i = 0; i < 700; i++) {
+        snprintf(text, sizeof text, "10.%u.%u.0/24", 10 + (i >> 8), i & 255);
+        rib_peer_up(x.rib, a);
+        fx_update(&x, a, text, fx_attr(&x, 1, 1));
+        rib_peer_stale_too(x.rib, a, FAM_IPV4);
+        rib_peer_down(x.rib, a);
+    }
+    fx_work(&x);
+    struct rib_stats s;
+    rib_stats(x.rib, &s);
+    CU_ASSERT_EQUAL(s.paths[FAM_IPV4], a->stale[FAM_IPV4]);
+    CU_ASSERT(a->stale[FAM_IPV4] >= 1 && a->stale[FAM_IPV4] <= 200);
     fx_free(&x);
 }
 
@@ -310,8 +353,10 @@ static const struct unit_case cases[] = {
     UNIT(the_same_said_again_is_no_change),
     UNIT(stale_within_a_session_is_a_refresh),
     UNIT(a_second_restart_drops_what_was_stale_already),
+    UNIT(more_may_become_stale_beside_what_is),
     UNIT(filtered_ones_are_counted_right),
     UNIT(generations_go_around_the_stale_one),
+    UNIT(a_peer_cannot_use_up_the_generations),
     UNIT(to_mark_a_family_walks_nothing),
     UNIT(a_removed_peer_leaves_no_stale_paths),
     UNIT(long_lived_stale_paths_lose_against_any_other),

@@ -1,0 +1,57 @@
+/* What the files of Adj-RIB-Out share: one best path a prefix (adjout.c), or all of them (adjout_paths.c).
+ * Not for others. */
+#ifndef UNDERLAY_ADJOUT_INT_H
+#define UNDERLAY_ADJOUT_INT_H
+
+#include "lib/slab.h"
+#include "rib/adjout.h"
+#include "rib/ixhash.h"
+
+#define BATCH       4096  /* prefixes a fill at most */
+#define BATCH_LEAST 256   /* and when the buffer is small: sorting many to send few is work for nothing */
+#define SCAN_STEP   16384 /* entries looked at a fill */
+
+/* What a peer with ADD-PATH was sent: by prefix a list of paths, see adjout_paths.c. */
+struct sent_table {
+    struct slab prefixes, paths;
+    struct ixhash by_index;
+    uint32_t count; /* paths that the peer has */
+    uint32_t epoch; /* what was said in an earlier one is to be said again */
+    uint32_t stamp;
+};
+
+struct out_family {
+    struct dirty has; /* advertised; with add_path: has a record in `sent` */
+    enum export_mode mode;
+    bool on;
+    bool eor_due, eor_sent;
+    bool add_path;
+    uint32_t scan; /* next entry to compare, 0: no walk under way */
+    struct sent_table sent;
+};
+
+struct adjout {
+    struct rib *rib;
+    struct rib_peer *peer;
+    void (*wake)(void *arg);
+    void *arg;
+    struct update_export x;
+    bool running;
+    struct out_family fam[FAM_COUNT];
+    struct rib_sub sub;
+};
+
+/* adjout.c */
+bool adjout_path_exportable(const struct adjout *o, enum family f, const struct rib_path *p);
+bool adjout_room(const struct adjout *o, const struct wire_writer *w); /* for a message */
+void adjout_served(struct adjout *o, enum family f, uint32_t index);   /* nothing is to be said of it now */
+void adjout_sort(uint64_t *v, uint64_t *scratch, unsigned n); /* by the upper 32 bits; stable, into v */
+
+/* adjout_paths.c */
+void paths_start(struct adjout *o, enum family f);
+void paths_stop(struct adjout *o, enum family f);
+unsigned paths_write(struct adjout *o, struct wire_writer *w, enum family f, unsigned limit);
+bool paths_differ(const struct adjout *o, enum family f, uint32_t index); /* maybe */
+uint64_t paths_memory(const struct adjout *o, enum family f);
+
+#endif
