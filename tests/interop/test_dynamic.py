@@ -4,10 +4,11 @@ import signal
 
 from lab import never_during, wait_for
 from peers import Frr, Neighbor
+from rack import Rack, bounded
 from runner import cases, feature
 from topology import FAR4, FAR6, NODE_AS, POD4, POD6, TOR_AS, Pair
 
-KINDS = ("frr", "bird", "gobgp", "exabgp")
+KINDS = ("frr", "bird", "gobgp", "exabgp", "openbgpd")
 ALL = tuple((k, t) for k in KINDS for t in ("ipv4", "ipv6"))
 RANGES = {"ipv4": "10.0.0.0/16", "ipv6": "fd00::/32"}
 
@@ -154,3 +155,30 @@ def test_routes_of_dynamic_peers_survive_a_restart_of_the_speaker(lab):
     wait_up(pair)
     wait_for(lambda: FAR4 in pair.underlay.rib(), what="learned again")
     assert not watch.deleted(FAR4)
+
+
+@feature("Dynamic neighbours: limit", peer="raw")
+def test_a_crowd_from_the_range(lab):
+    """200 addresses, of which 150 may be peers at a time: they come, go and come again."""
+    rack = Rack(lab, 0, 200, start=False, advertise={})
+    rack.underlay.config["peers"] = [{"range": "10.9.0.0/16", "asn": "external", "limit": 150}]
+    rack.underlay.start()
+    rack.pid = rack.underlay.speaker()
+    had = rack.descriptors()
+    crowd = [rack.session(i) for i in range(150)]
+    wait_for(lambda: rack.underlay.summary()["dynamicPeers"] == 150)
+    for i in range(150, 200):
+        rack.speaker(i).connect("10.9.0.1").expect_notification(6, 5)
+    assert rack.underlay.summary()["failedPeers"] == 0
+    for peer in crowd[:100]:
+        peer.close()
+    wait_for(lambda: rack.underlay.summary()["failedPeers"] == 100, what="gone, and still shown")
+    rss = rack.rss()
+    crowd[:100] = [rack.session(i) for i in list(range(150, 200)) + list(range(50))]
+    wait_for(lambda: rack.underlay.summary()["failedPeers"] == 0, what="others are in their places")
+    assert rack.underlay.summary()["dynamicPeers"] == 150
+    bounded(rss, rack.rss(), 4, "peers in the place of others")
+    for peer in crowd:
+        peer.close()
+    wait_for(lambda: rack.descriptors() <= had + 1, what="no descriptor is left")
+    rack.unharmed()

@@ -286,6 +286,37 @@ static void a_range_that_is_shut_down_makes_no_peers(void)
     rig_tear_down(&r);
 }
 
+/* The first rule that matches counts, so narrow ranges come before the wide ones around them. */
+static void gtsm_rules_go_from_narrow_to_wide(void)
+{
+    struct rig r;
+    struct gtsm_rule rules[3];
+    struct peer_config pc[3];
+    rig_set_up(&r);
+    struct config c = r.a.config;
+    for (unsigned i = 0; i < 3; i++)
+        pc[i] = r.a.peers[0];
+    make_range(&pc[0], "127.0.0.0/8", 5);
+    make_range(&pc[1], "127.0.1.0/24", 5);
+    make_range(&pc[2], "127.0.0.0/16", 5);
+    c.peers = pc;
+    c.n_peers = 3;
+    apply(&r, &c);
+    CU_ASSERT_EQUAL(peer_dynamic_gtsm(r.a.s.peers, rules), 0); /* nobody wants it */
+    pc[0].ttl_security = 3;
+    pc[1].ttl_security = 1;
+    apply(&r, &c);
+    CU_ASSERT_EQUAL_FATAL(peer_dynamic_gtsm(r.a.s.peers, rules), 3);
+    CU_ASSERT(rules[0].from.len == 24 && rules[0].hops == 1);
+    CU_ASSERT(rules[1].from.len == 16 && rules[1].hops == 0);
+    CU_ASSERT(rules[2].from.len == 8 && rules[2].hops == 3);
+    struct ip_addr a = addr_v4(0x7f000209);
+    CU_ASSERT_EQUAL(peer_dynamic_hops(r.a.s.peers, &a), 0);
+    a = addr_v4(0x7f010209);
+    CU_ASSERT_EQUAL(peer_dynamic_hops(r.a.s.peers, &a), 3);
+    rig_tear_down(&r);
+}
+
 /* Thousands: each is found, and the set stays whole when half of them goes. */
 static void thousands_are_found(void)
 {
@@ -321,6 +352,7 @@ static const struct unit_case cases[] = {
     UNIT(an_address_that_gets_configured_is_no_longer_dynamic),
     UNIT(shutdown_keeps_it_out_until_it_is_taken_back),
     UNIT(a_range_that_is_shut_down_makes_no_peers),
+    UNIT(gtsm_rules_go_from_narrow_to_wide),
     UNIT(thousands_are_found),
 };
 UNIT_MAIN("peer_dynamic", cases)
