@@ -10,7 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "config_int.h"
+#include "config_policy.h"
 #include "lib/text.h"
 
 /* The i-th peer and where its keys stand: in its own mapping or in its template. */
@@ -320,6 +320,7 @@ static void check_peers(struct load *ld)
             check_addresses(ld, &v);
         if (v.p->password_file)
             read_key_file(ld, &v, &file);
+        config_check_peer_policies(ld, v.p, key_node(&v, "import"), key_node(&v, "export"), &v.path);
     }
     explicit_bzero(&file, sizeof file);
     check_unique(ld, s, list, &path, "address", no_peer);
@@ -364,4 +365,5 @@ void config_check(struct load *ld)
     check_unique(ld, s, node_find(node_find(ld->root, "router"), "listen"), &listen, NULL, no_addr);
     check_advertise(ld);
     check_peers(ld);
+    config_check_policies(ld);
 }

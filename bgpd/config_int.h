@@ -62,6 +62,8 @@ enum schema_shape {
     SHAPE_MAP,       /* keys of `sub`, in the same struct; with a type also a single value, in short */
     SHAPE_MAPS,      /* list of `sub`: pointer at offset, count at `count` */
     SHAPE_TEMPLATES, /* names to `sub`; applied where they are named, not stored */
+    SHAPE_POLICIES,  /* config_policy.c sees to it */
+    SHAPE_SETS,
 };
 enum {
     KEY_REQUIRED = 0x01,

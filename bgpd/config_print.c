@@ -9,14 +9,14 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "config_int.h"
+#include "config_policy.h"
 #include "lib/community.h"
 
 static void print_section(FILE *f, const struct schema_section *s, const void *base, const void *def,
                           unsigned indent);
 
 /* Quoted unless every YAML reader takes it for the same word. */
-static void print_text(FILE *f, const char *s)
+void config_print_text(FILE *f, const char *s)
 {
     static const char *const special[] = {"null", "Null", "NULL", "yes", "no", "on",
                                           "y",    "n",    "Yes",  "No",  "On", "Off"};
@@ -37,7 +37,7 @@ static void print_text(FILE *f, const char *s)
 static void print_value(FILE *f, const struct schema_key *k, const void *field)
 {
     char buf[VALUE_STRLEN];
-    print_text(f, k->type->format(k, field, buf, sizeof buf));
+    config_print_text(f, k->type->format(k, field, buf, sizeof buf));
 }
 
 static void print_list(FILE *f, const struct schema_key *k, const void *base)
@@ -134,6 +134,10 @@ static void print_key(FILE *f, const struct schema_key *k, const void *base, con
 {
     if (k->shape == SHAPE_MAP) {
         print_map(f, k, base, def, indent);
+        return;
+    }
+    if (k->shape == SHAPE_POLICIES || k->shape == SHAPE_SETS) {
+        (k->shape == SHAPE_SETS ? config_print_sets : config_print_policies)(f, base);
         return;
     }
     if (!(k->flags & KEY_REQUIRED) && schema_equal(k, base, def))

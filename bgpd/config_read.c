@@ -11,7 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "config_int.h"
+#include "config_policy.h"
 #include "lib/text.h"
 
 #define MAX_KEYS 64
@@ -203,6 +203,12 @@ static void read_key(struct load *ld, const struct schema_key *k, void *base, co
     case SHAPE_TEMPLATES:
         if (k->sub)
             read_templates(ld, k, n, path);
+        break;
+    case SHAPE_POLICIES:
+        config_read_policies(ld, n, path);
+        break;
+    case SHAPE_SETS:
+        config_read_sets(ld, n, path);
         break;
     }
 }

@@ -11,7 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "config_int.h"
+#include "config_policy.h"
 
 #define SIZE_OF(S, f)  sizeof(((struct S *)0)->f)
 #define AT(S, f)       .offset = offsetof(struct S, f), .size = SIZE_OF(S, f)
@@ -39,6 +39,17 @@ static const struct schema_key med_keys[] = {
      .change = CONFIG_DIFF_DECISION},
 };
 static const struct schema_section schema_med = SECTION(med_keys, 0);
+static const struct schema_key graceful_restart_keys[] = {
+    {"enabled", VALUE(config, router.graceful_restart.enabled, bool), .def = "true",
+     .change = CONFIG_DIFF_GRACEFUL},
+    {"restart-time", VALUE(config, router.graceful_restart.restart_time_ms, duration),
+     BETWEEN(1 * SECONDS, 4095 * SECONDS), .def = "120s", .change = CONFIG_DIFF_GRACEFUL},
+    {"stale-time", VALUE(config, router.graceful_restart.stale_time_ms, duration),
+     BETWEEN(1 * SECONDS, 24 * HOURS), .def = "360s", .change = CONFIG_DIFF_GRACEFUL},
+    {"long-lived", VALUE(config, router.graceful_restart.long_lived_ms, duration),
+     BETWEEN(0, 1000 * HOURS), .def = "0s", .change = CONFIG_DIFF_GRACEFUL},
+};
+static const struct schema_section schema_graceful_restart = SECTION(graceful_restart_keys, 0);
 
 static const struct schema_key router_keys[] = {
     {"asn", VALUE(config, router.asn, asn), .flags = KEY_REQUIRED, .change = CONFIG_DIFF_ASN},
@@ -52,9 +63,8 @@ static const struct schema_key router_keys[] = {
     {"multipath-as-path-relax", VALUE(config, router.multipath_as_path_relax, bool), .def = "true",
      .change = CONFIG_DIFF_DECISION},
     {"med", .shape = SHAPE_MAP, .sub = &schema_med},
-    {"graceful-restart", NOT_YET(.off = "off false")},
-    {"on-stop", VALUE(config, router.on_stop, word), .words = "withdraw", .later = "preserve",
-     .def = "withdraw",
+    {"graceful-restart", .shape = SHAPE_MAP, .sub = &schema_graceful_restart},
+    {"on-stop", VALUE(config, router.on_stop, word), .words = "withdraw preserve", .def = "withdraw",
      .change = CONFIG_DIFF_RESTART},
 };
 static const struct schema_section schema_router = SECTION(router_keys, 0);
@@ -119,10 +129,10 @@ static const struct schema_key peer_keys[] = {
     {"max-prefixes", .shape = SHAPE_MAP, .sub = &schema_limit, .type = &type_limits, AT(peer_config, max_prefixes),
      BETWEEN(1, UINT32_MAX), .flags = KEY_OFF, .change = PEER_DIFF_OTHER},
     {"bfd", NOT_YET(.off = "off false")},
-    {"import", VALUE(peer_config, import, word), .words = "all none", .def = "all",
-     .hint = "; policies are not supported by this version yet", .change = PEER_DIFF_REIMPORT},
-    {"export", VALUE(peer_config, export, word), .words = "originated all none", .def = "originated",
-     .hint = "; policies are not supported by this version yet", .change = PEER_DIFF_REEXPORT},
+    {"import", VALUE(peer_config, import, import), .words = "all none", .def = "all",
+     .change = PEER_DIFF_REIMPORT},
+    {"export", VALUE(peer_config, export, export), .words = "originated all none", .def = "originated",
+     .change = PEER_DIFF_REEXPORT},
     {"shutdown", VALUE(peer_config, shutdown, bool), .def = "false", .change = PEER_DIFF_ADMIN},
 };
 const struct schema_section schema_peer = SECTION(peer_keys, sizeof(struct peer_config));
@@ -194,7 +204,8 @@ static const struct schema_key root_keys[] = {
     {"peer-templates", .shape = SHAPE_TEMPLATES, .sub = &schema_peer},
     {"peers", MAPS(config, peers, n_peers, schema_peer), .max = CONFIG_MAX_PEERS},
     {"advertise", .shape = SHAPE_MAP, .sub = &schema_advertise},
-    {"policies", NOT_YET()},
+    {"sets", .shape = SHAPE_SETS},
+    {"policies", .shape = SHAPE_POLICIES},
     {"fib", .shape = SHAPE_MAP, .sub = &schema_fib},
     {"control", .shape = SHAPE_MAP, .sub = &schema_control},
     {"metrics", NOT_YET(.off = "off false")},
@@ -329,6 +340,10 @@ void schema_release(const struct schema_section *s, void *base)
         const struct schema_key *k = &s->keys[i];
         if (k->shape == SHAPE_MAP)
             schema_release(k->sub, base);
+        else if (k->shape == SHAPE_POLICIES)
+            config_release_policies(base);
+        else if (k->shape == SHAPE_SETS)
+            config_release_sets(base);
         else if (k->shape == SHAPE_LIST || k->shape == SHAPE_MAPS)
             release_list(k, base);
         else if (k->type && k->type->release)
@@ -349,8 +364,9 @@ static bool equal_item(const struct schema_key *k, const void *a, const void *b)
 
 bool schema_equal(const struct schema_key *k, const void *a, const void *b)
 {
-    if (k->shape == SHAPE_TEMPLATES || (k->flags & KEY_NOT_YET))
-        return true;
+    if (k->shape == SHAPE_TEMPLATES || k->shape == SHAPE_POLICIES || k->shape == SHAPE_SETS ||
+        (k->flags & KEY_NOT_YET))
+        return true; /* of policies it matters who uses them: type_import, type_export */
     if (k->shape == SHAPE_MAP) {
         for (unsigned i = 0; i < k->sub->n; i++)
             if (!schema_equal(&k->sub->keys[i], a, b))

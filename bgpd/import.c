@@ -1,7 +1,10 @@
-/* What the import accepts by default (a policy will replace this): everything but martians, the default route
- * unless it is asked for, what is our own, and what has been through our AS. Judged per path and prefix; the
- * RIB asks again when the own prefixes or the configuration change. RFC 4271 9.1.2 (AS loop), RFC 4456
- * section 8 (ORIGINATOR_ID, CLUSTER_LIST), RFC 9234 section 5 (route leaks). */
+/* What the import accepts. In force always, as they keep traffic from looping: nothing that is our own, and
+ * nothing that has been through our AS (RFC 4271 9.1.2, RFC 4456 section 8, RFC 9234 section 5). Beyond that
+ * a policy decides, or by default everything is accepted but martians and the default route unless it is
+ * asked for.
+ *
+ * Judged per path and prefix. The RIB asks again when the own prefixes or the configuration change; what a
+ * policy made of a path is then not judged by it a second time. */
 #include "config.h"
 #include "fibclient.h"
 #include "peer.h"
@@ -28,19 +31,10 @@ static unsigned own_as_count(const struct attr *a, uint32_t router, uint32_t loc
     return local == router ? n : n + attr_path_count_as(a, local);
 }
 
-enum import_reason speaker_import(struct speaker *s, enum family f, const struct prefix *p,
-                                  const struct attr *a, const struct rib_peer *from)
+/* By the attributes as received: what a policy has put in front of the AS path is not looked at. */
+static enum import_reason loops(const struct speaker *s, const struct peer_config *pc, const struct attr *a,
+                                const struct rib_peer *from)
 {
-    (void)f;
-    const struct peer *peer = from->owner;
-    const struct peer_config *pc = peer ? peer_config(peer) : NULL;
-
-    if (!pc || pc->import == IMPORT_NONE)
-        return IMPORT_MODE_NONE;
-    if (prefix_is_default(p) && !s->config->fib.accept_default)
-        return IMPORT_DEFAULT_ROUTE;
-    if (prefix_is_martian(p))
-        return IMPORT_MARTIAN;
     if (own_as_count(a, s->config->router.asn, pc->local_asn) > pc->allow_own_as)
         return IMPORT_AS_LOOP;
     if ((a->flags & ATTR_HAS_ORIGINATOR) && a->originator_id == s->router_id)
@@ -49,11 +43,47 @@ enum import_reason speaker_import(struct speaker *s, enum family f, const struct
         return IMPORT_LOOP_CLUSTER;
     if (!from->ibgp && otc_is_leak(a, pc->role, from->as))
         return IMPORT_ROUTE_LEAK;
+    return IMPORT_OK;
+}
 
+static enum import_reason own_nexthop(const struct speaker *s, const struct attr *a)
+{
     const struct nexthop *nh = nexthop_by_id(s->nexthops, a->nexthop);
-    if (nh && fibclient_is_own(s->fib, &nh->addr, nh->scope))
-        return IMPORT_OWN_NEXTHOP;
-    return sources_own(s->sources, p);
+    return nh && fibclient_is_own(s->fib, &nh->addr, nh->scope) ? IMPORT_OWN_NEXTHOP : IMPORT_OK;
+}
+
+/* Without a policy, and where the rule of a policy that accepts it does not name it: a policy that accepts
+ * "everything" means routes of hosts, not 127.0.0.0/8. */
+static enum import_reason unusual(const struct speaker *s, const struct prefix *p)
+{
+    if (prefix_is_default(p) && !s->config->fib.accept_default)
+        return IMPORT_DEFAULT_ROUTE;
+    return prefix_is_martian(p) ? IMPORT_MARTIAN : IMPORT_OK;
+}
+
+int speaker_import(struct speaker *s, enum family f, const struct prefix *p, const struct attr **a,
+                   const struct rib_peer *from, bool judged)
+{
+    struct peer *peer = from->owner;
+    const struct attr *received = *a;
+    const struct peer_config *pc = peer ? peer_config(peer) : NULL;
+    bool named = false;
+    int reason;
+
+    if (!pc || pc->import == IMPORT_NONE)
+        return IMPORT_MODE_NONE;
+    reason = judged ? IMPORT_OK : (int)loops(s, pc, *a, from);
+    if (!reason)
+        reason = (int)sources_own(s->sources, p);
+    if (!reason && pc->import_rules && !judged)
+        reason = peer_import(peer, f, p, a, &named);
+    if (!reason && !named && !judged)
+        reason = (int)unusual(s, p);
+    if (!reason)
+        reason = (int)own_nexthop(s, *a);
+    if (reason)
+        *a = received; /* what is refused stays as it came, to be judged again */
+    return reason;
 }
 
 const char *import_reason_text(enum import_reason r)

@@ -21,9 +21,9 @@ void peer_set_free(struct peer_set *ps);
  * running. 0 or -errno. */
 int peer_set_apply(struct peer_set *ps, const struct config *c);
 void peer_set_start(struct peer_set *ps);
-/* Closes every session (Cease/2, or as code/subcode say) and calls done when the last NOTIFICATION is out, 2
- * s at most. */
-void peer_set_stop(struct peer_set *ps, uint8_t subcode, void (*done)(void *arg), void *arg);
+/* Closes every session (Cease/subcode) and calls done when the last NOTIFICATION is out, 2 s at most.
+ * preserve: without a word where the peer keeps our routes for a restart. */
+void peer_set_stop(struct peer_set *ps, uint8_t subcode, bool preserve, void (*done)(void *arg), void *arg);
 unsigned peer_set_count(const struct peer_set *ps);
 struct peer *peer_set_at(const struct peer_set *ps,
                          unsigned i); /* in the order of the configuration, then dynamic ones */
@@ -67,6 +67,12 @@ int peer_soft_out(struct peer *p); /* resend everything; -ENOTCONN */
 int peer_debug_start(struct peer *p, uint32_t ms);
 void peer_debug_stop(struct peer *p);
 uint64_t peer_debug_left(const struct peer *p); /* ms, 0: not */
+/* The import policy's part of rib_hooks.import. named: the rule that accepts it means just this prefix. */
+int peer_import(struct peer *p, enum family f, const struct prefix *prefix, const struct attr **a,
+                bool *named);
+/* What policies are evaluated with for this peer; the caller's. NULL: out of memory. */
+struct policy_memo;
+struct policy_memo *peer_policy_memo(const struct peer *p, bool export);
 
 struct peer_stats { /* FRR's messageStats */
     uint64_t opens_in, opens_out, notifications_in, notifications_out, updates_in, updates_out, keepalives_in,
@@ -141,6 +147,10 @@ struct peer_info {
     size_t inq, outq; /* bytes, messages not yet written */
     struct peer_stats stats;
     bool eor_in[FAM_COUNT], eor_out[FAM_COUNT];
+    struct {
+        bool on, long_lived;
+        uint64_t left_ms;
+    } kept[FAM_COUNT]; /* stale routes of an earlier session (graceful restart), and how much longer */
 };
 void peer_info(const struct peer *p, struct peer_info *out);
 uint64_t peer_memory(const struct peer *p);

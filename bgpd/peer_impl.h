@@ -11,6 +11,7 @@
 #include "log.h"
 #include "loop.h"
 #include "peer.h"
+#include "peer_restart.h"
 #include "peer_unnumbered.h"
 #include "speaker.h"
 #include "wire/update.h"
@@ -124,8 +125,10 @@ struct peer {
         uint64_t in_until_ms[FAM_COUNT];
         struct timer *timer;
     } refresh;
+    struct peer_restart restart;
     struct rib_peer *rib;
     struct adjout *adjout;
+    struct policy_memo *import_memo; /* NULL until it is needed */
     struct update_ctx ctx;
     struct log_limit log_limit, failure_limit;
     char detail[80]; /* of the NOTIFICATION that is about to be sent */
@@ -221,6 +224,7 @@ void peer_note_ground_lost(struct peer *p, const char *reason,
                            const char *hint); /* of the session, if there is one */
 /* Of a peer that waits: what for, and what to look at. */
 void peer_waiting_why(const struct peer *p, char *why, size_t why_size, char *hint, size_t hint_size);
+void peer_note_restarted(struct peer_link *l);             /* it connects anew */
 void peer_note_connect_failure(struct peer *p, int error); /* -errno; -ETIMEDOUT: no answer */
 void peer_log_transition(struct peer *p, enum peer_state before);
 
@@ -240,6 +244,10 @@ void peer_routes_down(struct peer *p);
 void peer_receive_update(struct peer_link *l, const uint8_t *body, size_t n);
 bool peer_tx_step(void *peer);
 void peer_tx_wake(void *peer);
+
+/* peer_policy.c */
+void peer_policy_forget(struct peer *p); /* what was found out by the policies in force */
+void peer_import_changed(struct peer *p, const struct peer_config *before);
 
 /* peer_refresh.c */
 void peer_receive_refresh(struct peer_link *l, const uint8_t *body, size_t n);

@@ -294,7 +294,6 @@ void peer_set_move(struct peer *p, const struct ip_addr *a, uint32_t scope)
 
 static void take_over(struct peer *p, const struct peer_config *now, bool reset)
 {
-    struct speaker *s = p->set->speaker;
     const struct peer_config *before = p->config;
     const char *key = "router";
     unsigned diff = peer_config_diff(before, now, reset ? NULL : &key);
@@ -317,7 +316,7 @@ static void take_over(struct peer *p, const struct peer_config *now, bool reset)
         peer_reset(p, BGP_CEASE_CONFIG_CHANGE); /* nothing is lost, and the FSM starts the other way */
     }
     if (diff & PEER_DIFF_REIMPORT)
-        rib_reimport(s->rib, p->rib);
+        peer_import_changed(p, before);
     for (enum family f = 0; p->up && (diff & PEER_DIFF_REEXPORT) && f < FAM_COUNT; f++)
         if (p->up->s.common.family[f] && adjout_resend(p->adjout, f, now->export, false)) {
             peer_out_of_memory(p->up);
@@ -447,14 +446,17 @@ void peer_set_start(struct peer_set *ps)
         peer_start(ps->peers[i], false);
 }
 
-void peer_set_stop(struct peer_set *ps, uint8_t subcode, void (*done)(void *arg), void *arg)
+void peer_set_stop(struct peer_set *ps, uint8_t subcode, bool preserve, void (*done)(void *arg), void *arg)
 {
     const struct bgp_error e = bgp_error_make(BGP_ERR_CEASE, subcode, NULL, 0);
 
     ps->stopping = true;
     resume_listeners(ps);
-    for (unsigned i = 0; i < ps->n; i++)
+    for (unsigned i = 0; i < ps->n; i++) {
+        if (preserve)
+            peer_restart_close(ps->peers[i]);
         peer_stop(ps->peers[i], &e);
+    }
     ps->done = done;
     ps->done_arg = arg;
     timer_set(ps->done_timer, ps->lingering.count ? STOP_MS : 0);

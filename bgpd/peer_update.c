@@ -73,6 +73,7 @@ static int apply(struct peer_link *l, const struct update *u)
             r = apply_spans(p, u, f, k);
         if (u->eor[f] && !l->s.eor_in[f]) {
             l->s.eor_in[f] = true;
+            peer_restart_eor(p, f);
             log_debug("End-of-RIB received", F_STR("peer", p->name), F_STR("family", family_name(f)));
         }
     }
@@ -198,8 +199,11 @@ int peer_routes_up(struct peer_link *l)
     p->rib->router_id = ss->remote_id;
     p->rib->as = ss->remote_as;
     p->rib->one_hop = !p->ibgp && !p->config->multihop;
+    p->rib->keep_received = !ss->received.route_refresh;
+    peer_policy_forget(p);
     rib_peer_up(s->rib, p->rib);
     peer_limit_session_up(p);
+    peer_restart_up(l);
     int r = p->ctx.cache ? adjout_start(p->adjout, &x, p->config->export, ss->common.family) : -ENOMEM;
     if (!r)
         peer_tx_wake(p);
@@ -211,6 +215,7 @@ void peer_routes_down(struct peer *p)
     struct speaker *s = p->set->speaker;
     adjout_stop(p->adjout);
     rib_peer_down(s->rib, p->rib);
+    peer_policy_forget(p);
     update_cache_free(p->ctx.cache, s->attrs);
     p->ctx = (struct update_ctx){0};
     peer_refresh_down(p);

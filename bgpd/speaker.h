@@ -30,9 +30,11 @@ struct speaker {
     struct control *control;
     uint32_t router_id; /* host order; configured or chosen */
     uint64_t started_ms;
-    bool running; /* links and state file known, peers started */
+    bool kept[FAM_COUNT]; /* the kernel has routes of ours from before this process */
+    bool running;         /* links and state file known, peers started */
     bool stopping, reloading, reload_again;
-    bool failed; /* to start: the process ends with a status that says how */
+    bool preserve; /* of the stop under way: routes stay in the kernel */
+    bool failed;   /* to start: the process ends with a status that says how */
 
     /* Of the start. */
     const char *log_level; /* --log-level, NULL */
@@ -63,8 +65,8 @@ void speaker_state_loaded(struct speaker *s); /* control: the state file has bee
 void speaker_peer_state_changed(
     struct speaker *s); /* some session came up, went down or finished its End-of-RIB */
 void speaker_own_prefixes_changed(struct speaker *s); /* import must be judged again */
-enum import_reason speaker_import(struct speaker *s, enum family f, const struct prefix *p,
-                                  const struct attr *a, const struct rib_peer *from);
+int speaker_import(struct speaker *s, enum family f, const struct prefix *p, const struct attr **a,
+                   const struct rib_peer *from, bool judged); /* as rib_hooks.import */
 /* Derived from a configuration. */
 struct rib_config speaker_rib_config(const struct config *c);
 void speaker_log_setup(const struct speaker *s, const struct config *c);

@@ -16,6 +16,7 @@ enum {
     ATTR_PATH_HAS_CONFED = 0x20,
     ATTR_LLGR_STALE = 0x40,        /* has that community: the least preferred, RFC 9494 4.3 */
     ATTR_GRACEFUL_SHUTDOWN = 0x80, /* has the community of RFC 8326 */
+    ATTR_AS_IS = 0x100, /* made by an export policy: MED, next hop and communities go out as they are */
 };
 /* Of what came with the Partial bit set; it stays set (RFC 4271 section 5). */
 enum {

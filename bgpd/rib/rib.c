@@ -53,6 +53,7 @@ void rib_free(struct rib *r)
     }
     slab_reset(&r->paths);
     path_ids_reset(r);
+    received_reset(r);
     fib_errors_reset(r);
     for (uint32_t i = 0; i < r->n_sources; i++)
         free(r->sources[i]);
@@ -66,12 +67,6 @@ void rib_set_config(struct rib *r, const struct rib_config *c)
 {
     r->config = *c;
     sweep_want(r, SWEEP_DECIDE);
-}
-
-enum import_reason path_import(struct rib *r, enum family f, const struct prefix *p, const struct attr *a,
-                               const struct rib_peer *peer)
-{
-    return peer->number && r->hooks.import ? r->hooks.import(r->arg, f, p, a, peer) : IMPORT_OK;
 }
 
 void path_set_reason(struct rib *r, enum family f, struct rib_path *p, enum import_reason reason)
@@ -110,6 +105,7 @@ void path_drop(struct rib *r, enum family f, struct rib_entry *e, uint32_t *link
     attr_unref(r->attrs, attr_by_id(r->attrs, p->attr));
     p->attr = 0;
     path_set_id(r, index, 0);
+    path_set_received(r, index, NULL);
     slab_free(&r->paths, index);
     r->n_paths[f]--;
     r->idle += !e->paths;
@@ -267,6 +263,7 @@ static int path_replace(struct rib *r, enum family f, uint32_t index, struct rib
                         const struct rib_path *fresh, const struct attr *a)
 {
     bool old = path_is_old(r, f, p), same = p->attr == fresh->attr && p->kind == fresh->kind;
+    p->flags = (uint8_t)((p->flags & ~PATH_CHANGED) | (fresh->flags & PATH_CHANGED));
     if (!old && p->gen != fresh->gen) {
         path_count(r, f, p, false);
         p->gen = fresh->gen;
@@ -352,13 +349,24 @@ void rib_set_now(struct rib *r, uint64_t seconds)
 int rib_update(struct rib *r, enum family f, const struct prefix *p, struct rib_peer *peer, uint32_t path_id,
                const struct attr *a)
 {
-    enum import_reason reason = path_import(r, f, p, a, peer);
-    struct rib_path fresh = {.attr = a->id,
+    const struct attr *used = a;
+    int reason = path_import(r, f, p, &used, peer, false);
+    if (reason < 0)
+        return reason;
+    bool changed = used != a;
+    struct rib_path fresh = {.attr = used->id,
                              .peer = peer->number,
                              .gen = peer->gen[f],
-                             .flags = reason == IMPORT_OK ? 0 : PATH_FILTERED,
-                             .reason = reason & 0xf};
-    return path_put(r, f, p, &fresh, path_id, a);
+                             .flags = (uint8_t)((reason == IMPORT_OK ? 0 : PATH_FILTERED) |
+                                                (changed ? PATH_CHANGED : 0)),
+                             .reason = (unsigned)reason & 0xf};
+    int err = path_put(r, f, p, &fresh, path_id, used);
+    if (!err && (changed || r->n_received) && (peer->keep_received || r->n_received)) {
+        uint32_t path = *path_link(r, table_entry(&r->table[f], table_find(&r->table[f], p)), peer->number,
+                                   path_id);
+        err = path_set_received(r, path, changed && peer->keep_received ? a : NULL);
+    }
+    return err;
 }
 
 int rib_withdraw(struct rib *r, enum family f, const struct prefix *p, struct rib_peer *peer,

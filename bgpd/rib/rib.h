@@ -17,6 +17,7 @@ enum path_flags {
     PATH_MULTIPATH = 0x02,   /* used beside the best; the best has it too when there are others */
     PATH_FILTERED = 0x08,    /* the import check or policy rejected it; see rib_path.reason */
     PATH_UNREACHABLE = 0x10, /* next hop not resolvable */
+    PATH_CHANGED = 0x80,     /* the import policy changed its attributes; see rib_path_received */
 };
 
 /* One path, 16 bytes. */
@@ -103,6 +104,7 @@ struct rib_peer {
     uint8_t gen[FAM_COUNT]; /* of what comes now */
     bool one_hop;           /* RFC 4271 6.3: only next hops on a subnet of ours will do */
     uint32_t as;            /* of its last session, 0 none yet */
+    bool keep_received;     /* cannot be asked to say it again: what a policy changes is kept as received too */
     uint32_t router_id;     /* host order */
     struct ip_addr address;
     void *owner;                  /* struct peer */
@@ -112,9 +114,12 @@ struct rib_peer {
 };
 
 struct rib_hooks {
-    /* Import check and policy for one path; called again by rib_reimport. Must be cheap. */
-    enum import_reason (*import)(void *arg, enum family f, const struct prefix *p, const struct attr *a,
-                                 const struct rib_peer *peer);
+    /* Import check and policy for one path; called again by rib_reimport. Must be cheap. *a: as received,
+     * and replaced by what the policy makes of it (borrowed until the next call) when it is accepted. judged:
+     * *a has been through the policy already and what was received is not known any more; only what does
+     * not depend on it is looked at. An enum import_reason or -ENOMEM. */
+    int (*import)(void *arg, enum family f, const struct prefix *p, const struct attr **a,
+                  const struct rib_peer *peer, bool judged);
     /* Background work is waiting: call rib_work from a task until it returns false. */
     void (*want_work)(void *arg);
 };
@@ -124,6 +129,7 @@ struct rib *rib_new(const struct rib_config *c, const struct rib_hooks *h, void 
                     struct attr_table *attrs, struct nexthop_table *nexthops);
 void rib_free(struct rib *r);
 void rib_set_config(struct rib *r, const struct rib_config *c); /* re-decides everything in the background */
+bool rib_has_work(const struct rib *r);
 bool rib_work(struct rib *r); /* one bounded step of sweeps and re-decisions; false when there is none left */
 
 /* The time that changes are stamped with from now on: seconds since the process started (it stands still
@@ -214,6 +220,8 @@ bool rib_path_usable(const struct rib *r, enum family f, const struct rib_path *
 bool rib_path_is_stale(const struct rib *r, enum family f, const struct rib_path *p);
 const struct rib_path *rib_best(const struct rib *r, const struct rib_entry *e); /* NULL: none */
 const struct attr *rib_path_attr(const struct rib *r, const struct rib_path *p);
+/* As the peer sent it. NULL: changed by the import policy and not kept (rib_peer.keep_received). */
+const struct attr *rib_path_received(const struct rib *r, uint32_t path);
 /* Longest match for an address, by probing the hash length by length; 0 none. For show. */
 uint32_t rib_match(const struct rib *r, enum family f, const struct ip_addr *a);
 struct attr_table *rib_attrs(const struct rib *r);

@@ -42,6 +42,8 @@ struct rib {
     struct slab paths;
     uint32_t **path_ids; /* beside the chunks of paths, see rib_pathid.c */
     uint32_t n_path_ids;
+    uint32_t **received; /* the same for attributes, see rib_received.c */
+    uint32_t n_received;
     uint32_t n_paths[FAM_COUNT];
 
     struct source **sources; /* by number, NULL: free */
@@ -83,8 +85,12 @@ static inline struct rib_entry *table_entry(const struct rib_table *t, uint32_t 
 
 /* rib.c. May free the entry, when it has no paths. */
 void entry_decide(struct rib *r, enum family f, uint32_t index, unsigned hints);
-enum import_reason path_import(struct rib *r, enum family f, const struct prefix *p, const struct attr *a,
-                               const struct rib_peer *peer);
+/* As the hook. */
+static inline int path_import(struct rib *r, enum family f, const struct prefix *p, const struct attr **a,
+                              const struct rib_peer *peer, bool judged)
+{
+    return peer->number && r->hooks.import ? r->hooks.import(r->arg, f, p, a, peer, judged) : IMPORT_OK;
+}
 void path_set_attr(struct rib *r, struct rib_path *p, const struct attr *a); /* takes its own reference */
 void path_drop(struct rib *r, enum family f, struct rib_entry *e, uint32_t *link, unsigned *hints);
 void path_set_reason(struct rib *r, enum family f, struct rib_path *p, enum import_reason reason);
@@ -112,6 +118,16 @@ static inline uint32_t path_id(const struct rib *r, uint32_t path)
     if (chunk >= r->n_path_ids || !r->path_ids[chunk])
         return 0;
     return r->path_ids[chunk][path & (SLAB_CHUNK - 1)];
+}
+
+/* rib_received.c */
+int path_set_received(struct rib *r, uint32_t path, const struct attr *a); /* NULL: none, never fails */
+unsigned path_import_again(struct rib *r, enum family f, const struct prefix *prefix, uint32_t path);
+void received_reset(struct rib *r);
+static inline uint32_t path_received(const struct rib *r, uint32_t path)
+{
+    uint32_t chunk = path >> SLAB_CHUNK_BITS;
+    return chunk < r->n_received && r->received[chunk] ? r->received[chunk][path & (SLAB_CHUNK - 1)] : 0;
 }
 
 /* rib_peer.c */

@@ -71,14 +71,9 @@ static unsigned import_again(struct rib *r, enum family f, const struct rib_entr
     struct prefix prefix;
     rib_entry_prefix(r, f, e, &prefix);
     for (uint32_t i = e->paths; i; i = path_at(r, i)->next) {
-        struct rib_path *p = path_at(r, i);
-        struct source *s = r->sources[p->peer];
-        if (!p->peer || r->pos >= s->import_end || path_is_old(r, f, p))
-            continue;
-        uint8_t before = p->flags;
-        path_set_reason(r, f, p, path_import(r, f, &prefix, rib_path_attr(r, p), &s->pub));
-        if (p->flags != before)
-            hints |= HINT_PATHS;
+        const struct rib_path *p = path_at(r, i);
+        if (p->peer && r->pos < r->sources[p->peer]->import_end && !path_is_old(r, f, p))
+            hints |= path_import_again(r, f, &prefix, i);
     }
     return hints;
 }
@@ -108,6 +103,11 @@ static void visit(struct rib *r, enum family f, uint32_t index)
         entry_decide(r, f, index, hints);
     else if (!e->paths)
         entry_release(r, f, index);
+}
+
+bool rib_has_work(const struct rib *r)
+{
+    return work_left(r);
 }
 
 bool rib_work(struct rib *r)

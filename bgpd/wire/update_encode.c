@@ -13,7 +13,8 @@ static bool choose_next_hop(struct pa_encoder *e)
 {
     const struct ip_addr *theirs = &e->b.nexthop, *self = &e->x->nexthop[e->f];
     bool takes_ipv6 = e->f == FAM_IPV6 || e->x->extended_nexthop;
-    bool keep = !e->x->nexthop_self && !e->x->ebgp && !addr_is_link_local(theirs) &&
+    bool may = e->b.flags & ATTR_AS_IS || (!e->x->nexthop_self && !e->x->ebgp);
+    bool keep = may && !addr_is_link_local(theirs) &&
                 (theirs->af == family_to_af(e->f) || (theirs->af == AF_INET6 && takes_ipv6));
     e->next_hop = keep ? *theirs : *self;
     return e->next_hop.af == family_to_af(e->f) || (e->next_hop.af == AF_INET6 && takes_ipv6);
@@ -65,7 +66,7 @@ unsigned update_encode_reach_paths(struct wire_writer *w, const struct update_ex
         return 0;
     struct pa_encoder e = {.w = &m, .x = x, .f = f};
     attr_to_build(t, a, &e.b);
-    e.originated = !e.b.nexthop.af;
+    e.originated = !e.b.nexthop.af || e.b.flags & ATTR_AS_IS;
     if (!choose_next_hop(&e))
         return 0;
     wire_put_u16(&m, 0); /* no withdrawn routes */

@@ -103,10 +103,10 @@ void speaker_peer_state_changed(struct speaker *s)
 
 /* Nodes */
 
-static enum import_reason import_all(void *arg, enum family f, const struct prefix *p, const struct attr *a,
-                                     const struct rib_peer *peer)
+static int import_all(void *arg, enum family f, const struct prefix *p, const struct attr **a,
+                      const struct rib_peer *peer, bool judged)
 {
-    (void)arg, (void)f, (void)p, (void)a, (void)peer;
+    (void)arg, (void)f, (void)p, (void)a, (void)peer, (void)judged;
     return IMPORT_OK;
 }
 

@@ -14,16 +14,20 @@ struct fixture {
     struct attr_table *attrs;
     struct rib *rib;
     enum import_reason verdict; /* what the import check says of every path */
-    unsigned imports, wanted_work;
+    const struct attr *change; /* what its policy makes of every path; NULL: no policy */
+    unsigned imports, judged, wanted_work;
 };
 
-static inline enum import_reason fx_import(void *arg, enum family f, const struct prefix *p,
-                                           const struct attr *a, const struct rib_peer *peer)
+static inline int fx_import(void *arg, enum family f, const struct prefix *p, const struct attr **a,
+                            const struct rib_peer *peer, bool judged)
 {
     struct fixture *x = arg;
-    (void)f, (void)p, (void)a, (void)peer;
+    (void)f, (void)p, (void)peer;
     x->imports++;
-    return x->verdict;
+    x->judged += judged;
+    if (x->change && !judged && !x->verdict)
+        *a = x->change;
+    return (int)x->verdict;
 }
 
 static inline void fx_want_work(void *arg)

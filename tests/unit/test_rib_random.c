@@ -62,11 +62,11 @@ static int prefix_number(const struct model *m, const struct prefix *p)
     return -1;
 }
 
-static enum import_reason judge(void *arg, enum family f, const struct prefix *p, const struct attr *a,
-                                const struct rib_peer *peer)
+static int judge(void *arg, enum family f, const struct prefix *p, const struct attr **a,
+                 const struct rib_peer *peer, bool judged)
 {
     struct model *m = arg;
-    (void)f, (void)a, (void)peer;
+    (void)f, (void)a, (void)peer, (void)judged;
     return m->denied[prefix_number(m, p)] ? IMPORT_POLICY : IMPORT_OK;
 }
 

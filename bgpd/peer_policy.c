@@ -1,0 +1,62 @@
+/* The policies of a peer: its import policy on behalf of the RIB, and what a reload that changes them asks
+ * for.
+ *
+ * The RIB keeps paths as the policy left them. When the policy changes, what it had rejected or left alone is
+ * judged again from the table; what it had changed is sent again by the peer, which is asked for that, or is
+ * in the table as received, too, where a peer cannot be asked (rib_received.c). No session is reset. */
+#include <errno.h>
+
+#include "peer_impl.h"
+#include "policy.h"
+
+static const char *interface_of(const struct rib_peer *rp)
+{
+    const struct peer *p = rp->owner;
+    return p ? p->config->interface : "";
+}
+
+struct policy_memo *peer_policy_memo(const struct peer *p, bool export)
+{
+    const struct speaker *s = p->set->speaker;
+    const struct policy_env env = {.attrs = s->attrs,
+                                   .nexthops = s->nexthops,
+                                   .export = export,
+                                   .ebgp = !p->ibgp,
+                                   .local_as = p->local_as,
+                                   .interface = interface_of};
+    return policy_memo_new(&env);
+}
+
+int peer_import(struct peer *p, enum family f, const struct prefix *prefix, const struct attr **a,
+                bool *named)
+{
+    const struct policy *policy = p->config->import_rules;
+    const struct policy_route r = {
+        .family = f, .prefix = prefix, .attr = *a, .from = p->rib, .source = POLICY_SOURCE_LEARNED};
+    struct policy_result result;
+    if (!p->import_memo)
+        p->import_memo = peer_policy_memo(p, false);
+    int err = p->import_memo ? policy_apply(policy, p->import_memo, &r, &result) : -ENOMEM;
+    if (err)
+        return err;
+    if (!result.accepted)
+        return IMPORT_POLICY;
+    *a = result.attr;
+    *named = policy_rule_names(&policy->rules[result.rule - 1], prefix);
+    return IMPORT_OK;
+}
+
+void peer_policy_forget(struct peer *p)
+{
+    policy_memo_free(p->import_memo);
+    p->import_memo = NULL;
+}
+
+void peer_import_changed(struct peer *p, const struct peer_config *before)
+{
+    bool lost = policy_changes_attributes(before->import_rules);
+    peer_policy_forget(p);
+    rib_reimport(p->set->speaker->rib, p->rib);
+    if (lost && p->up && p->up->s.received.route_refresh)
+        peer_soft_in(p);
+}
