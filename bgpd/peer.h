@@ -25,9 +25,16 @@ void peer_set_start(struct peer_set *ps);
  * preserve: without a word where the peer keeps our routes for a restart. */
 void peer_set_stop(struct peer_set *ps, uint8_t subcode, bool preserve, void (*done)(void *arg), void *arg);
 unsigned peer_set_count(const struct peer_set *ps);
-struct peer *peer_set_at(const struct peer_set *ps, unsigned i); /* in the order of the configuration */
+struct peer *peer_set_at(const struct peer_set *ps,
+                         unsigned i); /* in the order of the configuration, then dynamic ones */
 struct peer *peer_set_find(const struct peer_set *ps,
                            const char *name); /* address, interface or description */
+
+/* The same for a command that is to hold for a dynamic peer that is not there yet: makes it, if name is an
+ * address of a range that has room. */
+struct peer *peer_set_expect(struct peer_set *ps, const char *name);
+/* The daemon has started not long ago, and dynamic peers may still come back. */
+bool peer_set_expects(const struct peer_set *ps);
 
 /* Addresses or links of the node changed: peers that waited for a subnet of theirs start, those between two
  * attempts try now. */

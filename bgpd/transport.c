@@ -167,6 +167,24 @@ int transport_set_key(int fd, const struct ip_addr *peer, uint32_t scope, const 
     return r == -ENOENT && !key ? 0 : r;
 }
 
+int transport_set_range_key(int fd, const struct prefix *range, const char *key)
+{
+    struct tcp_md5sig md5 = {.tcpm_flags = TCP_MD5SIG_FLAG_PREFIX, .tcpm_prefixlen = range->len};
+    size_t n = key ? strlen(key) : 0;
+    struct sockaddr_storage ss;
+
+    if (n > sizeof md5.tcpm_key)
+        return -EINVAL;
+    addr_to_sockaddr(&range->addr, 0, 0, &ss);
+    memcpy(&md5.tcpm_addr, &ss, sizeof md5.tcpm_addr);
+    md5.tcpm_keylen = (uint16_t)n;
+    if (n)
+        memcpy(md5.tcpm_key, key, n);
+    int r = setsockopt(fd, IPPROTO_TCP, TCP_MD5SIG_EXT, &md5, sizeof md5) ? -errno : 0;
+    explicit_bzero(&md5, sizeof md5);
+    return r == -ENOENT && !key ? 0 : r;
+}
+
 int transport_local(int fd, struct ip_addr *a, uint16_t *port)
 {
     struct sockaddr_storage ss;

@@ -35,6 +35,9 @@ int transport_save_syn(int listener);
  * -errno. */
 int transport_set_key(int fd, const struct ip_addr *peer, uint32_t scope, const char *key);
 
+/* The same for all addresses of a range (Linux 4.13); the kernel takes the most specific key that it has. */
+int transport_set_range_key(int fd, const struct prefix *range, const char *key);
+
 int transport_local(int fd, struct ip_addr *a, uint16_t *port);
 int transport_remote(int fd, struct ip_addr *a, uint16_t *port, uint32_t *scope);
 /* Bytes that the other side has not acknowledged (the FIN included); *acked: those that it has, in all. */

@@ -119,7 +119,7 @@ static void text_what_next(struct writer *w, const struct peer *p, const struct 
 static void text_head(struct exec *e, const struct peer *p, const struct peer_info *i)
 {
     struct writer *w = e->w;
-    char id[ADDR_STRLEN], up[UPTIME_STRLEN], why[256];
+    char id[PREFIX_STRLEN], up[UPTIME_STRLEN], why[256];
     char as[16] = "not known yet", line[160], where[ADDR_STRLEN + 32], address[ADDR_STRLEN];
     if (i->remote_as)
         snprintf(as, sizeof as, "%" PRIu32, i->remote_as);
@@ -134,6 +134,8 @@ static void text_head(struct exec *e, const struct peer *p, const struct peer_in
         writer_text(w, " Description: ");
         show_wrap(w, 14, 14, peer_config(p)->description);
     }
+    if (peer_config(p)->kind == PEER_BY_RANGE)
+        writer_text(w, " Belongs to the subnet range group: %s\n", prefix_format(&peer_config(p)->range, id));
     if (show_given(i->hostname))
         writer_text(w, " Hostname: %s%s%s\n", i->hostname, show_given(i->domain) ? "." : "", i->domain);
     if (i->admin_down)

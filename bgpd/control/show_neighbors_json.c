@@ -329,6 +329,10 @@ void json_neighbor(struct exec *e, const struct peer *p, const struct peer_info 
         writer_str(w, "domainname", i->domain);
     if (*peer_config(p)->description)
         writer_str(w, "nbrDesc", peer_config(p)->description);
+    if (peer_config(p)->kind == PEER_BY_RANGE) {
+        writer_bool(w, "dynamicPeer", true);
+        writer_prefix(w, "peerSubnetRangeGroup", &peer_config(p)->range);
+    }
     if (i->admin_down)
         writer_bool(w, "adminShutDown", true);
     writer_uint(w, "bgpVersion", BGP_VERSION);
