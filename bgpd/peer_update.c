@@ -196,6 +196,7 @@ int peer_routes_up(struct peer_link *l)
     p->rib->keep_received = !ss->received.route_refresh;
     peer_policy_forget(p);
     rib_peer_up(s->rib, p->rib);
+    peer_export_policy(p);
     int r = p->ctx.cache ? adjout_start(p->adjout, &x, p->config->export, ss->common.family) : -ENOMEM;
     if (!r)
         peer_tx_wake(p);

@@ -126,6 +126,15 @@ bool policy_changes_attributes(const struct policy *p)
     return any;
 }
 
+bool policy_may_accept_learned(const struct policy *p)
+{
+    for (unsigned i = 0; p && i < p->n_rules; i++)
+        if (p->rules[i].then == POLICY_ACCEPT &&
+            (!p->rules[i].sources || p->rules[i].sources & 1u << POLICY_SOURCE_LEARNED))
+            return true;
+    return false;
+}
+
 bool policy_sets_next_hop_self(const struct policy *p)
 {
     bool any = false;

@@ -85,6 +85,7 @@ void policy_unref(struct policy *p);                           /* NULL is a no-o
 /* Whether they do the same, whatever they are called and however they are written. */
 bool policy_equal(const struct policy *a, const struct policy *b);
 bool policy_changes_attributes(const struct policy *p);
+bool policy_may_accept_learned(const struct policy *p); /* NULL: no */
 bool policy_rule_sets(const struct policy_rule *r);
 /* Whether the rule's list of prefixes means just this unusual one: the default route by its own length, a
  * martian by an entry that is one. */
