@@ -48,6 +48,7 @@ static const struct {
     bool (*accept)(const char *word);
 } arguments[] = {
     {"PEER", accept_any},
+    {"POLICY", accept_any},
     {"TEXT", accept_any},
     {"COMMAND", accept_any},
     {"PREFIX", accept_address},
