@@ -70,7 +70,7 @@ struct peer_config {
     } max_prefixes;
     enum import_mode import;
     enum export_mode export;
-    char *import_policy, *export_policy; /* names, NULL unless the mode is ..._BY_POLICY */
+    char *import_policy, *export_policy;              /* names, NULL unless the mode is ..._BY_POLICY */
     const struct policy *import_rules, *export_rules; /* the policies of these names; of struct config */
 };
 
@@ -103,7 +103,7 @@ struct config {
         } graceful_restart;
         enum on_stop on_stop;
     } router;
-    struct peer_config *peers; /* in the order of the file; addresses are unique */
+    struct peer_config *peers; /* in the order of the file; none twice by peer_config_cmp */
     unsigned n_peers;
     struct {
         struct prefix *pod_cidrs; /* do not overlap */
@@ -139,6 +139,9 @@ static inline bool peer_config_is_ibgp(const struct config *c, const struct peer
     (void)c;
     return p->asn_kind != ASN_EXTERNAL && p->asn == p->local_asn;
 }
+/* The order of what peers are known by, kind after kind: 0 for one and the same peer in two configurations.
+ */
+int peer_config_cmp(const struct peer_config *a, const struct peer_config *b);
 const struct peer_config *config_find_peer(const struct config *c,
                                            const struct ip_addr *address); /* or NULL */
 
@@ -193,8 +196,9 @@ enum {
     CONFIG_DIFF_DECISION = 0x04, /* router.multipath, router.multipath-as-path-relax, router.med */
     CONFIG_DIFF_ADVERTISE = 0x08,
     CONFIG_DIFF_LOG = 0x10,
-    CONFIG_DIFF_PEERS = 0x20,   /* added, removed or changed */
-    CONFIG_DIFF_RESTART = 0x40, /* a key in `restart` */
+    CONFIG_DIFF_PEERS = 0x20,    /* added, removed or changed */
+    CONFIG_DIFF_RESTART = 0x40,  /* a key in `restart` */
+    CONFIG_DIFF_GRACEFUL = 0x80, /* router.graceful-restart: of the next session and the next loss of one */
 };
 struct config_diff {
     unsigned changes;  /* CONFIG_DIFF_* */

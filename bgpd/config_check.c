@@ -33,6 +33,44 @@ static void peer_error(struct load *ld, const struct peer_view *v, const char *k
     load_error(ld, key_node(v, key), &(struct path){.up = &v->path, .name = key}, "%s", what);
 }
 
+/* What a peer is known by: exactly one of three keys, none of them from a template. That there is one at all
+ * config_read has seen to. */
+static void check_identity(struct load *ld, const struct peer_view *v)
+{
+    static const char *const ways[] = {
+        [PEER_BY_ADDRESS] = "address", [PEER_BY_INTERFACE] = "interface", [PEER_BY_RANGE] = "range"};
+    const char *first = NULL;
+    for (unsigned i = 0; i < sizeof ways / sizeof *ways; i++) {
+        if (!node_find(v->own, ways[i]))
+            continue;
+        if (first)
+            load_error(ld, key_node(v, ways[i]), &(struct path){.up = &v->path, .name = ways[i]},
+                       "excludes %s; keep one of the two", first);
+        else
+            v->p->kind = (enum peer_kind)i;
+        first = first ? first : ways[i];
+    }
+}
+
+/* A peer behind an interface is spoken to between two link-local addresses, one hop. */
+static void check_interface(struct load *ld, const struct peer_view *v)
+{
+    const struct peer_config *p = v->p;
+    bool heard = false;
+    for (unsigned i = 0; i < ld->config->router.n_listen; i++)
+        heard |= ld->config->router.listen[i].af == AF_INET6;
+    if (p->passive && !heard)
+        peer_error(ld, v, "passive", "waits for the peer, but router.listen has no IPv6 address; add \"::\"");
+    if (p->local_address.af)
+        peer_error(ld, v, "local-address",
+                   "has no meaning with `interface`: the session is between link-local addresses; remove it");
+    if (p->multihop)
+        peer_error(ld, v, "multihop", "has no meaning with `interface`: the peer is on the link; remove it");
+    if (!p->extended_nexthop && !p->families[FAM_IPV6])
+        peer_error(ld, v, "extended-nexthop",
+                   "is false and `families` has no ipv6: no route could have a next hop; change one");
+}
+
 static void check_times(struct load *ld, const struct peer_view *v)
 {
     struct peer_config *p = v->p;
@@ -186,6 +224,14 @@ static int cmp_peer(const void *a, const void *b)
 {
     return addr_cmp(&((const struct peer_config *)a)->address, &((const struct peer_config *)b)->address);
 }
+static int cmp_interface(const void *a, const void *b)
+{
+    return strcmp(((const struct peer_config *)a)->interface, ((const struct peer_config *)b)->interface);
+}
+static bool no_interface(const void *e)
+{
+    return !*((const struct peer_config *)e)->interface;
+}
 static bool no_peer(const void *e)
 {
     return !((const struct peer_config *)e)->address.af;
@@ -256,14 +302,20 @@ static void check_peers(struct load *ld)
         if (name && name->kind == NODE_SCALAR)
             v.inherited = node_find(templates, name->text);
         check_asns(ld, &v);
+        check_identity(ld, &v);
         check_times(ld, &v);
-        check_addresses(ld, &v);
+        if (v.p->kind == PEER_BY_INTERFACE)
+            check_interface(ld, &v);
+        else
+            check_addresses(ld, &v);
         if (v.p->password_file)
             read_key_file(ld, &v, &file);
         config_check_peer_policies(ld, v.p, key_node(&v, "import"), key_node(&v, "export"), &v.path);
     }
     explicit_bzero(&file, sizeof file);
     check_unique(ld, s, list, &path, "address", no_peer);
+    s.cmp = cmp_interface;
+    check_unique(ld, s, list, &path, "interface", no_interface);
 }
 
 static void check_advertise(struct load *ld)

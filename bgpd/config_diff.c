@@ -1,9 +1,9 @@
 /* What a new configuration means to a daemon that runs the old one.
  *
  * The schema's `change` column says per key what has to happen; this file only finds the keys that differ and
- * pairs the peers of both files by address. Keys that the privileged process was told once at start (fib.*,
- * control.*, listeners) are named for the operator, since nothing short of a restart applies them. Not here:
- * applying anything. */
+ * pairs the peers of both files by what they are known by. Keys that the privileged process was told once at
+ * start (fib.*, control.*, listeners) are named for the operator, since nothing short of a restart applies
+ * them. Not here: applying anything. */
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -48,10 +48,19 @@ static void diff_section(const struct schema_section *s, const void *a, const vo
     }
 }
 
-static int by_address(const void *a, const void *b)
+int peer_config_cmp(const struct peer_config *a, const struct peer_config *b)
+{
+    if (a->kind != b->kind)
+        return a->kind < b->kind ? -1 : 1;
+    if (a->kind == PEER_BY_INTERFACE)
+        return strcmp(a->interface, b->interface);
+    return a->kind == PEER_BY_RANGE ? prefix_cmp(&a->range, &b->range) : addr_cmp(&a->address, &b->address);
+}
+
+static int by_identity(const void *a, const void *b)
 {
     const struct peer_config *const *x = a, *const *y = b;
-    return addr_cmp(&(*x)->address, &(*y)->address);
+    return peer_config_cmp(*x, *y);
 }
 
 static const struct peer_config **sorted_peers(const struct config *c)
@@ -60,15 +69,15 @@ static const struct peer_config **sorted_peers(const struct config *c)
     for (unsigned i = 0; p && i < c->n_peers; i++)
         p[i] = &c->peers[i];
     if (p)
-        qsort(p, c->n_peers, sizeof *p, by_address);
+        qsort(p, c->n_peers, sizeof *p, by_identity);
     return p;
 }
 
-/* The peer of the same address in the other configuration, or NULL. */
+/* The same peer in the other configuration, or NULL. */
 static const struct peer_config *find(const struct peer_config **sorted, unsigned n,
                                       const struct peer_config *p)
 {
-    const struct peer_config **hit = n ? bsearch(&p, sorted, n, sizeof *sorted, by_address) : NULL;
+    const struct peer_config **hit = n ? bsearch(&p, sorted, n, sizeof *sorted, by_identity) : NULL;
     return hit ? *hit : NULL;
 }
 

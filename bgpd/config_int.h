@@ -59,7 +59,7 @@ enum schema_shape {
     SHAPE_LIST,      /* of scalars: pointer at offset, count at `count` */
     SHAPE_ADD,       /* list of scalars that the type itself adds to the field */
     SHAPE_SET,       /* of words: bool[] at offset */
-    SHAPE_MAP,       /* keys of `sub`, in the same struct */
+    SHAPE_MAP,       /* keys of `sub`, in the same struct; with a type also a single value, in short */
     SHAPE_MAPS,      /* list of `sub`: pointer at offset, count at `count` */
     SHAPE_TEMPLATES, /* names to `sub`; applied where they are named, not stored */
     SHAPE_POLICIES,  /* config_policy.c sees to it */
@@ -141,8 +141,8 @@ int value_wrong(struct why *w, const char *fmt, ...) __attribute__((format(print
 
 extern const struct value_type type_bool, type_uint, type_word, type_duration, type_hold_time, type_string,
     type_path, type_key_file, type_password, type_asn, type_peer_asn, type_router_id, type_addr, type_addr4,
-    type_addr6, type_listen, type_prefix, type_ifname, type_protocol, type_table, type_community, type_med,
-    type_bind;
+    type_addr6, type_listen, type_prefix, type_ifname, type_interface, type_protocol, type_table,
+    type_community, type_med, type_bind, type_limits;
 
 /* config_read.c, config_check.c */
 

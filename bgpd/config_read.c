@@ -195,7 +195,10 @@ static void read_key(struct load *ld, const struct schema_key *k, void *base, co
         read_set(ld, k, base, n, path);
         break;
     case SHAPE_MAP:
-        read_section(ld, k->sub, base, n, path, false);
+        if (k->type && n->kind == NODE_SCALAR && !node_is_null(n))
+            read_scalar(ld, k, key_field(k, base), n, path);
+        else
+            read_section(ld, k->sub, base, n, path, false);
         break;
     case SHAPE_TEMPLATES:
         if (k->sub)
@@ -237,13 +240,15 @@ static void missing_keys(struct load *ld, const struct schema_section *s, const 
 {
     for (unsigned i = 0; i < s->n; i++) {
         const struct schema_key *k = &s->keys[i];
-        bool other_way = s == &schema_peer && !strcmp(k->name, "address") &&
-                         (node_find(map, "interface") || node_find(map, "range"));
-        if (!(k->flags & KEY_REQUIRED) || node_find(map, k->name) || node_find(from_template, k->name) ||
-            other_way)
+        bool identity = s == &schema_peer && !strcmp(k->name, "address") && !node_find(map, "interface") &&
+                        !node_find(map, "range");
+        if ((!(k->flags & KEY_REQUIRED) && !identity) || node_find(map, k->name) ||
+            node_find(from_template, k->name))
             continue;
         load_error(ld, map, &(struct path){.up = path, .name = k->name}, "missing; %s is required here",
-                   k->shape == SHAPE_MAP ? "this section" : k->type->what);
+                   identity                ? "an address, interface or range"
+                   : k->shape == SHAPE_MAP ? "this section"
+                                           : k->type->what);
     }
 }
 

@@ -39,6 +39,17 @@ static const struct schema_key med_keys[] = {
      .change = CONFIG_DIFF_DECISION},
 };
 static const struct schema_section schema_med = SECTION(med_keys, 0);
+static const struct schema_key graceful_restart_keys[] = {
+    {"enabled", VALUE(config, router.graceful_restart.enabled, bool), .def = "true",
+     .change = CONFIG_DIFF_GRACEFUL},
+    {"restart-time", VALUE(config, router.graceful_restart.restart_time_ms, duration),
+     BETWEEN(1 * SECONDS, 4095 * SECONDS), .def = "120s", .change = CONFIG_DIFF_GRACEFUL},
+    {"stale-time", VALUE(config, router.graceful_restart.stale_time_ms, duration),
+     BETWEEN(1 * SECONDS, 24 * HOURS), .def = "360s", .change = CONFIG_DIFF_GRACEFUL},
+    {"long-lived", VALUE(config, router.graceful_restart.long_lived_ms, duration),
+     BETWEEN(0, 1000 * HOURS), .def = "0s", .change = CONFIG_DIFF_GRACEFUL},
+};
+static const struct schema_section schema_graceful_restart = SECTION(graceful_restart_keys, 0);
 
 static const struct schema_key router_keys[] = {
     {"asn", VALUE(config, router.asn, asn), .flags = KEY_REQUIRED, .change = CONFIG_DIFF_ASN},
@@ -52,17 +63,27 @@ static const struct schema_key router_keys[] = {
     {"multipath-as-path-relax", VALUE(config, router.multipath_as_path_relax, bool), .def = "true",
      .change = CONFIG_DIFF_DECISION},
     {"med", .shape = SHAPE_MAP, .sub = &schema_med},
-    {"graceful-restart", NOT_YET(.off = "off false")},
-    {"on-stop", VALUE(config, router.on_stop, word), .words = "withdraw", .later = "preserve",
-     .def = "withdraw",
+    {"graceful-restart", .shape = SHAPE_MAP, .sub = &schema_graceful_restart},
+    {"on-stop", VALUE(config, router.on_stop, word), .words = "withdraw preserve", .def = "withdraw",
      .change = CONFIG_DIFF_RESTART},
 };
 static const struct schema_section schema_router = SECTION(router_keys, 0);
 
+static const struct schema_key limit_keys[] = {
+    {"ipv4", VALUE(peer_config, max_prefixes.most[FAM_IPV4], uint), BETWEEN(1, UINT32_MAX), .flags = KEY_OFF,
+     .def = "off"},
+    {"ipv6", VALUE(peer_config, max_prefixes.most[FAM_IPV6], uint), BETWEEN(1, UINT32_MAX), .flags = KEY_OFF,
+     .def = "off"},
+    {"warn-percent", VALUE(peer_config, max_prefixes.warn_percent, uint), BETWEEN(1, 100), .def = "75"},
+    {"action", VALUE(peer_config, max_prefixes.action, word), .words = "restart stop warn", .def = "restart"},
+    {"restart-after", VALUE(peer_config, max_prefixes.restart_after_ms, duration),
+     BETWEEN(1 * SECONDS, 24 * HOURS), .def = "60s"},
+};
+static const struct schema_section schema_limit = SECTION(limit_keys, 0);
+
 static const struct schema_key peer_keys[] = {
-    {"address", VALUE(peer_config, address, addr), .flags = KEY_REQUIRED | KEY_OWN,
-     .change = PEER_DIFF_RESET},
-    {"interface", NOT_YET()},
+    {"address", VALUE(peer_config, address, addr), .flags = KEY_OWN, .change = PEER_DIFF_RESET},
+    {"interface", VALUE(peer_config, interface, interface), .flags = KEY_OWN, .change = PEER_DIFF_RESET},
     {"range", NOT_YET()},
     {"limit", NOT_YET()},
     {"template", .shape = SHAPE_TEMPLATES, .flags = KEY_OWN},
@@ -100,10 +121,11 @@ static const struct schema_key peer_keys[] = {
      .change = PEER_DIFF_REIMPORT},
     {"add-path", VALUE(peer_config, add_path, word), .words = "none receive send both", .def = "none",
      .change = PEER_DIFF_RESET},
-    {"extended-nexthop", NOT_YET(.off = "off false")},
+    {"extended-nexthop", VALUE(peer_config, extended_nexthop, bool), .def = "true", .change = PEER_DIFF_RESET},
     {"role", VALUE(peer_config, role, word), .words = "none provider customer peer rs-server rs-client",
      .def = "none", .change = PEER_DIFF_RESET},
-    {"max-prefixes", NOT_YET(.off = "off false")},
+    {"max-prefixes", .shape = SHAPE_MAP, .sub = &schema_limit, .type = &type_limits, AT(peer_config, max_prefixes),
+     BETWEEN(1, UINT32_MAX), .flags = KEY_OFF, .change = PEER_DIFF_OTHER},
     {"bfd", NOT_YET(.off = "off false")},
     {"import", VALUE(peer_config, import, import), .words = "all none", .def = "all",
      .change = PEER_DIFF_REIMPORT},

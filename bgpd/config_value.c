@@ -286,16 +286,37 @@ static void release_password(void *field)
     explicit_bzero(field, CONFIG_MAX_PASSWORD + 1);
 }
 
-static int parse_ifname(const struct schema_key *k, void *field, const char *text, struct why *why)
+static int check_ifname(const char *text, struct why *why)
 {
     size_t n = strlen(text);
-    (void)k;
     if (n == 0 || n > 15 || strpbrk(text, "/: \t") || has_control(text) || !strcmp(text, ".") ||
         !strcmp(text, ".."))
         return value_wrong(
             why, "`%.40s` is not the name of an interface: 1 to 15 characters, no space, slash or colon",
             text);
-    return take_string(field, text);
+    return 0;
+}
+
+static int parse_ifname(const struct schema_key *k, void *field, const char *text, struct why *why)
+{
+    (void)k;
+    int err = check_ifname(text, why);
+    return err ? err : take_string(field, text);
+}
+
+/* The same, into an array of IFNAMSIZ bytes. */
+static int parse_interface(const struct schema_key *k, void *field, const char *text, struct why *why)
+{
+    int err = check_ifname(text, why);
+    if (!err)
+        strncpy(field, text, k->size - 1u);
+    return err;
+}
+
+static const char *format_interface(const struct schema_key *k, const void *field, char *buf, size_t size)
+{
+    (void)k, (void)buf, (void)size;
+    return field;
 }
 
 /* AS numbers: RFC 5396 asplain and asdot. */
@@ -358,6 +379,19 @@ static const char *format_peer_asn(const struct schema_key *k, const void *field
     return format_uint(k, field, buf, size);
 }
 
+/* max-prefixes in short: one number for each family, or off. */
+static int parse_limits(const struct schema_key *k, void *field, const char *text, struct why *why)
+{
+    struct peer_config *p = outer_of(field, struct peer_config, max_prefixes);
+    struct schema_key number = *k;
+    uint32_t most;
+    number.size = sizeof most;
+    int err = parse_uint(&number, &most, text, why);
+    for (enum family f = 0; !err && f < FAM_COUNT; f++)
+        p->max_prefixes.most[f] = most;
+    return err;
+}
+
 /* Addresses */
 
 static int parse_router_id(const struct schema_key *k, void *field, const char *text, struct why *why)
@@ -381,7 +415,7 @@ static int address(const char *text, struct ip_addr *a, struct why *why)
 {
     static const uint8_t mapped[12] = {[10] = 0xff, [11] = 0xff};
     if (strchr(text, '%'))
-        return value_wrong(why, "`%.60s` names an interface, which is not supported by this version yet",
+        return value_wrong(why, "`%.60s` names an interface; a peer there is given by `interface` alone",
                            text);
     if (addr_parse(text, a))
         return value_wrong(why, "`%.60s` is not an IPv4 or IPv6 address%s", text,
@@ -403,9 +437,10 @@ static int parse_addr(const struct schema_key *k, void *field, const char *text,
     if (addr_is_unspecified(&a))
         return value_wrong(why, "`%.60s` is no host's address", text);
     if (a.af == AF_INET6 && addr_is_link_local(&a))
-        return value_wrong(
-            why, "`%.60s` is link-local, which is not supported by this version yet; use another address",
-            text);
+        return value_wrong(why,
+                           "`%.60s` is link-local, on one interface only; use another address, or "
+                           "`interface` for a peer there",
+                           text);
     memcpy(field, &a, sizeof a);
     return 0;
 }
@@ -517,6 +552,7 @@ const struct value_type type_path = {"a path", parse_path, format_string, equal_
 const struct value_type type_key_file = {"a path", parse_key_file, format_string, equal_string, release_string};
 const struct value_type type_password = {"a password", parse_password, format_password, NULL, release_password};
 const struct value_type type_ifname = {"the name of an interface", parse_ifname, format_string, equal_string, release_string};
+const struct value_type type_interface = {"the name of an interface", parse_interface, format_interface, NULL, NULL};
 const struct value_type type_asn = {"an AS number", parse_asn, format_uint, NULL, NULL};
 const struct value_type type_peer_asn = {"an AS number, external or internal", parse_peer_asn, format_peer_asn, NULL, NULL};
 const struct value_type type_router_id = {"an IPv4 address", parse_router_id, format_router_id, NULL, NULL};
@@ -526,5 +562,6 @@ const struct value_type type_addr6 = {"an IPv6 address", parse_addr6, format_add
 const struct value_type type_listen = {"an address", parse_listen, format_addr, NULL, NULL};
 const struct value_type type_prefix = {"a prefix", parse_prefix, format_prefix, NULL, NULL};
 const struct value_type type_protocol = {"a number", parse_protocol, format_uint, NULL, NULL};
+const struct value_type type_limits = {"a number, off, or a mapping of keys", parse_limits, NULL, NULL, NULL};
 const struct value_type type_table = {"a number", parse_table, format_uint, NULL, NULL};
 /* clang-format on */

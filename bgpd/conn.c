@@ -103,6 +103,7 @@ static void take_messages(struct conn *c, const uint8_t *p, size_t n)
         size_t len;
 
         if (msg_header_decode(p, c->max_len, &type, &len, &err)) {
+            c->refused = p;
             c->ops->header_error(c->arg, &err);
             return;
         }
@@ -203,6 +204,8 @@ void conn_commit(struct conn *c, const struct wire_writer *w, enum bgp_msg_type 
         return;
     c->out_end += (uint32_t)wire_len(w);
     c->count->out[type] += messages;
+    if (c->ops->sent)
+        c->ops->sent(c->arg, w->start, wire_len(w));
 }
 
 /* Moves out_next to the start of a message at or after out_start. */

@@ -33,6 +33,8 @@ struct conn_ops {
     void (*header_error)(void *arg, const struct bgp_error *e);
     void (*closed)(void *arg, int error); /* end of file: 0, else -errno */
     void (*drained)(void *arg);           /* what could not be written at once has been */
+    /* Whole messages that were put into the output; may be NULL. */
+    void (*sent)(void *arg, const uint8_t *p, size_t n);
 };
 
 struct conn {
@@ -47,8 +49,9 @@ struct conn {
     uint32_t out_start, out_end; /* not yet written */
     uint32_t out_next;           /* the first message of which nothing is written yet */
     uint64_t last_read_ms, last_write_ms;
-    uint64_t moved_ms;    /* see conn_moved_ms */
-    uint64_t acked_bytes; /* of TCP, when we last looked */
+    uint64_t moved_ms;      /* see conn_moved_ms */
+    uint64_t acked_bytes;   /* of TCP, when we last looked */
+    const uint8_t *refused; /* during ops->header_error: the header */
 
     struct loop *loop;
     struct io *io;

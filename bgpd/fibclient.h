@@ -33,11 +33,13 @@ unsigned fibclient_addresses(const struct fibclient *c, const struct fib_address
 /* The address of ours that is on the subnet of a, or NULL. For "directly connected" and own next hops. */
 const struct fib_address *fibclient_subnet_of(const struct fibclient *c, const struct ip_addr *a,
                                               uint32_t scope);
-bool fibclient_is_own(const struct fibclient *c, const struct ip_addr *a);
+/* scope: the ifindex of a link-local address, which another interface may well have too; else 0. */
+bool fibclient_is_own(const struct fibclient *c, const struct ip_addr *a, uint32_t scope);
 
 void fibclient_ready(struct fibclient *c, const char *status);
 void fibclient_status(struct fibclient *c, const char *status);
-void fibclient_synced(struct fibclient *c); /* once a life; later calls are no-ops */
+void fibclient_synced(struct fibclient *c);   /* once a life; later calls are no-ops */
+void fibclient_rib_idle(struct fibclient *c); /* the RIB's background work is done */
 void fibclient_reloading(struct fibclient *c);
 void fibclient_log(struct fibclient *c, const struct fm_log *m);
 int fibclient_bind(struct fibclient *c, const struct ip_addr *a, bool add);

@@ -1,6 +1,7 @@
 /* What the import accepts. In force always, as they keep traffic from looping: nothing that is our own, and
- * nothing that has been through our AS (RFC 4271 9.1.2, RFC 4456 section 8, RFC 9234 section 5). Beyond that a policy decides, or by
- * default everything is accepted but martians and the default route unless it is asked for.
+ * nothing that has been through our AS (RFC 4271 9.1.2, RFC 4456 section 8, RFC 9234 section 5). Beyond that
+ * a policy decides, or by default everything is accepted but martians and the default route unless it is
+ * asked for.
  *
  * Judged per path and prefix. The RIB asks again when the own prefixes or the configuration change; what a
  * policy made of a path is then not judged by it a second time. */
@@ -48,7 +49,7 @@ static enum import_reason loops(const struct speaker *s, const struct peer_confi
 static enum import_reason own_nexthop(const struct speaker *s, const struct attr *a)
 {
     const struct nexthop *nh = nexthop_by_id(s->nexthops, a->nexthop);
-    return nh && fibclient_is_own(s->fib, &nh->addr) ? IMPORT_OWN_NEXTHOP : IMPORT_OK;
+    return nh && fibclient_is_own(s->fib, &nh->addr, nh->scope) ? IMPORT_OWN_NEXTHOP : IMPORT_OK;
 }
 
 /* Without a policy, and where the rule of a policy that accepts it does not name it: a policy that accepts

@@ -62,6 +62,7 @@ static void release(struct peer_link *l)
     p->offer = OFFER_ALL;
     timer_stop(p->settle);
     p->h.dropped++;
+    peer_restart_down(l);
     peer_routes_down(p);
 }
 
@@ -70,7 +71,7 @@ static int start_connection(struct peer_link *l)
     struct peer *p = l->peer;
     const struct peer_config *c = p->config;
     const struct transport_options o = {
-        .local = c->local_address,
+        .local = p->unnumbered ? unnumbered_local(p->unnumbered) : c->local_address,
         .scope = p->scope,
         .key = *c->password ? c->password : NULL,
         .ttl = c->multihop ? c->multihop
@@ -219,6 +220,8 @@ void peer_link_event(struct peer_link *l, enum fsm_event e, const struct bgp_err
     struct fsm_step st = fsm_step(before, e);
 
     l->state = st.next;
+    if (p->up == l && st.next != PEER_ESTABLISHED)
+        peer_restart_ends(l, e, err);
     end_parts(l, &st, err, before);
     start_parts(l, &st);
     if (l->incoming && l->state == PEER_ACTIVE && before > PEER_ACTIVE)
@@ -249,22 +252,27 @@ void peer_start(struct peer *p, bool by_operator)
     struct peer_link *l = &p->links[0];
     bool damped = p->errors > 0;
 
-    if (peer_admin_down(p) || !p->set->speaker->running || p->set->stopping || p->state != PEER_IDLE)
+    if (by_operator)
+        peer_limit_release(p);
+    if (p->limit.held || peer_admin_down(p) || !p->set->speaker->running || p->set->stopping ||
+        p->state != PEER_IDLE)
         return;
+    if (p->unnumbered)
+        unnumbered_look(p->unnumbered);
     p->started = true;
     p->local_as = p->config->local_asn;
     p->local_id = p->set->speaker->router_id;
     if (by_operator)
         p->offer = OFFER_ALL;
     timer_stop(p->idle_hold);
-    p->waiting = !peer_is_reachable(p);
-    if (p->waiting) {
-        log_info("waiting: the peer is on no connected subnet, and `multihop` is not set",
-                 F_STR("peer", p->name));
+    if (!peer_is_reachable(p)) {
+        peer_wait(p);
         return;
     }
+    p->waiting = false;
+    bool defer = p->unnumbered && !by_operator && !p->config->passive;
     l->incoming = false;
-    if (p->config->passive)
+    if (p->config->passive || defer)
         peer_link_event(l,
                         by_operator ? FSM_EV_MANUAL_START_PASSIVE
                         : damped    ? FSM_EV_AUTO_START_DAMPED_PASSIVE
@@ -276,6 +284,10 @@ void peer_start(struct peer *p, bool by_operator)
                         : damped    ? FSM_EV_AUTO_START_DAMPED
                                     : FSM_EV_AUTO_START,
                         NULL);
+    /* Two who find each other by advertisements do so in the same moment, and would connect in the same one
+     * too. */
+    if (defer)
+        timer_set(p->connect_retry, 50 + arc4random_uniform(200));
 }
 
 void peer_stop(struct peer *p, const struct bgp_error *why)
@@ -286,6 +298,7 @@ void peer_stop(struct peer *p, const struct bgp_error *why)
     timer_stop(p->connect_retry);
     for (int i = 0; i < 2; i++)
         peer_link_event(&p->links[i], FSM_EV_MANUAL_STOP, why);
+    peer_restart_drop(p, "the peer was shut down, reset or removed");
 }
 
 void peer_reset(struct peer *p, uint8_t cease)
@@ -337,8 +350,33 @@ static void end_without_address(struct peer_link *l)
     peer_link_event(l, FSM_EV_TCP_FAILS, NULL);
 }
 
+void peer_drop(struct peer *p)
+{
+    unsigned errors = p->errors;
+
+    for (struct peer_link *l = p->links; l < p->links + 2; l++) {
+        if (l->state > PEER_ACTIVE)
+            peer_link_event(l, FSM_EV_TCP_FAILS, NULL);
+        peer_link_event(l, FSM_EV_MANUAL_STOP, NULL); /* without a connection: says nothing */
+    }
+    timer_stop(p->idle_hold);
+    timer_stop(p->connect_retry);
+    p->errors = errors;
+}
+
+void peer_wait(struct peer *p)
+{
+    char why[160], hint[160];
+
+    p->waiting = true;
+    peer_waiting_why(p, why, sizeof why, hint, sizeof hint);
+    log_info("waiting", F_STR("peer", p->name), F_STR("reason", why));
+}
+
 void peer_addresses_changed(struct peer *p)
 {
+    if (p->unnumbered)
+        unnumbered_look(p->unnumbered);
     for (int i = 0; i < 2; i++)
         end_without_address(&p->links[i]);
     if (p->waiting) {
@@ -392,7 +430,7 @@ void peer_accept(struct peer *p, int fd)
                                         .gtsm_hops = c->ttl_security};
     struct peer_link *l = NULL;
 
-    if (peer_admin_down(p)) {
+    if (peer_admin_down(p) || p->limit.held) {
         peer_set_reject(p->set, fd, BGP_CEASE_REJECTED);
         return;
     }
@@ -427,6 +465,26 @@ static int make_links(struct peer *p, struct loop *loop)
     return 0;
 }
 
+/* Everything of a peer that is an object of its own. */
+static int make_parts(struct peer *p, struct speaker *s)
+{
+    struct peer_set *ps = p->set;
+    bool by_interface = p->config->kind == PEER_BY_INTERFACE;
+
+    if (by_interface && !ps->rasock)
+        ps->rasock = rasock_new(s, &unnumbered_rasock_ops, ps);
+    p->unnumbered = by_interface && ps->rasock ? unnumbered_new(p) : NULL;
+    p->limit.again = timer_new(s->loop, peer_limit_again, p);
+    p->refresh.timer = timer_new(s->loop, peer_refresh_timeout, p);
+    p->tx = task_new(s->loop, peer_tx_step, p);
+    p->rib = rib_peer_add(s->rib, p->ibgp, &p->address, p);
+    p->adjout = p->rib ? adjout_new(s->rib, p->rib, peer_tx_wake, p) : NULL;
+    if (!p->adjout || !p->tx || !p->refresh.timer || !p->limit.again || (by_interface && !p->unnumbered) ||
+        peer_restart_init(p))
+        return -ENOMEM;
+    return peer_timers_new(p, s->loop);
+}
+
 struct peer *peer_new(struct peer_set *ps, const struct peer_config *c)
 {
     struct speaker *s = ps->speaker;
@@ -440,12 +498,11 @@ struct peer *peer_new(struct peer_set *ps, const struct peer_config *c)
     p->local_id = s->router_id;
     p->state_ms = loop_now_ms();
     p->address = c->address;
-    addr_format(&p->address, p->name);
-    p->refresh.timer = timer_new(s->loop, peer_refresh_timeout, p);
-    p->tx = task_new(s->loop, peer_tx_step, p);
-    p->rib = rib_peer_add(s->rib, p->ibgp, &p->address, p);
-    p->adjout = p->rib ? adjout_new(s->rib, p->rib, peer_tx_wake, p) : NULL;
-    if (!p->adjout || !p->tx || !p->refresh.timer || peer_timers_new(p, s->loop) || make_links(p, s->loop)) {
+    if (c->kind == PEER_BY_INTERFACE)
+        memcpy(p->name, c->interface, sizeof c->interface);
+    else
+        addr_format(&p->address, p->name);
+    if (make_parts(p, s) || make_links(p, s->loop)) {
         peer_free(p);
         return NULL;
     }
@@ -465,7 +522,10 @@ void peer_free(struct peer *p)
     timer_free(p->connect_retry);
     timer_free(p->idle_hold);
     timer_free(p->settle);
+    timer_free(p->limit.again);
+    peer_restart_free(p);
     task_free(p->tx);
+    unnumbered_free(p->unnumbered);
     if (p->up)
         peer_routes_down(p);
     timer_free(p->refresh.timer);
@@ -473,6 +533,7 @@ void peer_free(struct peer *p)
         adjout_free(p->adjout);
     if (p->rib)
         rib_peer_remove(p->set->speaker->rib, p->rib);
+    peer_debug_free(p);
     peer_policy_forget(p);
     free(p->shutdown_message);
     free(p->h.offences);

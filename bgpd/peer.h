@@ -21,12 +21,13 @@ void peer_set_free(struct peer_set *ps);
  * running. 0 or -errno. */
 int peer_set_apply(struct peer_set *ps, const struct config *c);
 void peer_set_start(struct peer_set *ps);
-/* Closes every session (Cease/2, or as code/subcode say) and calls done when the last NOTIFICATION is out, 2
- * s at most. */
-void peer_set_stop(struct peer_set *ps, uint8_t subcode, void (*done)(void *arg), void *arg);
+/* Closes every session (Cease/subcode) and calls done when the last NOTIFICATION is out, 2 s at most.
+ * preserve: without a word where the peer keeps our routes for a restart. */
+void peer_set_stop(struct peer_set *ps, uint8_t subcode, bool preserve, void (*done)(void *arg), void *arg);
 unsigned peer_set_count(const struct peer_set *ps);
 struct peer *peer_set_at(const struct peer_set *ps, unsigned i); /* in the order of the configuration */
-struct peer *peer_set_find(const struct peer_set *ps, const char *name); /* address or description */
+struct peer *peer_set_find(const struct peer_set *ps,
+                           const char *name); /* address, interface or description */
 
 /* Addresses or links of the node changed: peers that waited for a subnet of theirs start, those between two
  * attempts try now. */
@@ -36,7 +37,7 @@ void peer_set_addresses_changed(struct peer_set *ps);
  * family. */
 int peer_set_listen(struct peer_set *ps, int fd);
 
-const char *peer_name(const struct peer *p); /* the address as text */
+const char *peer_name(const struct peer *p); /* the address as text, or the interface */
 const struct peer_config *peer_config(const struct peer *p);
 struct rib_peer *peer_rib(const struct peer *p);
 struct adjout *peer_adjout(const struct peer *p);
@@ -55,8 +56,13 @@ int peer_soft_in(
     struct peer *p); /* ROUTE-REFRESH and reimport; -ENOTCONN, -EOPNOTSUPP (reimport done all the same) */
 int peer_soft_out(struct peer *p); /* resend everything; -ENOTCONN */
 
+/* Logs the messages of the peer, decoded, for so long; again: from now on. 0 or -ENOMEM. */
+int peer_debug_start(struct peer *p, uint32_t ms);
+void peer_debug_stop(struct peer *p);
+uint64_t peer_debug_left(const struct peer *p); /* ms, 0: not */
 /* The import policy's part of rib_hooks.import. named: the rule that accepts it means just this prefix. */
-int peer_import(struct peer *p, enum family f, const struct prefix *prefix, const struct attr **a, bool *named);
+int peer_import(struct peer *p, enum family f, const struct prefix *prefix, const struct attr **a,
+                bool *named);
 /* What policies are evaluated with for this peer; the caller's. NULL: out of memory. */
 struct policy_memo;
 struct policy_memo *peer_policy_memo(const struct peer *p, bool export);
@@ -116,9 +122,16 @@ struct peer_info {
     bool last_error_received;    /* from the peer, else sent by us */
     const char
         *last_reset; /* of the last Established session, else the last error: "hold timer expired", "" */
-    uint64_t last_reset_ms;                       /* ago */
-    const char *last_failure, *hint;              /* why it is not up and what to look at; "" unknown or up */
-    bool waiting;                                 /* for a subnet of ours that has the peer */
+    uint64_t last_reset_ms;          /* ago */
+    const char *last_failure, *hint; /* why it is not up and what to look at; "" unknown or up */
+    bool waiting; /* for a subnet of ours that has the peer, or (unnumbered) for its address on the interface
+                   */
+    bool over_limit;   /* down since it passed max-prefixes */
+    uint64_t limit_ms; /* left of that pause, 0: until an operator clears it */
+    char waiting_why[160], waiting_hint[160];
+    const char *interface;                        /* of an unnumbered peer, else NULL */
+    struct ip_addr neighbor;                      /* where the peer is; af 0: not known yet */
+    uint64_t ra_sent, ra_received, ra_last_ms;    /* router advertisements; the last received, ago, 0 never */
     const char *last_message;                     /* RFC 9003 text of the peer's last Cease, "" */
     const char *own_hostname, *hostname, *domain; /* as the peer says, "" unknown */
     bool fewer_capabilities;                      /* offered, because the peer refused all of them */
@@ -127,6 +140,10 @@ struct peer_info {
     size_t inq, outq; /* bytes, messages not yet written */
     struct peer_stats stats;
     bool eor_in[FAM_COUNT], eor_out[FAM_COUNT];
+    struct {
+        bool on, long_lived;
+        uint64_t left_ms;
+    } kept[FAM_COUNT]; /* stale routes of an earlier session (graceful restart), and how much longer */
 };
 void peer_info(const struct peer *p, struct peer_info *out);
 uint64_t peer_memory(const struct peer *p);

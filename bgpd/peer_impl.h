@@ -10,6 +10,8 @@
 #include "log.h"
 #include "loop.h"
 #include "peer.h"
+#include "peer_restart.h"
+#include "peer_unnumbered.h"
 #include "speaker.h"
 #include "wire/update.h"
 
@@ -29,6 +31,7 @@ struct peer_session {
     uint16_t local_port, remote_port;
     uint32_t ifindex; /* of the local address, 0 unknown */
     struct ip_addr nexthop[FAM_COUNT], link_local;
+    struct ip_addr nexthop6;           /* what nexthop[FAM_IPV4] becomes where the peer takes it (RFC 8950) */
     const char *family_why[FAM_COUNT]; /* why a configured family was not offered; static text */
     enum peer_offer offer;
     struct capabilities sent, received, common;
@@ -75,11 +78,21 @@ struct peer_history {
     char hostname[PEER_HOSTLEN], domain[PEER_HOSTLEN]; /* as the peer last said; "" none */
 };
 
+/* Of max-prefixes; peer_limit.c. */
+struct peer_limit {
+    bool near[FAM_COUNT], over[FAM_COUNT]; /* of the session's count: told */
+    bool held;                             /* the limit was passed: no session until `again` or an operator */
+    enum family family;                    /* whose */
+    struct timer *again;
+    struct log_limit log;
+};
+
 struct peer {
     struct peer_set *set;
     const struct peer_config *config; /* of the configuration in force */
     struct ip_addr address;           /* where it is; af 0: an unnumbered peer that has not been heard of */
     uint32_t scope;                   /* ifindex, of a link-local address; else 0 */
+    struct unnumbered *unnumbered;    /* of PEER_BY_INTERFACE, else NULL */
     char name[PEER_NAMELEN];
     uint32_t local_as, local_id;
     bool ibgp;
@@ -89,7 +102,7 @@ struct peer {
     struct peer_link *up;  /* the Established one or NULL */
     bool started;          /* wants to be up: not shut down, not stopping */
     bool complained;       /* the last session ended by a NOTIFICATION of ours, other than for silence */
-    bool waiting;          /* for a subnet of ours that has the peer */
+    bool waiting;          /* for a subnet of ours that has the peer, or for its address on the interface */
     enum peer_state state; /* the higher of the two, as last logged */
     uint64_t state_ms;
     enum peer_offer offer; /* of the next OPEN */
@@ -100,6 +113,8 @@ struct peer {
     bool shut_by_cli;
     char *shutdown_message;
 
+    struct peer_limit limit;
+    struct peer_debug *debug; /* NULL: off */
     struct task *tx;
     struct {                 /* see peer_refresh.c */
         bool due[FAM_COUNT]; /* asked for; any number of requests is one until it is served */
@@ -108,6 +123,7 @@ struct peer {
         uint64_t in_until_ms[FAM_COUNT];
         struct timer *timer;
     } refresh;
+    struct peer_restart restart;
     struct rib_peer *rib;
     struct adjout *adjout;
     struct policy_memo *import_memo; /* NULL until it is needed */
@@ -119,8 +135,9 @@ struct peer {
 
 struct peer_set {
     struct speaker *speaker;
-    struct peer **peers; /* in the order of the configuration */
-    struct peer **by_addr;
+    struct peer **peers;   /* in the order of the configuration */
+    struct peer **by_addr; /* by address and scope */
+    struct rasock *rasock; /* NULL until there is an unnumbered peer */
     unsigned n;
     bool stopping;
     struct peer_listener {
@@ -149,6 +166,10 @@ void peer_start(struct peer *p, bool by_operator);
 void peer_stop(struct peer *p, const struct bgp_error *why); /* NOTIFICATION, and stays down */
 void peer_reset(struct peer *p, uint8_t cease);              /* the same, then starts again */
 void peer_addresses_changed(struct peer *p);
+/* The ground is gone from under the peer: its connections end without a word, since none gets through, and
+ * nothing has to be waited for before the next attempt. */
+void peer_drop(struct peer *p);
+void peer_wait(struct peer *p); /* is not where it should be: says why, once */
 bool peer_admin_down(const struct peer *p);
 void peer_link_event(struct peer_link *l, enum fsm_event e, const struct bgp_error *err);
 void peer_out_of_memory(struct peer_link *l);
@@ -191,7 +212,12 @@ void peer_note_error(struct peer *p, const struct bgp_error *e, bool received);
 void peer_note_bad_as(struct peer *p, uint32_t got); /* detail of the error that follows */
 void peer_note_bad_role(struct peer *p, const struct capabilities *theirs);
 void peer_note_address_gone(struct peer_link *l);
-void peer_note_closed(struct peer_link *l, int error);     /* 0 or -errno */
+void peer_note_closed(struct peer_link *l, int error); /* 0 or -errno */
+void peer_note_ground_lost(struct peer *p, const char *reason,
+                           const char *hint); /* of the session, if there is one */
+/* Of a peer that waits: what for, and what to look at. */
+void peer_waiting_why(const struct peer *p, char *why, size_t why_size, char *hint, size_t hint_size);
+void peer_note_restarted(struct peer_link *l);             /* it connects anew */
 void peer_note_connect_failure(struct peer *p, int error); /* -errno; -ETIMEDOUT: no answer */
 void peer_log_transition(struct peer *p, enum peer_state before);
 
@@ -202,6 +228,8 @@ void peer_note_offence(struct peer *p, const struct update *u, const uint8_t *bo
 bool peer_is_reachable(const struct peer *p); /* on a subnet of ours, where it must be */
 bool peer_address_is_ours(const struct peer *p, const struct ip_addr *a);
 void peer_choose_nexthops(const struct peer *p, struct peer_session *s);
+/* Of what both offered, what can be used: changes s->nexthop, s->family_why and *common. */
+void peer_settle_nexthops(struct peer_session *s, struct capabilities *common);
 
 /* peer_update.c */
 int peer_routes_up(struct peer_link *l);
@@ -222,8 +250,22 @@ int peer_refresh_begin(struct peer *p); /* before Adj-RIB-Out is written: 0 or -
 bool peer_refresh_end(struct peer *p);  /* after it: whether there is more to do */
 void peer_refresh_down(struct peer *p);
 void peer_refresh_timeout(void *peer);
+/* peer_limit.c */
+bool peer_limit_check(struct peer *p); /* after a change of the count; false: the session is over */
+void peer_limit_session_up(struct peer *p);
+void peer_limit_changed(struct peer *p, const struct peer_config *before);
+void peer_limit_release(struct peer *p);
+void peer_limit_again(void *peer);
+
+/* peer_debug.c */
+void peer_debug_received(struct peer_link *l, const uint8_t *msg, size_t len);
+void peer_debug_sent(struct peer_link *l, const uint8_t *p, size_t n); /* any number of messages */
+void peer_debug_move(struct peer *from, struct peer *to);
+void peer_debug_free(struct peer *p);
 
 /* peer_set.c */
+/* Where the peer is has changed (af 0: nobody knows): finds it there, and the listeners want its key. */
+void peer_set_move(struct peer *p, const struct ip_addr *a, uint32_t scope);
 void peer_set_reject(struct peer_set *ps, int fd, uint8_t cease); /* owns fd */
 
 #endif

@@ -37,7 +37,7 @@ bool peer_synced(const struct peer *p)
         return false;
     for (enum family f = 0; f < FAM_COUNT; f++)
         if (p->up->s.common.family[f] && !p->up->s.eor_in[f])
-            return p->settled;
+            return p->settled && !peer_restart_awaits_eor(p->up);
     return true;
 }
 
@@ -107,6 +107,20 @@ static void fill_session(const struct peer *p, const struct peer_link *l, struct
     o->outq = messages;
 }
 
+static void fill_unnumbered(const struct peer *p, struct peer_info *o)
+{
+    struct unnumbered_info u;
+
+    o->neighbor = p->address;
+    if (!p->unnumbered)
+        return;
+    unnumbered_info(p->unnumbered, &u);
+    o->interface = p->config->interface;
+    o->ra_sent = u.advertised;
+    o->ra_received = u.heard;
+    o->ra_last_ms = u.heard_ms;
+}
+
 void peer_info(const struct peer *p, struct peer_info *o)
 {
     const struct peer_link *l = speaking(p);
@@ -138,6 +152,8 @@ void peer_info(const struct peer *p, struct peer_info *o)
         .last_failure = p->h.last_failure,
         .hint = p->h.hint,
         .waiting = p->waiting,
+        .over_limit = p->limit.held,
+        .limit_ms = timer_remaining_ms(p->limit.again),
         .last_reset_ms = ago(p->h.last_reset_ms, now),
         .last_message = p->h.last_message,
         .own_hostname = p->set->hostname,
@@ -149,7 +165,11 @@ void peer_info(const struct peer *p, struct peer_info *o)
         .ttl_security = c->ttl_security,
         .multihop = c->multihop,
     };
+    if (p->waiting)
+        peer_waiting_why(p, o->waiting_why, sizeof o->waiting_why, o->waiting_hint, sizeof o->waiting_hint);
+    fill_unnumbered(p, o);
     fill_stats(p, &o->stats);
+    peer_restart_info(p, o);
     if (l->state >= PEER_OPEN_SENT)
         fill_session(p, l, o, now);
 }

@@ -7,6 +7,14 @@
  * interior routing reaches all of them. A family without such an address is not offered in the OPEN: routes
  * with a next hop that the peer cannot use would be worse than none. Addresses that we put on lo ourselves
  * (VIPs) may move to another node and never count.
+ *
+ * IPv4 routes over IPv6 may have an IPv6 next hop (RFC 8950), but whether the peer takes one shows only in
+ * its OPEN. So IPv4 is offered when there is either kind of next hop, and dropped again when the one that is
+ * left is not there (peer_settle_nexthops).
+ *
+ * Between link-local addresses without a global one at the interface the next hop is our link-local address,
+ * sent twice: RFC 2545 has no form for it alone, and of those in use this is the one that every
+ * implementation of unnumbered peers takes.
  */
 #include <string.h>
 
@@ -16,6 +24,8 @@
 bool peer_is_reachable(const struct peer *p)
 {
     const struct peer_config *c = p->config;
+    if (p->unnumbered)
+        return unnumbered_is_ready(p->unnumbered);
     return p->ibgp || c->multihop || fibclient_subnet_of(p->set->speaker->fib, &p->address, 0);
 }
 
@@ -55,6 +65,25 @@ bool peer_address_is_ours(const struct peer *p, const struct ip_addr *a)
     return interface_of(p->set->speaker, a) != 0;
 }
 
+static bool is_link_local6(const struct ip_addr *a)
+{
+    return a->af == AF_INET6 && addr_is_link_local(a);
+}
+
+/* af 0: there is none. */
+static struct ip_addr own_next_hop(const struct speaker *sp, const struct peer_session *s, enum family f,
+                                   bool anywhere)
+{
+    struct ip_addr a = {0};
+    if (s->local.af == family_to_af(f) && !addr_is_link_local(&s->local))
+        return s->local;
+    if (s->ifindex)
+        a = lowest(sp, f, s->ifindex, false);
+    if (!a.af && s->local.af == family_to_af(f) && is_link_local6(&s->local))
+        a = s->local;
+    return a.af || !anywhere ? a : lowest(sp, f, 0, false);
+}
+
 void peer_choose_nexthops(const struct peer *p, struct peer_session *s)
 {
     static const char *const why[FAM_COUNT] = {
@@ -64,22 +93,38 @@ void peer_choose_nexthops(const struct peer *p, struct peer_session *s)
     const struct speaker *sp = p->set->speaker;
     bool anywhere = p->ibgp && !fibclient_subnet_of(sp->fib, &p->address, p->scope);
 
-    s->ifindex = interface_of(sp, &s->local);
+    s->ifindex = p->scope ? p->scope : interface_of(sp, &s->local);
+    if (p->config->extended_nexthop && p->config->families[FAM_IPV4] && s->local.af == AF_INET6)
+        s->nexthop6 = own_next_hop(sp, s, FAM_IPV6, anywhere);
     for (enum family f = 0; f < FAM_COUNT; f++) {
         s->nexthop[f] = (struct ip_addr){0};
         s->family_why[f] = NULL;
         if (!p->config->families[f])
             continue;
-        if (addr_family(&s->local) == f && !addr_is_link_local(&s->local))
-            s->nexthop[f] = s->local;
-        else if (s->ifindex)
-            s->nexthop[f] = lowest(sp, f, s->ifindex, false);
-        if (!s->nexthop[f].af && anywhere)
-            s->nexthop[f] = lowest(sp, f, 0, false);
-        if (!s->nexthop[f].af)
+        s->nexthop[f] = own_next_hop(sp, s, f, anywhere);
+        if (!s->nexthop[f].af && !(f == FAM_IPV4 && s->nexthop6.af))
             s->family_why[f] = why[f];
     }
     /* RFC 2545 section 3: with the link-local one where both are on one link. */
-    s->link_local = s->ifindex && !anywhere && !p->config->multihop ? lowest(sp, FAM_IPV6, s->ifindex, true)
-                                                                    : (struct ip_addr){0};
+    s->link_local = (struct ip_addr){0};
+    if (is_link_local6(&s->local))
+        s->link_local = s->local;
+    else if (s->ifindex && !anywhere && !p->config->multihop)
+        s->link_local = lowest(sp, FAM_IPV6, s->ifindex, true);
+}
+
+/* RFC 8950 section 4: only "if the BGP speaker has first ascertained … that the BGP peer supports" it.
+ * Section 5: the next hop is of the family that the session runs over. */
+void peer_settle_nexthops(struct peer_session *s, struct capabilities *common)
+{
+    if (!common->family[FAM_IPV4])
+        return;
+    if (common->extended_nexthop[FAM_IPV4] && s->nexthop6.af) {
+        s->nexthop[FAM_IPV4] = s->nexthop6;
+    } else if (!s->nexthop[FAM_IPV4].af) {
+        common->family[FAM_IPV4] = false;
+        s->family_why[FAM_IPV4] = "the peer takes no IPv6 next hops for IPv4 (extended nexthop), and the "
+                                  "interface of the session has no "
+                                  "usable IPv4 address";
+    }
 }

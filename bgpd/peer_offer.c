@@ -17,6 +17,8 @@ static void offer_families(const struct peer *p, const struct peer_session *s, s
     c->has_multiprotocol = true;
     for (enum family f = 0; f < FAM_COUNT; f++)
         c->family[f] = p->config->families[f] && s->nexthop[f].af;
+    c->extended_nexthop[FAM_IPV4] = s->nexthop6.af;
+    c->family[FAM_IPV4] |= c->extended_nexthop[FAM_IPV4];
 }
 
 static void offer_as4(const struct peer *p, const struct peer_session *s, struct capabilities *c)
@@ -43,6 +45,12 @@ static void offer_add_path(const struct peer *p, const struct peer_session *s, s
     (void)s;
     for (enum family f = 0; f < FAM_COUNT; f++)
         c->add_path[f] = c->family[f] ? (uint8_t)p->config->add_path : 0;
+}
+
+static void offer_graceful_restart(const struct peer *p, const struct peer_session *s, struct capabilities *c)
+{
+    (void)s;
+    peer_restart_offer(p, c);
 }
 
 static void offer_extended_message(const struct peer *p, const struct peer_session *s, struct capabilities *c)
@@ -76,6 +84,7 @@ static const struct {
     {false, offer_route_refresh},
     {false, offer_enhanced_refresh},
     {false, offer_add_path},
+    {false, offer_graceful_restart},
     {false, offer_extended_message},
     {false, offer_hostname},
 };

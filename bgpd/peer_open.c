@@ -29,15 +29,16 @@ void peer_send_keepalive(struct peer_link *l)
  * collision says nothing about the session that goes on. */
 void peer_send_notification(struct peer_link *l, const struct bgp_error *e)
 {
+    const struct bgp_error out = peer_restart_notification(l, e);
     if (peer_other(l)->state < PEER_OPEN_SENT)
-        peer_note_error(l->peer, e, false);
+        peer_note_error(l->peer, &out, false);
     if (!l->conn)
         return;
     conn_discard_queued(l->conn);
     struct wire_writer w = conn_writer(l->conn, BGP_HEADER_LEN + 2 + BGP_ERROR_DATA);
     if (w.err)
         return;
-    notification_encode(&w, e);
+    notification_encode(&w, &out);
     conn_commit(l->conn, &w, BGP_NOTIFICATION, 1);
 }
 
@@ -113,8 +114,9 @@ static bool roles_agree(const struct peer *p, const struct capabilities *theirs)
 static int check_open(struct peer_link *l, const struct open_msg *m, struct bgp_error *err)
 {
     struct peer *p = l->peer;
-    const struct capabilities common = capabilities_negotiate(&l->s.sent, &m->caps);
+    struct capabilities common = capabilities_negotiate(&l->s.sent, &m->caps);
 
+    peer_settle_nexthops(&l->s, &common);
     if (!as_is_expected(p, m->asn)) {
         uint8_t as[2];
         wire_set_u16(as, m->my_as);
@@ -154,6 +156,7 @@ static void agree(struct peer_link *l, const struct open_msg *m)
     s->received = m->caps;
     s->received.hostname = s->received.domain = (struct cap_text){0}; /* borrowed from the message */
     s->common = capabilities_negotiate(&s->sent, &m->caps);
+    peer_settle_nexthops(s, &s->common);
     s->caps_valid = true;
     s->remote_as = m->asn;
     s->remote_id = m->id;
@@ -178,6 +181,13 @@ static bool survives_collision(struct peer_link *l)
     struct peer_link *other = peer_other(l), *loser;
     const struct bgp_error cease = bgp_error_make(BGP_ERR_CEASE, BGP_CEASE_COLLISION, NULL, 0);
 
+    if (other->state == PEER_ESTABLISHED && l->incoming && peer_restart_replaces(other)) {
+        /* RFC 4724 4.2: "no NOTIFICATION message should be sent -- the previous TCP session is simply closed"
+         */
+        peer_note_restarted(other);
+        peer_link_event(other, FSM_EV_TCP_FAILS, NULL);
+        return l->conn != NULL;
+    }
     if (other->state == PEER_ESTABLISHED)
         loser = l;
     else if (other->state != PEER_OPEN_CONFIRM)
@@ -223,7 +233,7 @@ static void receive_notification(struct peer_link *l, const uint8_t *body, size_
         (e.subcode == BGP_ERR_OPEN_PARAM || e.subcode == BGP_ERR_OPEN_CAPABILITY))
         peer_offer_refused(p, &l->s, e.subcode);
     bool version = e.code == BGP_ERR_OPEN && e.subcode == BGP_ERR_OPEN_VERSION;
-    peer_link_event(l, version ? FSM_EV_NOTIFICATION_VERSION : FSM_EV_NOTIFICATION, NULL);
+    peer_link_event(l, version ? FSM_EV_NOTIFICATION_VERSION : FSM_EV_NOTIFICATION, &e);
 }
 
 /* What a connection hands up */
@@ -235,6 +245,7 @@ static int on_message(void *arg, enum bgp_msg_type type, const uint8_t *msg, siz
     const uint8_t *body = msg + BGP_HEADER_LEN;
     size_t n = len - BGP_HEADER_LEN;
 
+    peer_debug_received(l, msg, len);
     l->rx_type = (uint8_t)type;
     switch (type) {
     case BGP_OPEN:
@@ -259,6 +270,8 @@ static int on_message(void *arg, enum bgp_msg_type type, const uint8_t *msg, siz
 
 static void on_header_error(void *arg, const struct bgp_error *e)
 {
+    struct peer_link *l = arg;
+    peer_debug_received(l, l->conn->refused, BGP_HEADER_LEN);
     peer_link_event(arg, FSM_EV_HEADER_ERR, e);
 }
 
@@ -294,7 +307,13 @@ static void on_drained(void *arg)
     peer_tx_wake(l->peer);
 }
 
+static void on_sent(void *arg, const uint8_t *p, size_t n)
+{
+    peer_debug_sent(arg, p, n);
+}
+
 const struct conn_ops peer_conn_ops = {
+    .sent = on_sent,
     .connected = on_connected,
     .message = on_message,
     .header_error = on_header_error,

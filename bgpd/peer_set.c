@@ -76,6 +76,7 @@ void peer_set_free(struct peer_set *ps)
         free(l->gtsm.filter);
         free(l);
     }
+    rasock_free(ps->rasock);
     ps->lingering.empty = NULL;
     conn_lingering_abort(&ps->lingering);
     timer_free(ps->accept_again);
@@ -94,29 +95,53 @@ struct peer *peer_set_at(const struct peer_set *ps, unsigned i)
     return ps->peers[i];
 }
 
-static int by_address(const void *a, const void *b)
-{
-    const struct peer *const *pa = a, *const *pb = b;
-    return addr_cmp(&(*pa)->address, &(*pb)->address);
-}
+struct place {
+    const struct ip_addr *address;
+    uint32_t scope;
+};
 
 static int address_against(const void *key, const void *member)
 {
     const struct peer *const *p = member;
-    return addr_cmp(key, &(*p)->address);
+    const struct place *at = key;
+    int c = addr_cmp(at->address, &(*p)->address);
+    return c ? c : (at->scope > (*p)->scope) - (at->scope < (*p)->scope);
 }
 
-static struct peer *find_address(const struct peer_set *ps, const struct ip_addr *a)
+static int by_address(const void *a, const void *b)
 {
-    struct peer **p = ps->n ? bsearch(a, ps->by_addr, ps->n, sizeof *ps->by_addr, address_against) : NULL;
+    const struct peer *const *p = a;
+    return address_against(&(struct place){&(*p)->address, (*p)->scope}, b);
+}
+
+/* scope: of a link-local address, else 0. */
+static struct peer *find_address(const struct peer_set *ps, const struct ip_addr *a, uint32_t scope)
+{
+    const struct place at = {a, scope};
+    struct peer **p = ps->n ? bsearch(&at, ps->by_addr, ps->n, sizeof *ps->by_addr, address_against) : NULL;
     return p ? *p : NULL;
+}
+
+static int identity_against(const void *key, const void *member)
+{
+    const struct peer *const *p = member;
+    return peer_config_cmp(key, (*p)->config);
+}
+
+static int by_identity(const void *a, const void *b)
+{
+    const struct peer *const *p = a;
+    return identity_against((*p)->config, b);
 }
 
 struct peer *peer_set_find(const struct peer_set *ps, const char *name)
 {
     struct ip_addr a;
     if (!addr_parse(name, &a))
-        return find_address(ps, &a);
+        return find_address(ps, &a, 0);
+    for (unsigned i = 0; i < ps->n; i++)
+        if (!strcmp(ps->peers[i]->config->interface, name))
+            return ps->peers[i];
     for (unsigned i = 0; i < ps->n; i++)
         if (!strcmp(ps->peers[i]->config->description, name))
             return ps->peers[i];
@@ -131,38 +156,41 @@ static void accept_one(struct peer_set *ps, int fd);
  * that are meant try again. */
 static void refuse_unchecked(struct peer_set *ps, const struct peer_listener *l,
                              bool (*meant)(const struct peer_set *ps, const struct ip_addr *from,
-                                           const void *arg),
+                                           uint32_t scope, const void *arg),
                              const void *arg)
 {
     int fd;
     while ((fd = accept4(l->fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC)) >= 0) {
         struct ip_addr from = {0};
-        if (!ps->speaker->running || transport_remote(fd, &from, NULL, NULL) || meant(ps, &from, arg))
+        uint32_t scope = 0;
+        if (!ps->speaker->running || transport_remote(fd, &from, NULL, &scope) ||
+            meant(ps, &from, scope, arg))
             close(fd);
         else
             accept_one(ps, fd);
     }
 }
 
-static bool is_keyed(const struct peer_set *ps, const struct ip_addr *from, const void *keyed)
+static bool is_keyed(const struct peer_set *ps, const struct ip_addr *from, uint32_t scope, const void *keyed)
 {
-    (void)ps;
+    (void)ps, (void)scope;
     return addr_equal(from, keyed);
 }
 
-static void set_key(struct peer_set *ps, const struct peer_config *c, const char *key)
+static void set_key(const struct peer *p, const char *key)
 {
-    for (struct peer_listener *l = ps->listeners; l; l = l->next) {
+    struct peer_set *ps = p->set;
+    for (struct peer_listener *l = ps->listeners; l && p->address.af; l = l->next) {
         struct ip_addr local;
         int r = transport_local(l->fd, &local, NULL);
-        if (!r && local.af == c->address.af) {
-            r = transport_set_key(l->fd, &c->address, 0, key);
+        if (!r && local.af == p->address.af) {
+            r = transport_set_key(l->fd, &p->address, p->scope, key);
             if (!r && key)
-                refuse_unchecked(ps, l, is_keyed, &c->address);
+                refuse_unchecked(ps, l, is_keyed, &p->address);
         }
         if (r)
             log_error("cannot set the TCP-MD5 key; connections from this peer will not work",
-                      F_ADDR("peer", &c->address), F_ERR(r));
+                      F_STR("peer", p->name), F_ERR(r));
     }
 }
 
@@ -173,9 +201,9 @@ static const char *key_of(const struct peer_config *c)
 
 /* GTSM */
 
-static bool is_near(const struct peer_set *ps, const struct ip_addr *from, const void *arg)
+static bool is_near(const struct peer_set *ps, const struct ip_addr *from, uint32_t scope, const void *arg)
 {
-    const struct peer *p = find_address(ps, from);
+    const struct peer *p = find_address(ps, from, addr_is_link_local(from) ? scope : 0);
     (void)arg;
     return p && p->config->ttl_security;
 }
@@ -228,6 +256,33 @@ static void apply_gtsm(struct peer_set *ps)
     free(rules);
 }
 
+/* The kernel knows keys by address alone: peers of several interfaces with one link-local address share
+ * one.
+ */
+static void take_key(const struct peer *p)
+{
+    const struct peer_set *ps = p->set;
+    set_key(p, NULL);
+    for (unsigned i = 0; p->scope && i < ps->n; i++) {
+        const struct peer *other = ps->peers[i];
+        if (other != p && key_of(other->config) && addr_equal(&other->address, &p->address))
+            set_key(other, key_of(other->config));
+    }
+}
+
+void peer_set_move(struct peer *p, const struct ip_addr *a, uint32_t scope)
+{
+    struct peer_set *ps = p->set;
+
+    if (key_of(p->config))
+        take_key(p);
+    p->address = p->rib->address = *a;
+    p->scope = scope;
+    qsort(ps->by_addr, ps->n, sizeof *ps->by_addr, by_address);
+    if (key_of(p->config))
+        set_key(p, key_of(p->config));
+}
+
 /* Applying a configuration */
 
 static void take_over(struct peer *p, const struct peer_config *now, bool reset)
@@ -238,9 +293,9 @@ static void take_over(struct peer *p, const struct peer_config *now, bool reset)
 
     p->config = now;
     if (strcmp(before->password, now->password)) {
-        set_key(p->set, now, NULL);
+        take_key(p);
         if (key_of(now))
-            set_key(p->set, now, key_of(now));
+            set_key(p, key_of(now));
     }
     if (reset || (diff & PEER_DIFF_RESET)) {
         log_info("session reset: its configuration changed", F_STR("peer", p->name), F_STR("key", key));
@@ -257,6 +312,7 @@ static void take_over(struct peer *p, const struct peer_config *now, bool reset)
         peer_import_changed(p, before);
     if ((diff & PEER_DIFF_REEXPORT) && peer_export_changed(p))
         peer_out_of_memory(p->up);
+    peer_limit_changed(p, before);
     peer_tx_wake(p);
 }
 
@@ -266,7 +322,7 @@ static void remove_unkept(struct peer **peers, unsigned n)
     for (unsigned i = 0; i < n; i++)
         if (!peers[i]->next) {
             if (key_of(peers[i]->config))
-                set_key(peers[i]->set, peers[i]->config, NULL);
+                take_key(peers[i]);
             peer_stop(peers[i], &e);
         }
 }
@@ -278,16 +334,26 @@ static void free_unkept(struct peer **peers, unsigned n)
             peer_free(peers[i]);
 }
 
-/* The peers of c in its order: those that are there and those that are new. Returns how many. */
-static unsigned gather(struct peer_set *ps, const struct config *c, struct peer **next, int *error)
+/* The peers of c in its order: those that are there and those that are new. Returns how many. known is
+ * room for all that are there. */
+static unsigned gather(struct peer_set *ps, const struct config *c, struct peer **known, struct peer **next,
+                       int *error)
 {
     unsigned n = 0;
-    for (unsigned i = 0; i < ps->n; i++)
+    for (unsigned i = 0; i < ps->n; i++) {
         ps->peers[i]->next = NULL;
+        known[i] = ps->peers[i];
+    }
+    if (ps->n)
+        qsort(known, ps->n, sizeof *known, by_identity);
     for (unsigned i = 0; i < c->n_peers; i++) {
-        struct peer *p = find_address(ps, &c->peers[i].address);
+        struct peer **hit =
+            ps->n ? bsearch(&c->peers[i], known, ps->n, sizeof *known, identity_against) : NULL;
+        struct peer *was = hit ? *hit : NULL, *p = was;
         if (!p || p->ibgp != peer_config_is_ibgp(c, &c->peers[i]))
             p = peer_new(ps, &c->peers[i]);
+        if (was && p && p != was)
+            peer_debug_move(was, p);
         if (!p) {
             *error = -ENOMEM;
             continue;
@@ -303,14 +369,16 @@ int peer_set_apply(struct peer_set *ps, const struct config *c)
     struct speaker *s = ps->speaker;
     struct peer **old = ps->peers, **next = calloc(c->n_peers + 1, sizeof *next);
     struct peer **sorted = calloc(c->n_peers + 1, sizeof *sorted);
+    struct peer **known = calloc(ps->n + 1, sizeof *known);
     unsigned n_old = ps->n, n = 0;
     int error = 0;
 
-    if (next && sorted)
-        n = gather(ps, c, next, &error);
+    if (next && sorted && known)
+        n = gather(ps, c, known, next, &error);
     else
-        error =
-            -ENOMEM; /* without room even for the list nobody may keep a pointer into the old configuration */
+        error = -ENOMEM; /* without room even for the list nobody may keep a pointer into the old
+                            configuration */
+    free(known);
     ps->lingering.most = LINGER_MOST + (n > n_old ? n : n_old);
     remove_unkept(old, n_old);
     free(ps->by_addr);
@@ -331,7 +399,7 @@ int peer_set_apply(struct peer_set *ps, const struct config *c)
                       p->local_id != s->router_id ||
                           (p->local_as != p->next->local_asn && ps->asn != c->router.asn));
         else if (key_of(p->config))
-            set_key(ps, p->config, key_of(p->config));
+            set_key(p, key_of(p->config));
     }
     apply_gtsm(ps);
     ps->asn = c->router.asn;
@@ -348,14 +416,17 @@ void peer_set_start(struct peer_set *ps)
         peer_start(ps->peers[i], false);
 }
 
-void peer_set_stop(struct peer_set *ps, uint8_t subcode, void (*done)(void *arg), void *arg)
+void peer_set_stop(struct peer_set *ps, uint8_t subcode, bool preserve, void (*done)(void *arg), void *arg)
 {
     const struct bgp_error e = bgp_error_make(BGP_ERR_CEASE, subcode, NULL, 0);
 
     ps->stopping = true;
     resume_listeners(ps);
-    for (unsigned i = 0; i < ps->n; i++)
+    for (unsigned i = 0; i < ps->n; i++) {
+        if (preserve)
+            peer_restart_close(ps->peers[i]);
         peer_stop(ps->peers[i], &e);
+    }
     ps->done = done;
     ps->done_arg = arg;
     timer_set(ps->done_timer, ps->lingering.count ? STOP_MS : 0);
@@ -393,13 +464,17 @@ static void accept_one(struct peer_set *ps, int fd)
 {
     struct ip_addr from;
     uint32_t swallowed = 0;
+    uint32_t scope = 0;
     struct peer *p;
 
-    if (transport_remote(fd, &from, NULL, NULL)) {
+    if (transport_remote(fd, &from, NULL, &scope)) {
         close(fd);
         return;
     }
-    p = find_address(ps, &from);
+    bool link_local = from.af == AF_INET6 && addr_is_link_local(&from);
+    p = find_address(ps, &from, link_local ? scope : 0);
+    if (!p && link_local)
+        p = unnumbered_adopt(ps, &from, scope);
     if (p) {
         peer_accept(p, fd);
         return;
@@ -452,7 +527,7 @@ int peer_set_listen(struct peer_set *ps, int fd)
     ps->listeners = l;
     for (unsigned i = 0; i < ps->n; i++)
         if (key_of(ps->peers[i]->config))
-            set_key(ps, ps->peers[i]->config, key_of(ps->peers[i]->config));
+            set_key(ps->peers[i], key_of(ps->peers[i]->config));
     apply_gtsm(ps);
     resume_listeners(ps);
     return 0;

@@ -73,6 +73,7 @@ static int apply(struct peer_link *l, const struct update *u)
             r = apply_spans(p, u, f, k);
         if (u->eor[f] && !l->s.eor_in[f]) {
             l->s.eor_in[f] = true;
+            peer_restart_eor(p, f);
             log_debug("End-of-RIB received", F_STR("peer", p->name), F_STR("family", family_name(f)));
         }
     }
@@ -105,6 +106,8 @@ void peer_receive_update(struct peer_link *l, const uint8_t *body, size_t n)
     update_release(&p->ctx, &u);
     if (r)
         peer_out_of_memory(l);
+    else
+        peer_limit_check(p);
 }
 
 /* Out */
@@ -170,6 +173,7 @@ int peer_routes_up(struct peer_link *l)
         .local_as = p->local_as,
         .default_local_pref = 100,
         .link_local = ss->link_local,
+        .extended_nexthop = ss->common.extended_nexthop[FAM_IPV4],
         .max_len = out_least(l),
         .role = peer_role(p),
     };
@@ -183,6 +187,8 @@ int peer_routes_up(struct peer_link *l)
         .local_as = p->local_as,
         .peer_as = ss->remote_as,
         .scope = ss->ifindex,
+        .link_local = p->scope,
+        .extended_nexthop = ss->common.extended_nexthop[FAM_IPV4],
         .ebgp = !p->ibgp,
         .as4 = ss->common.as4,
         .role = peer_role(p),
@@ -196,6 +202,8 @@ int peer_routes_up(struct peer_link *l)
     p->rib->keep_received = !ss->received.route_refresh;
     peer_policy_forget(p);
     rib_peer_up(s->rib, p->rib);
+    peer_limit_session_up(p);
+    peer_restart_up(l);
     peer_export_policy(p);
     int r = p->ctx.cache ? adjout_start(p->adjout, &x, p->config->export, ss->common.family) : -ENOMEM;
     if (!r)

@@ -89,6 +89,9 @@ static void note_reset(struct peer *p, const char *reason)
 static void error_hint(const struct peer *p, const struct bgp_error *e, bool received, char *hint,
                        size_t size)
 {
+    struct bgp_error inner;
+    if (bgp_error_unwrap(e, &inner))
+        e = &inner;
     unsigned what = (unsigned)e->code << 8 | e->subcode;
     *hint = 0;
     if (e->code == BGP_ERR_HOLD_TIMER && received)
@@ -119,6 +122,9 @@ static void error_hint(const struct peer *p, const struct bgp_error *e, bool rec
         snprintf(hint, size, "this node was removed from the other side's configuration");
     else if (what == (BGP_ERR_CEASE << 8 | BGP_CEASE_REJECTED) && received)
         snprintf(hint, size, "whether the other side has this node's address as a neighbor");
+    else if (what == (BGP_ERR_CEASE << 8 | BGP_CEASE_MAX_PREFIXES) && !received)
+        snprintf(hint, size,
+                 "what the peer sends, then `max-prefixes` here; `clear bgp` lets it come back at once");
     else if (what == (BGP_ERR_CEASE << 8 | BGP_CEASE_MAX_PREFIXES) && received)
         snprintf(hint, size, "the other side's limit of prefixes from this node");
 }
@@ -172,6 +178,17 @@ void peer_note_bad_role(struct peer *p, const struct capabilities *theirs)
                  role_name(role_from_wire(theirs->role)));
 }
 
+void peer_note_restarted(struct peer_link *l)
+{
+    static const char reason[] = "the peer has restarted: it opened a new connection";
+    struct peer *p = l->peer;
+
+    p->complained = false;
+    p->h.last_message[0] = 0;
+    note_reset(p, reason);
+    note(p, reason, "");
+}
+
 void peer_note_closed(struct peer_link *l, int error)
 {
     struct peer *p = l->peer;
@@ -208,6 +225,26 @@ void peer_note_address_gone(struct peer_link *l)
              addr_format(&l->s.local, local));
     note_reset(p, reason);
     note(p, reason, "the addresses of this node");
+}
+
+void peer_note_ground_lost(struct peer *p, const char *reason, const char *hint)
+{
+    if (!p->up)
+        return;
+    p->complained = false;
+    p->h.last_message[0] = 0;
+    note_reset(p, reason);
+    note(p, reason, hint);
+}
+
+void peer_waiting_why(const struct peer *p, char *why, size_t why_size, char *hint, size_t hint_size)
+{
+    if (p->unnumbered) {
+        unnumbered_why(p->unnumbered, why, why_size, hint, hint_size);
+        return;
+    }
+    snprintf(why, why_size, "not directly connected: %s is on no subnet of this node", p->name);
+    snprintf(hint, hint_size, "the interface and its address; a peer farther away needs `multihop`");
 }
 
 void peer_note_connect_failure(struct peer *p, int error)

@@ -210,8 +210,6 @@ static const char *on_group_set(struct dispatch *d, const void *records)
             return wrong;
         if (m->weight < 1 || m->weight > 255)
             return "weight out of range";
-        if (m->nexthop.af != g->members[0].nexthop.af)
-            return "group of two families";
         for (unsigned k = 0; k < i; k++)
             if (!memcmp(&g->members[k].nexthop, &m->nexthop, sizeof m->nexthop))
                 return "group with a duplicate";

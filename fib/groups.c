@@ -34,7 +34,7 @@ struct content {
     bool dead;
     uint16_t n_members;
     uint16_t n_hops;
-    uint8_t af;
+    bool has_ipv4;       /* among the members: IPv6 routes do not go over it */
     struct member *hops; /* room for n_members */
     struct member members[];
 };
@@ -116,6 +116,14 @@ static uint32_t free_slot(struct groups *g)
     return i;
 }
 
+static bool any_ipv4(const struct groups *g, const struct member *m, unsigned n)
+{
+    for (unsigned i = 0; i < n; i++)
+        if (nexthops_state(g->f->nexthops, m[i].item)->nexthop.af == AF_INET)
+            return true;
+    return false;
+}
+
 /* Takes over the references on the members' next hops. */
 static uint32_t new_content(struct groups *g, const struct member *m, unsigned n)
 {
@@ -128,7 +136,7 @@ static uint32_t new_content(struct groups *g, const struct member *m, unsigned n
     c->hash = hash_members(m, n);
     c->n_members = (uint16_t)n;
     c->hops = c->members + n;
-    c->af = nexthops_state(g->f->nexthops, m[0].item)->nexthop.af;
+    c->has_ipv4 = any_ipv4(g, m, n);
     memcpy(c->members, m, n * sizeof *m);
     g->contents[i] = c;
     return i;
@@ -341,7 +349,7 @@ static bool change_in_place(struct groups *g, const struct number *n, const stru
     unref_members(g, c->members, c->n_members);
     memcpy(c->members, m, count * sizeof *m);
     c->hash = hash_members(m, count);
-    c->af = nexthops_state(g->f->nexthops, m[0].item)->nexthop.af;
+    c->has_ipv4 = any_ipv4(g, m, count);
     return true;
 }
 
@@ -414,9 +422,9 @@ bool groups_known(const struct groups *g, uint32_t id)
     return id && id < g->n_numbers && g->numbers[id].content && !g->numbers[id].deleted;
 }
 
-uint8_t groups_af(const struct groups *g, uint32_t id)
+bool groups_has_ipv4(const struct groups *g, uint32_t id)
 {
-    return g->contents[g->numbers[id].content]->af;
+    return g->contents[g->numbers[id].content]->has_ipv4;
 }
 
 void groups_want(struct groups *g, uint32_t id)

@@ -15,7 +15,7 @@ int groups_set(struct groups *g, const struct fm_group *m);
 int groups_del(struct groups *g, uint32_t id);
 void groups_forget_ids(struct groups *g); /* the speaker is gone; contents stay while routes are on them */
 bool groups_known(const struct groups *g, uint32_t id);
-uint8_t groups_af(const struct groups *g, uint32_t id);
+bool groups_has_ipv4(const struct groups *g, uint32_t id); /* a member whose next hop is IPv4 */
 /* Routes that want number id: it is kept, even when deleted, until they want something else. */
 void groups_want(struct groups *g, uint32_t id);
 void groups_unwant(struct groups *g, uint32_t id);

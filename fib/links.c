@@ -299,10 +299,10 @@ uint32_t links_connected(const struct links *l, const struct ip_addr *a, uint32_
     return best ? best->ifindex : 0;
 }
 
-bool links_is_own(const struct links *l, const struct ip_addr *a)
+bool links_is_own(const struct links *l, const struct ip_addr *a, uint32_t scope)
 {
     for (unsigned i = 0; i < l->n_addrs; i++)
-        if (addr_equal(&l->addrs[i].k.local, a))
+        if (addr_equal(&l->addrs[i].k.local, a) && (!scope || l->addrs[i].k.ifindex == scope))
             return true;
     return false;
 }

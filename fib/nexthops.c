@@ -94,7 +94,7 @@ static struct fm_nexthop_state resolve(struct nexthops *n, const struct fm_nexth
     struct fm_nexthop_state st = {.nexthop = *nh};
     struct ip_addr a = fm_addr(nh->af, nh->addr);
 
-    if (links_is_own(n->f->links, &a))
+    if (links_is_own(n->f->links, &a, nh->scope))
         return st; /* a packet to ourselves would never leave */
     st.ifindex = links_connected(n->f->links, &a, nh->scope);
     if (st.ifindex)

@@ -1,6 +1,6 @@
-/* Roles: the speaker holds no privilege, so files, the control socket and the BGP listeners are opened here
- * and passed to it. It never names a path once it has met the network; what it may ask for is fixed while it
- * still runs as root.
+/* Roles: the speaker holds no privilege, so files, the control socket, the BGP listeners and the raw ICMPv6
+ * socket of unnumbered peers are opened here and passed to it. It never names a path once it has met the
+ * network; what it may ask for is fixed while it still runs as root.
  *
  * The control socket and the listeners stay open here as well. A restarted speaker gets the same ones, so a
  * ToR that reconnects meanwhile waits in the backlog and is not refused, and the group of the control socket
@@ -13,6 +13,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <netinet/icmp6.h>
 #include <netinet/in.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -328,6 +329,8 @@ bool roles_known(const struct roles *r, const struct fm_role *m)
         return find_path(r, m->role, m->index);
     case FM_ROLE_STATE:
         return m->index <= 1 && find_path(r, m->role, 0);
+    case FM_ROLE_RA:
+        return m->index == 0;
     case FM_ROLE_LISTEN:
         for (unsigned i = 0; i < r->n_listeners; i++)
             if (r->listeners[i].l.index == m->index)
@@ -372,6 +375,32 @@ static int open_temporary(struct roles *r, const char *path)
     return r->state_fd < 0 ? -errno : r->state_fd;
 }
 
+/* One socket for all interfaces: which of them matter is the speaker's to know, and joining a group needs no
+ * privilege. It hears only the two types that it is for. */
+static int open_ra(void)
+{
+    const int on = 1, off = 0, hops = 255;
+    struct icmp6_filter filter;
+    int fd = socket(AF_INET6, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK, IPPROTO_ICMPV6);
+
+    if (fd < 0)
+        return -errno;
+    ICMP6_FILTER_SETBLOCKALL(&filter);
+    ICMP6_FILTER_SETPASS(ND_ROUTER_SOLICIT, &filter);
+    ICMP6_FILTER_SETPASS(ND_ROUTER_ADVERT, &filter);
+    if (setsockopt(fd, IPPROTO_ICMPV6, ICMP6_FILTER, &filter, sizeof filter) < 0 ||
+        setsockopt(fd, IPPROTO_IPV6, IPV6_RECVHOPLIMIT, &on, sizeof on) < 0 ||
+        setsockopt(fd, IPPROTO_IPV6, IPV6_RECVPKTINFO, &on, sizeof on) < 0 ||
+        setsockopt(fd, IPPROTO_IPV6, IPV6_MULTICAST_HOPS, &hops, sizeof hops) < 0 ||
+        setsockopt(fd, IPPROTO_IPV6, IPV6_UNICAST_HOPS, &hops, sizeof hops) < 0 ||
+        setsockopt(fd, IPPROTO_IPV6, IPV6_MULTICAST_LOOP, &off, sizeof off) < 0) {
+        int rc = -errno;
+        close(fd);
+        return rc;
+    }
+    return fd;
+}
+
 void roles_open(struct roles *r, const struct fm_role *m)
 {
     if (m->role == FM_ROLE_CONTROL) {
@@ -380,6 +409,10 @@ void roles_open(struct roles *r, const struct fm_role *m)
         for (unsigned i = 0; i < r->n_listeners; i++)
             if (r->listeners[i].l.index == m->index)
                 answer(r, m->role, m->index, open_listener(&r->listeners[i]));
+    } else if (m->role == FM_ROLE_RA) {
+        int fd = open_ra();
+        answer(r, m->role, m->index, fd);
+        close_fd(&fd);
     } else if (m->role == FM_ROLE_STATE && m->index == 1) {
         answer(r, m->role, m->index, open_temporary(r, find_path(r, m->role, 0)->path));
     } else {

@@ -207,7 +207,7 @@ int routes_apply(struct routes *r, const struct fm_route *m)
     if (!r->f->install)
         return answer_at_once(r, m, 0);
     /* The kernel refuses an IPv6 route over a group with an IPv4 member; IPv4 over IPv6 is fine. */
-    if (m->op == FM_ROUTE_SET && m->af == AF_INET6 && groups_af(r->f->groups, m->group) == AF_INET)
+    if (m->op == FM_ROUTE_SET && m->af == AF_INET6 && groups_has_ipv4(r->f->groups, m->group))
         return answer_at_once(r, m, -EAFNOSUPPORT);
     uint32_t i = del ? route_table_find(t, m->addr, m->len, unreachable)
                      : route_table_get(t, m->addr, m->len, unreachable);
@@ -304,7 +304,7 @@ static bool prefsrc_is_missing(const struct routes *r, enum family f)
 {
     const struct fm_settings *s = &r->f->settings;
     struct ip_addr a = fm_addr(family_to_af(f), f == FAM_IPV6 ? s->prefsrc_ipv6 : s->prefsrc_ipv4);
-    return !addr_is_unspecified(&a) && !links_is_own(r->f->links, &a);
+    return !addr_is_unspecified(&a) && !links_is_own(r->f->links, &a, 0);
 }
 
 static void finish(struct routes *r, enum family f, uint32_t i, enum kernel_op op, uint32_t target, int rc)

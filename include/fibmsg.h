@@ -59,11 +59,11 @@ enum fm_type {
     FM_FD = 64,       /* fm_fd, with the descriptor as SCM_RIGHTS when error is 0 (FM_COMMIT: without) */
     FM_LINK,          /* fm_link[] */
     FM_ADDRESS,       /* fm_address[] */
-    FM_SYNC_DONE,     /* no record; the initial FM_LINK and FM_ADDRESS are complete */
+    FM_SYNC_DONE,     /* fm_flags: FM_KEPT_*; the initial FM_LINK and FM_ADDRESS are complete */
     FM_NEXTHOP_STATE, /* fm_nexthop_state[] */
     FM_ROUTE_RESULTS, /* fm_result[] */
     FM_RELOAD,        /* no record; SIGHUP */
-    FM_STOP,          /* no record; SIGTERM or SIGINT: close the sessions, say FM_STOPPED, exit 0 */
+    FM_STOP,          /* fm_flags: FM_STOP_*; a signal: close the sessions, say FM_STOPPED, exit 0 */
 };
 #define FM_HEARTBEAT_MS 5000  /* few wake-ups when idle */
 #define FM_HANG_MS      15000 /* no message for so long: the parent kills the speaker */
@@ -96,6 +96,15 @@ struct fm_settings {
     uint8_t prefsrc_ipv6[16];
 };
 
+/* FM_SYNC_DONE: routes of ours from before this speaker are in the kernel, so that forwarding went on. */
+#define FM_KEPT_IPV4 0x01
+#define FM_KEPT_IPV6 0x02
+/* FM_STOP: routes stay in the kernel, and peers may count on that. */
+#define FM_STOP_PRESERVE 0x01
+struct fm_flags {
+    uint32_t flags;
+};
+
 struct fm_log {
     uint8_t level, format, target; /* enums of log.h */
     uint8_t reserved;
@@ -108,6 +117,7 @@ enum fm_file_role {
     FM_ROLE_LISTEN,  /* BGP listener `index` */
     FM_ROLE_STATE,   /* FM_OPEN index 0: read the state file (-ENOENT: none yet); index 1: a fresh temporary
                         file to write */
+    FM_ROLE_RA,      /* a fresh raw ICMPv6 socket for router advertisements and solicitations, index 0 */
     FM_ROLE_COUNT
 };
 struct fm_path {
@@ -156,7 +166,7 @@ struct fm_nexthop_state {
 
 /* A set of next hops; the parent turns it into one kernel nexthop group. Numbers are the speaker's own, 1 and
  * up; they are forgotten when the speaker dies, and groups are matched by content. Members sorted, no
- * duplicates, one family. */
+ * duplicates. Routes of IPv4 take members of both families, those of IPv6 only of their own. */
 #define FM_GROUP_MEMBERS 64
 struct fm_member {
     struct fm_nexthop nexthop;
@@ -239,6 +249,7 @@ struct fm_address {
 _Static_assert(sizeof(struct fm_header) == 8, "fibmsg layout");
 _Static_assert(sizeof(struct fm_hello) == 8, "fibmsg layout");
 _Static_assert(sizeof(struct fm_settings) == 52, "fibmsg layout");
+_Static_assert(sizeof(struct fm_flags) == 4, "fibmsg layout");
 _Static_assert(sizeof(struct fm_log) == 4, "fibmsg layout");
 _Static_assert(sizeof(struct fm_path) == 264, "fibmsg layout");
 _Static_assert(sizeof(struct fm_listen) == 24, "fibmsg layout");

@@ -125,11 +125,13 @@ suite() {
 
 build gcc CC=gcc BUILD=build
 build clang CC=clang BUILD=build/clang
-build asan CC=clang BUILD=build/asan SAN=address,undefined
+build asan CC=clang BUILD=build/asan SAN=address,undefined fuzzers
 
 suite "unit gcc" $python tests/unit/run.py -j "$side_by_side" build
 suite "unit clang" $python tests/unit/run.py -j "$side_by_side" build/clang
 suite "unit asan" $python tests/unit/run.py -j "$side_by_side" build/asan
+# The same inputs every time: the corpus and what comes of it in so many steps. `make fuzz` goes on from there.
+suite fuzz $python tests/fuzz/run.py -j "$jobs" --runs 20000 --seconds 8 build/asan
 
 export UNDERLAYD=$PWD/build/underlayd UNDERLAYCTL=$PWD/build/underlayctl
 suite config sh tests/config/run.sh

@@ -49,6 +49,9 @@ static const struct {
     {CMD_NO_SHUTDOWN, change_shutdown},
     {CMD_RELOAD, change_reload},
     {CMD_LOG_LEVEL, change_log_level},
+    {CMD_DEBUG, change_debug},
+    {CMD_NO_DEBUG, change_debug},
+    {CMD_SHOW_DEBUG, show_debug},
     {CMD_HELP, show_help},
 };
 _Static_assert(sizeof handlers / sizeof *handlers == CMD_COUNT - 1, "a handler for every command");

@@ -32,6 +32,11 @@ static bool accept_number(const char *w)
     return *w && strspn(w, "0123456789") == strlen(w);
 }
 
+static bool accept_duration(const char *w)
+{
+    return *w >= '0' && *w <= '9';
+}
+
 static bool accept_community(const char *w)
 {
     static const char *const names[] = {"no-export",  "no-advertise",      "no-export-subconfed",
@@ -47,14 +52,9 @@ static const struct {
     const char *name;
     bool (*accept)(const char *word);
 } arguments[] = {
-    {"PEER", accept_any},
-    {"POLICY", accept_any},
-    {"TEXT", accept_any},
-    {"COMMAND", accept_any},
-    {"PREFIX", accept_address},
-    {"ADDRESS", accept_address},
-    {"N", accept_number},
-    {"COMMUNITY", accept_community},
+    {"PEER", accept_any},    {"POLICY", accept_any},        {"TEXT", accept_any},
+    {"COMMAND", accept_any}, {"PREFIX", accept_address},    {"ADDRESS", accept_address},
+    {"N", accept_number},    {"DURATION", accept_duration}, {"COMMUNITY", accept_community},
 };
 
 static bool token_accepts(const struct token *t, const char *word)

@@ -30,6 +30,9 @@ enum command_id {
     CMD_NO_SHUTDOWN,
     CMD_RELOAD,
     CMD_LOG_LEVEL,
+    CMD_DEBUG,
+    CMD_NO_DEBUG,
+    CMD_SHOW_DEBUG,
     CMD_HELP,
     CMD_COUNT
 };

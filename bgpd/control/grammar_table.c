@@ -39,6 +39,10 @@ const struct grammar_row grammar_rows[] = {
     {CMD_RELOAD, "reload", "read the configuration again and apply the difference", 0},
     {CMD_LOG_LEVEL, "log level error|warn|info|debug", "change how much the speaker logs, until it restarts",
      0},
+    {CMD_DEBUG, "debug PEER [for DURATION]",
+     "log the peer's messages, decoded, for 60s or as told, at most 1h", 0},
+    {CMD_NO_DEBUG, "no debug PEER", "stop that before its time", 0},
+    {CMD_SHOW_DEBUG, "show debug", "whose messages are logged, and for how long", GRAMMAR_JSON},
     {CMD_HELP, "help [COMMAND...]", "list the commands, or those that start with some words", GRAMMAR_LOCAL},
     {CMD_NONE, 0, 0, 0},
 };

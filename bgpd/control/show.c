@@ -92,7 +92,7 @@ void show_wrap(struct writer *w, unsigned at, unsigned indent, const char *text)
 
 const char *show_peer_state(const struct peer_info *i)
 {
-    return i->admin_down ? "Idle (Admin)" : peer_state_name(i->state);
+    return i->admin_down ? "Idle (Admin)" : i->over_limit ? "Idle (PfxCt)" : peer_state_name(i->state);
 }
 
 bool show_was_reset(const struct peer_info *i)
@@ -110,7 +110,7 @@ const char *show_peer_why(const struct peer *p, const struct peer_info *i, char 
     else if (i->admin_down)
         snprintf(buf, size, "shut down in the configuration");
     else if (i->waiting)
-        snprintf(buf, size, "not directly connected: %s is on no subnet of this node", peer_name(p));
+        snprintf(buf, size, "%s", i->waiting_why);
     else if (talking && (!failed || i->state_ms >= TALKING_MS))
         snprintf(buf, size, "connected, waiting for the peer's %s",
                  i->state == PEER_OPEN_SENT ? "OPEN" : "KEEPALIVE");
@@ -129,7 +129,7 @@ const char *show_peer_hint(const struct peer *p, const struct peer_info *i)
     if (i->admin_down)
         return peer_is_shutdown(p, &message) ? "" : "`shutdown` of this peer";
     if (i->waiting)
-        return "the interface and its address; a peer farther away needs `multihop`";
+        return i->waiting_hint;
     return i->hint ? i->hint : "";
 }
 

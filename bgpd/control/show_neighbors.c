@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "control/show.h"
+#include "lib/text.h"
 #include "loop.h"
 #include "speaker.h"
 
@@ -98,13 +99,19 @@ static void text_what_next(struct writer *w, const struct peer *p, const struct 
     }
     if (i->admin_down)
         return;
-    if (i->idle_hold_ms)
+    if (i->over_limit && i->limit_ms)
+        writer_text(w, "  Next attempt: in %s, restart-after of max-prefixes\n",
+                    show_seconds(i->limit_ms, seconds));
+    else if (i->over_limit)
+        writer_text(w, "  Next attempt: after `clear bgp %s`\n", peer_name(p));
+    else if (i->idle_hold_ms)
         writer_text(w, "  Next attempt: in %s, after the pause that follows an error\n",
                     show_seconds(i->idle_hold_ms, seconds));
     else if (i->connect_retry_ms)
         writer_text(w, "  Next attempt: in %s\n", show_seconds(i->connect_retry_ms, seconds));
     else if (i->waiting)
-        writer_text(w, "  Next attempt: as soon as there is such a subnet\n");
+        writer_text(w, "  Next attempt: as soon as %s\n",
+                    i->interface ? "that has changed" : "there is such a subnet");
     else if (peer_config(p)->passive && i->state < PEER_OPEN_SENT)
         writer_text(w, "  Next attempt: the peer's; it is passive here\n");
 }
@@ -113,11 +120,15 @@ static void text_head(struct exec *e, const struct peer *p, const struct peer_in
 {
     struct writer *w = e->w;
     char id[ADDR_STRLEN], up[UPTIME_STRLEN], why[256];
-    char as[16] = "not known yet", line[160];
+    char as[16] = "not known yet", line[160], where[ADDR_STRLEN + 32], address[ADDR_STRLEN];
     if (i->remote_as)
         snprintf(as, sizeof as, "%" PRIu32, i->remote_as);
-    snprintf(line, sizeof line, "BGP neighbor is %s, remote AS %s, local AS %" PRIu32 ", %s link",
-             peer_name(p), as, i->local_as, i->ibgp ? "internal" : "external");
+    snprintf(where, sizeof where, "is %s", peer_name(p));
+    if (i->interface)
+        snprintf(where, sizeof where, "on %s: %s", i->interface,
+                 i->neighbor.af ? addr_format(&i->neighbor, address) : "None");
+    snprintf(line, sizeof line, "BGP neighbor %s, remote AS %s, local AS %" PRIu32 ", %s link", where, as,
+             i->local_as, i->ibgp ? "internal" : "external");
     show_wrap(w, 0, 2, line);
     if (*peer_config(p)->description) {
         writer_text(w, " Description: ");
@@ -213,6 +224,20 @@ static void text_statistics(struct exec *e, const struct peer_info *i)
     writer_text(e->w, "    %-15s%10" PRIu64 " %10" PRIu64 "\n", "Total:", out, in);
 }
 
+/* FRR's two lines about max-prefixes. */
+static void text_limit(struct writer *w, const struct peer_config *c, enum family f)
+{
+    char text[DURATION_STRLEN];
+    if (!c->max_prefixes.most[f])
+        return;
+    writer_text(w, "  Maximum prefixes allowed %" PRIu32 "%s\n", c->max_prefixes.most[f],
+                c->max_prefixes.action == LIMIT_WARN ? " (warning-only)" : "");
+    writer_text(w, "  Threshold for warning message %u%%", (unsigned)c->max_prefixes.warn_percent);
+    if (c->max_prefixes.action == LIMIT_RESTART)
+        writer_text(w, ", restart interval %s", duration_format(c->max_prefixes.restart_after_ms, text));
+    writer_text(w, "\n");
+}
+
 static void text_family(struct exec *e, const struct peer *p, const struct peer_info *i, enum family f)
 {
     static const char *const exports[] = {[EXPORT_ORIGINATED] = "originated",
@@ -228,6 +253,7 @@ static void text_family(struct exec *e, const struct peer *p, const struct peer_
     if (!peer_config(p)->families[f])
         return;
     writer_text(w, "\n For address family: %s Unicast\n", f == FAM_IPV6 ? "IPv6" : "IPv4");
+    text_limit(w, peer_config(p), f);
     if (!i->family[f]) {
         writer_text(w, "  Not in use: ");
         show_wrap(w, 14, 14,
@@ -248,6 +274,16 @@ static void text_family(struct exec *e, const struct peer *p, const struct peer_
                 rp->paths[f], rp->accepted[f], rp->paths[f] - rp->accepted[f]);
     writer_text(w, "  Prefixes: %" PRIu32 " sent, %" PRIu32 " waiting to be sent\n",
                 adjout_count(peer_adjout(p), f), adjout_queued(peer_adjout(p), f));
+}
+
+static void text_advertisements(struct writer *w, const struct peer_info *i)
+{
+    char ago[UPTIME_STRLEN];
+    if (!i->interface)
+        return;
+    writer_text(w, "  Router advertisements: %" PRIu64 " sent, %" PRIu64 " received, last of the peer %s%s\n",
+                i->ra_sent, i->ra_received, i->ra_last_ms ? show_uptime(i->ra_last_ms, ago) : "never",
+                i->ra_last_ms ? " ago" : "");
 }
 
 static void text_transport(struct exec *e, const struct peer *p, const struct peer_info *i)
@@ -271,6 +307,7 @@ static void text_transport(struct exec *e, const struct peer *p, const struct pe
         writer_text(w, "  External BGP neighbor may be up to %u hops away\n", (unsigned)c->multihop);
     if (i->gtsm)
         writer_text(w, "  GTSM: at most %u hops away (ttl-security)\n", (unsigned)c->ttl_security);
+    text_advertisements(w, i);
     if (i->local.af) {
         writer_text(w, "  Local host: %s, Local port: %u\n", addr_format(&i->local, text),
                     (unsigned)i->local_port);
@@ -282,10 +319,35 @@ static void text_transport(struct exec *e, const struct peer *p, const struct pe
         writer_text(w, "  Peer authentication enabled (TCP MD5)\n");
 }
 
+static void text_restart(struct exec *e, const struct peer *p, const struct peer_info *i)
+{
+    struct writer *w = e->w;
+    char seconds[24];
+    if (i->state == PEER_ESTABLISHED && i->received.graceful_restart && i->sent.graceful_restart)
+        writer_text(w, "  Graceful restart: the peer's restart time is %u seconds%s%s\n",
+                    i->received.gr_flags_time & 0xfffu,
+                    i->received.gr_flags_time & 0x8000 ? "; it has restarted (R)" : "",
+                    i->received.gr_flags_time & 0x4000 ? "; notifications too (N)" : "");
+    for (int f = 0; f < FAM_COUNT; f++) {
+        char line[200];
+        if (!i->kept[f].on)
+            continue;
+        snprintf(line, sizeof line, "%" PRIu32 " stale %s routes are used on, %s: for at most %s, until %s",
+                 peer_rib(p)->stale[f], f ? "IPv6" : "IPv4",
+                 i->kept[f].long_lived ? "as the last resort (long-lived graceful restart)"
+                                       : "since the peer may restart",
+                 show_seconds(i->kept[f].left_ms, seconds),
+                 i->state == PEER_ESTABLISHED ? "its End-of-RIB" : "the session is back");
+        writer_text(w, "  ");
+        show_wrap(w, 2, 4, line);
+    }
+}
+
 static void text_neighbor(struct exec *e, const struct peer *p, const struct peer_info *i)
 {
     text_head(e, p, i);
     text_capabilities(e, i);
+    text_restart(e, p, i);
     text_statistics(e, i);
     text_offences(e->w, p, &i->stats);
     for (int f = 0; f < FAM_COUNT; f++)

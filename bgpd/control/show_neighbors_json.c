@@ -109,9 +109,68 @@ static void json_capabilities(struct writer *w, const struct peer_info *i)
     writer_end(w);
 }
 
-static void json_graceful_restart(struct writer *w, const struct peer_info *i)
+/* What FRR calls so: able to restart itself, or only to help. */
+static const char *restart_mode(const struct capabilities *c)
 {
+    return !c->graceful_restart                               ? "Disable"
+           : c->gr_family[FAM_IPV4] || c->gr_family[FAM_IPV6] ? "Restart"
+                                                              : "Helper";
+}
+
+static void json_restart_family(struct writer *w, const struct peer *p, const struct peer_info *i,
+                                enum family f, uint32_t stale_ms)
+{
+    if (!i->family[f] && !i->kept[f].on)
+        return;
+    writer_object(w, family_json_name(f));
+    if (i->family[f]) {
+        writer_bool(w, "fBit", i->received.gr_forwarding[f]);
+        writer_object(w, "endOfRibStatus");
+        writer_bool(w, "endOfRibSend", i->eor_out[f]);
+        writer_bool(w, "endOfRibRecv", i->eor_in[f]);
+        writer_end(w);
+    }
+    writer_object(w, "timers");
+    writer_uint(w, "stalePathTimer", stale_ms / 1000);
+    if (i->kept[f].on)
+        writer_uint(w, i->kept[f].long_lived ? "longLivedStaleTimerRemaining" : "stalePathTimerRemaining",
+                    (i->kept[f].left_ms + 999) / 1000);
+    writer_end(w);
+    if (i->kept[f].on) {
+        writer_uint(w, "stalePrefixCounter", peer_rib(p)->stale[f]);
+        writer_bool(w, "longLived", i->kept[f].long_lived);
+    }
+    writer_end(w);
+}
+
+static void json_restart_timers(struct exec *e, const struct peer_info *i)
+{
+    struct writer *w = e->w;
+    uint64_t left = 0;
+    writer_object(w, "timers");
+    writer_uint(w, "configuredRestartTimer", e->s->config->router.graceful_restart.restart_time_ms / 1000);
+    writer_uint(w, "receivedRestartTimer", i->received.gr_flags_time & 0xfff);
+    for (int f = 0; f < FAM_COUNT; f++)
+        if (i->kept[f].on && !i->kept[f].long_lived && i->kept[f].left_ms > left)
+            left = i->kept[f].left_ms;
+    if (left && i->state != PEER_ESTABLISHED)
+        writer_uint(w, "restartTimerRemaining", (left + 999) / 1000);
+    writer_end(w);
+}
+
+static void json_graceful_restart(struct exec *e, const struct peer *p, const struct peer_info *i)
+{
+    struct writer *w = e->w;
     writer_object(w, "gracefulRestartInfo");
+    writer_str(w, "localGrMode", e->s->config->router.graceful_restart.enabled ? "Restart" : "Disable");
+    if (i->caps_valid) {
+        writer_str(w, "remoteGrMode", restart_mode(&i->received));
+        writer_bool(w, "rBit", i->received.gr_flags_time & 0x8000);
+        writer_bool(w, "nBit", i->received.gr_flags_time & 0x4000);
+    }
+    json_restart_timers(e, i);
+    for (int f = 0; f < FAM_COUNT; f++)
+        json_restart_family(w, p, i, (enum family)f, e->s->config->router.graceful_restart.stale_time_ms);
     for (int side = 0; side < 2; side++) {
         writer_object(w, side ? "endOfRibRecv" : "endOfRibSend");
         for (int f = 0; f < FAM_COUNT; f++)
@@ -153,6 +212,18 @@ static void json_statistics(struct writer *w, const struct peer_info *i)
     writer_end(w);
 }
 
+static void json_limit(struct writer *w, const struct peer_config *c, enum family f)
+{
+    if (!c->max_prefixes.most[f])
+        return;
+    writer_uint(w, "prefixAllowedMax", c->max_prefixes.most[f]);
+    if (c->max_prefixes.action == LIMIT_WARN)
+        writer_bool(w, "prefixAllowedMaxWarning", true);
+    writer_uint(w, "prefixAllowedWarningThresh", c->max_prefixes.warn_percent);
+    if (c->max_prefixes.action == LIMIT_RESTART)
+        writer_uint(w, "prefixAllowedRestartIntervalMsecs", c->max_prefixes.restart_after_ms);
+}
+
 static void json_families(struct writer *w, const struct peer *p, const struct peer_info *i)
 {
     const struct rib_peer *rp = peer_rib(p);
@@ -161,6 +232,7 @@ static void json_families(struct writer *w, const struct peer *p, const struct p
         if (!peer_config(p)->families[f])
             continue;
         writer_object(w, family_json_name((enum family)f));
+        json_limit(w, peer_config(p), (enum family)f);
         if (i->family[f]) {
             if (peer_config(p)->import_policy)
                 writer_str(w, "routeMapForIncomingAdvertisements", peer_config(p)->import_policy);
@@ -212,6 +284,12 @@ static void json_transport(struct writer *w, const struct peer *p, const struct 
         writer_addr(w, "hostForeign", &i->remote);
         writer_uint(w, "portForeign", i->remote_port);
     }
+    if (i->interface) {
+        writer_uint(w, "routerAdvertisementsSent", i->ra_sent);
+        writer_uint(w, "routerAdvertisementsRecv", i->ra_received);
+        if (i->ra_last_ms)
+            writer_uint(w, "routerAdvertisementLastRecvMsecs", i->ra_last_ms);
+    }
     if (i->nexthop[FAM_IPV4].af)
         writer_addr(w, "nexthop", &i->nexthop[FAM_IPV4]);
     if (i->nexthop[FAM_IPV6].af)
@@ -222,6 +300,8 @@ static void json_transport(struct writer *w, const struct peer *p, const struct 
     writer_uint(w, "connectRetryTimer", peer_config(p)->connect_retry_time_ms / 1000);
     if (i->idle_hold_ms)
         writer_uint(w, "nextStartTimerDueInMsecs", i->idle_hold_ms);
+    if (i->over_limit && i->limit_ms)
+        writer_uint(w, "nextStartTimerDueInMsecs", i->limit_ms);
     if (i->connect_retry_ms)
         writer_uint(w, "nextConnectTimerDueInMsecs", i->connect_retry_ms);
     if (i->state == PEER_ESTABLISHED)
@@ -235,6 +315,10 @@ void json_neighbor(struct exec *e, const struct peer *p, const struct peer_info 
     struct writer *w = e->w;
     char id[ADDR_STRLEN];
     writer_object(w, peer_name(p));
+    if (i->interface && i->neighbor.af)
+        writer_addr(w, "bgpNeighborAddr", &i->neighbor);
+    else if (i->interface)
+        writer_str(w, "bgpNeighborAddr", "none"); /* as FRR */
     writer_uint(w, "remoteAs", i->remote_as);
     writer_uint(w, "localAs", i->local_as);
     writer_bool(w, i->ibgp ? "nbrInternalLink" : "nbrExternalLink", true);
@@ -253,7 +337,7 @@ void json_neighbor(struct exec *e, const struct peer *p, const struct peer_info 
     writer_str(w, "localRouterId", show_router_id(i->local_id, id));
     json_timers(w, p, i);
     json_capabilities(w, i);
-    json_graceful_restart(w, i);
+    json_graceful_restart(e, p, i);
     json_statistics(w, i);
     json_offences(w, p);
     json_families(w, p, i);

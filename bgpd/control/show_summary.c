@@ -34,6 +34,8 @@ static const char *peer_state_word(const struct peer *p, const struct peer_info 
 {
     if (i->admin_down)
         return "Admin";
+    if (i->over_limit)
+        return "PfxCt";
     if (i->state == PEER_ESTABLISHED)
         return "OK";
     return peer_config(p)->passive ? "Passive" : "OK";
@@ -71,7 +73,7 @@ static void json_peer(struct exec *e, const struct peer *p, enum family f, const
         writer_str(w, "lastResetDueTo", show_peer_why(p, i, why, sizeof why));
     if (*peer_config(p)->description)
         writer_str(w, "desc", peer_config(p)->description);
-    writer_str(w, "idType", peer_config(p)->address.af == AF_INET6 ? "ipv6" : "ipv4");
+    writer_str(w, "idType", i->interface ? "interface" : i->neighbor.af == AF_INET6 ? "ipv6" : "ipv4");
     writer_end(w);
 }
 

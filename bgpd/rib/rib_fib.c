@@ -107,23 +107,19 @@ static void set_state(struct rib *r, enum family f, uint32_t index, enum fib_sta
     e->fib = (uint8_t)state;
 }
 
-/* The next hops of the best and its multipaths that are of the best's own family: a kernel group has one
- * family. Old paths count until they are swept: to leave them out before the next best is chosen would open a
- * gap. */
+/* The next hops of the best and its multipaths; those of IPv4 may be of both families (RFC 8950), and the
+ * kernel takes that. Old paths count until they are swept: to leave them out before the next best is chosen
+ * would open a gap. */
 static unsigned gather_nexthops(const struct rib *r, const struct rib_entry *e, uint32_t *out)
 {
     unsigned n = 0;
-    uint8_t af = 0;
     for (uint32_t i = e->paths; i && n < FM_GROUP_MEMBERS; i = path_at(r, i)->next) {
         const struct rib_path *p = path_at(r, i);
         if (!(p->flags & (PATH_BEST | PATH_MULTIPATH)))
             continue;
         uint32_t id = rib_path_attr(r, p)->nexthop;
-        const struct nexthop *nh = nexthop_by_id(r->nexthops, id);
-        if (!nh || (af && nh->addr.af != af))
-            continue;
-        af = nh->addr.af;
-        out[n++] = id;
+        if (nexthop_by_id(r->nexthops, id))
+            out[n++] = id;
     }
     return n;
 }

@@ -380,7 +380,7 @@ enum import_reason sources_own(const struct sources *s, const struct prefix *p)
             return IMPORT_OWN_POD_CIDR;
     if (s->count && find(s, p))
         return IMPORT_OWN_ADDRESS;
-    if (prefix_is_host(p) && fibclient_is_own(s->s->fib, &p->addr))
+    if (prefix_is_host(p) && fibclient_is_own(s->s->fib, &p->addr, 0))
         return IMPORT_OWN_ADDRESS;
     return IMPORT_OK;
 }

@@ -219,7 +219,7 @@ static void encode_as_path(struct pa_encoder *e)
 
 static void encode_next_hop(struct pa_encoder *e)
 {
-    if (e->f == FAM_IPV4)
+    if (e->next_hop.af == AF_INET)
         put_attr(e, WELL_KNOWN, PA_NEXT_HOP, e->next_hop.b, 4);
 }
 

@@ -1,23 +1,29 @@
 /* The multiprotocol attributes (RFC 4760): they carry NLRI, so an error in them is one after which nobody
  * knows what was announced, and the session is reset (RFC 7606 5.3, 7.11; we do not disable single families).
  * Families that were not negotiated are framed and then ignored. A next hop that is well formed but no host
- * address costs only the routes. */
+ * address costs only the routes.
+ *
+ * IPv4 routes may have an IPv6 next hop where that was negotiated (RFC 8950); the length says which it is.
+ * They are withdrawn in the classic field all the same, which every speaker reads. */
 #include "wire/attr_mp.h"
 
 #include "wire/nlri.h"
 
 /* RFC 2545 section 3: a global address, maybe followed by a link-local one; the global one is what can be
- * compared and tracked. A link-local address alone, or where the global one is void, is what unnumbered peers
- * send. */
-static bool pick_next_hop(const struct update_ctx *ctx, enum family f, const uint8_t *p, size_t n,
-                          struct ip_addr *out)
+ * compared and tracked, but between link-local addresses nothing says that we can reach it. A link-local
+ * address alone, twice, or beside a void global one is what unnumbered peers send. */
+static bool pick_next_hop(const struct update_ctx *ctx, const uint8_t *p, size_t n, struct ip_addr *out)
 {
     static const uint8_t v4_mapped[12] = {[10] = 0xff, 0xff};
-    *out = addr_from_bytes(family_to_af(f), p);
-    if (f == FAM_IPV4)
+    *out = addr_from_bytes(n == 4 ? AF_INET : AF_INET6, p);
+    if (n == 4)
         return p[0] != 0 && p[0] != 127 && p[0] < 224;
-    if (n == 32 && (addr_is_link_local(out) || addr_is_unspecified(out)))
-        *out = addr_from_bytes(AF_INET6, p + 16);
+    if (n == 32) {
+        struct ip_addr second = addr_from_bytes(AF_INET6, p + 16);
+        bool both = addr_is_link_local(&second) && ctx->link_local;
+        if (both || addr_is_link_local(out) || addr_is_unspecified(out))
+            *out = second;
+    }
     if (addr_is_link_local(out))
         return ctx->scope != 0;
     if (!memcmp(out->b, v4_mapped, sizeof v4_mapped)) /* RFC 4291 2.5.5.2: of no host on a wire */
@@ -39,12 +45,13 @@ uint8_t decode_mp_reach(struct pa_decoder *d, const struct pa_tlv *t)
     d->reach |= wire_left(&r) > 0;
     if (!family_from_afi(afi, safi, &f) || !d->ctx->family[f])
         return 0;
-    if (f == FAM_IPV4 ? len != 4 : len != 16 && len != 32)
+    bool is_ipv6 = len == 16 || len == 32;
+    if (f == FAM_IPV4 ? len != 4 && !(is_ipv6 && d->ctx->extended_nexthop) : !is_ipv6)
         return BGP_ERR_UPD_OPTIONAL;
     if (!nlri_check(r.p, wire_left(&r), f, d->ctx->add_path[f]))
         return BGP_ERR_UPD_OPTIONAL;
     d->out->reach[f][1] = (struct nlri_span){r.p, (uint32_t)wire_left(&r)};
-    if (!pick_next_hop(d->ctx, f, next_hop, len, &d->mp_next_hop))
+    if (!pick_next_hop(d->ctx, next_hop, len, &d->mp_next_hop))
         update_offend_why(d->out, UPDATE_TREAT_AS_WITHDRAW, BGP_ERR_UPD_OPTIONAL, t->type,
                           "its next hop is not the address of a host", t->start, pa_tlv_size(t));
     return 0;
@@ -84,8 +91,8 @@ unsigned encode_mp_reach(struct pa_encoder *e, uint8_t *at, const struct prefix 
                          const uint32_t *ids, unsigned n)
 {
     const struct ip_addr *second = &e->x->link_local;
-    bool self = addr_equal(&e->next_hop, &e->x->nexthop[e->f]);
-    size_t one = family_bytes(e->f), hop = self && e->f == FAM_IPV6 && second->af == AF_INET6 ? 2 * one : one;
+    bool self = addr_equal(&e->next_hop, &e->x->nexthop[e->f]), two = self && second->af == AF_INET6;
+    size_t one = family_bytes(addr_family(&e->next_hop)), hop = two ? 2 * one : one;
     size_t fixed = 5 + hop, bytes, others = (size_t)(e->w->p - at), room = wire_room(e->w);
     if (room < 4 + fixed)
         return 0;

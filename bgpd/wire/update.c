@@ -140,7 +140,9 @@ static int intern(struct pa_decoder *d, enum family f, int which)
     if (!u->reach[f][which].len)
         return 0;
     d->build.nexthop = which ? d->mp_next_hop : d->next_hop;
-    d->build.nexthop_scope = addr_is_link_local(&d->build.nexthop) ? d->ctx->scope : 0;
+    /* 169.254/16 has no scope: the kernel knows it by its subnets like any other. */
+    bool scoped = d->build.nexthop.af == AF_INET6 && addr_is_link_local(&d->build.nexthop);
+    d->build.nexthop_scope = scoped ? d->ctx->scope : 0;
     u->attr[f][which] = attr_intern(d->ctx->attrs, &d->build);
     return u->attr[f][which] ? 0 : -ENOMEM;
 }

@@ -20,7 +20,9 @@ struct update_ctx {
     struct attr_table *attrs;
     struct update_cache *cache; /* may be NULL */
     uint32_t local_as, peer_as;
-    uint32_t scope; /* ifindex of the session, for link-local next hops */
+    uint32_t scope;  /* ifindex of the session, for link-local next hops */
+    bool link_local; /* the session is between link-local addresses: of a next hop with both kinds that one */
+    bool extended_nexthop; /* negotiated: IPv4 NLRI may have an IPv6 next hop (RFC 8950) */
     bool ebgp;
     bool as4;                 /* negotiated */
     bool family[FAM_COUNT];   /* negotiated; NLRI of others is ignored */
@@ -80,17 +82,19 @@ struct update_export {
     bool as4;                    /* the peer takes 4-octet ASNs; else AS_TRANS and AS4_PATH (RFC 6793) */
     uint32_t local_as;           /* prepended to eBGP peers */
     uint32_t default_local_pref; /* sent to iBGP where the attribute has none */
-    struct ip_addr nexthop[FAM_COUNT]; /* self, per family; af 0: family cannot be sent */
+    struct ip_addr nexthop[FAM_COUNT]; /* self, per family; af 0: family cannot be sent. IPv6 for IPv4 routes:
+                                          only with extended_nexthop */
     struct ip_addr link_local;         /* with IPv6 next hops, RFC 2545; af 0 none */
+    bool extended_nexthop;             /* the peer takes IPv6 next hops of IPv4 routes (RFC 8950) */
     bool nexthop_self; /* always; else only where attr has no next hop (originated) or the peer is eBGP */
     size_t max_len;    /* BGP_MAX_LEN or the extended one */
     bool add_path[FAM_COUNT]; /* NLRI goes with path identifiers, RFC 7911; for who calls the encoder */
     enum bgp_role role;       /* ours to this peer, as in struct update_ctx */
 };
 
-/* Writes one UPDATE announcing as many of the n prefixes (same family, same attr) as fit, IPv4 as classic
- * NLRI, IPv6 as MP_REACH. Returns how many went in; 0: the attributes alone do not fit, or w has less room
- * than max_len. */
+/* Writes one UPDATE announcing as many of the n prefixes (same family, same attr) as fit: with an IPv4
+ * next hop as classic NLRI, with an IPv6 one as MP_REACH. Returns how many went in; 0: the attributes alone
+ * do not fit, or w has less room than max_len. */
 unsigned update_encode_reach(struct wire_writer *w, const struct update_export *x, const struct attr_table *t,
                              const struct attr *a, enum family f, const struct prefix *prefixes, unsigned n);
 /* The same for withdrawals. */

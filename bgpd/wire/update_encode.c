@@ -7,14 +7,17 @@
 #include "wire/attr_mp.h"
 #include "wire/nlri.h"
 
-/* RFC 4271 5.1.3. A link-local address means nothing beyond the link that it came from. */
+/* RFC 4271 5.1.3. A link-local address means nothing beyond the link that it came from, and one of the other
+ * family nothing to a peer without RFC 8950: we stand in for both. */
 static bool choose_next_hop(struct pa_encoder *e)
 {
     const struct ip_addr *theirs = &e->b.nexthop, *self = &e->x->nexthop[e->f];
+    bool takes_ipv6 = e->f == FAM_IPV6 || e->x->extended_nexthop;
     bool may = e->b.flags & ATTR_AS_IS || (!e->x->nexthop_self && !e->x->ebgp);
-    bool keep = may && theirs->af == family_to_af(e->f) && !addr_is_link_local(theirs);
+    bool keep = may && !addr_is_link_local(theirs) &&
+                (theirs->af == family_to_af(e->f) || (theirs->af == AF_INET6 && takes_ipv6));
     e->next_hop = keep ? *theirs : *self;
-    return e->next_hop.af == family_to_af(e->f);
+    return e->next_hop.af == family_to_af(e->f) || (e->next_hop.af == AF_INET6 && takes_ipv6);
 }
 
 /* A writer over the next max_len bytes of w. */
@@ -71,10 +74,11 @@ unsigned update_encode_reach_paths(struct wire_writer *w, const struct update_ex
     pa_encode_all(&e);
     if (m.err)
         return 0;
-    if (f == FAM_IPV6)
+    bool classic = e.next_hop.af == AF_INET;
+    if (!classic)
         count = encode_mp_reach(&e, attrs, prefixes, ids, n);
     wire_set_u16(len, (uint16_t)(m.p - attrs));
-    if (f == FAM_IPV4)
+    if (classic)
         count = put_nlri(&m, prefixes, ids, n, wire_room(&m));
     return close_message(w, &m, start, count);
 }

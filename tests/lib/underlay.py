@@ -39,6 +39,15 @@ def tor(address, **keys):
     return {k: v for k, v in peer.items() if v is not None}
 
 
+def on_interface(interface, **keys):
+    """The same for an unnumbered one."""
+    return {"interface": interface, **tor(None, **keys)}
+
+
+def name_of(peer):
+    return peer.get("address") or peer["interface"]
+
+
 class Underlay:
     """One daemon. config: the parts that differ from a node with AS 65100; peers and advertise are the usual ones."""
 
@@ -91,7 +100,7 @@ class Underlay:
         return self.ctl(*text.split(), json_out=False, **options).stdout
 
     def neighbor(self, address=None):
-        address = address or self.config["peers"][0]["address"]
+        address = address or name_of(self.config["peers"][0])
         return self.ctl("show bgp neighbors")[address]
 
     def state(self, address=None):
@@ -101,7 +110,7 @@ class Underlay:
         return self.state(address) == "Established"
 
     def wait_established(self, *addresses, timeout=20):
-        for address in addresses or [p["address"] for p in self.config["peers"]]:
+        for address in addresses or [name_of(p) for p in self.config["peers"]]:
             wait_for(lambda: self.established(address), timeout, f"{self.name}: session with {address} established")
 
     def summary(self, family="ipv4"):

@@ -125,6 +125,20 @@ void peer_clear(struct peer *p)
 {
     p->cleared++;
 }
+static uint64_t debugged[PEERS];
+int peer_debug_start(struct peer *p, uint32_t ms)
+{
+    debugged[p - peers] = ms;
+    return 0;
+}
+void peer_debug_stop(struct peer *p)
+{
+    debugged[p - peers] = 0;
+}
+uint64_t peer_debug_left(const struct peer *p)
+{
+    return debugged[p - peers];
+}
 int peer_soft_in(struct peer *p)
 {
     p->soft_in++;

@@ -25,6 +25,76 @@ const struct fib_address *fibclient_subnet_of(const struct fibclient *c, const s
     return c->no_subnet || a->af != AF_INET ? NULL : &c->addresses[0];
 }
 
+const struct fib_link *fibclient_link_by_name(const struct fibclient *c, const char *name)
+{
+    for (unsigned i = 0; i < c->n_links; i++)
+        if (!strcmp(c->links[i].name, name))
+            return &c->links[i];
+    return NULL;
+}
+
+bool fibclient_is_own(const struct fibclient *c, const struct ip_addr *a, uint32_t scope)
+{
+    for (unsigned i = 0; i < c->n; i++)
+        if (addr_equal(&c->addresses[i].addr, a) && (!scope || c->addresses[i].ifindex == scope))
+            return true;
+    return false;
+}
+
+struct rasock *rasock_new(struct speaker *s, const struct rasock_ops *ops, void *arg)
+{
+    struct rasock *r = calloc(1, sizeof *r);
+    (void)s;
+    r->ops = ops;
+    r->arg = arg;
+    return r;
+}
+
+void rasock_free(struct rasock *r)
+{
+    free(r);
+}
+
+bool rasock_is_open(const struct rasock *r)
+{
+    return !r->error;
+}
+
+int rasock_error(const struct rasock *r)
+{
+    return r->error;
+}
+
+int rasock_join(struct rasock *r, uint32_t ifindex)
+{
+    r->joined = ifindex;
+    return 0;
+}
+
+void rasock_leave(struct rasock *r, uint32_t ifindex)
+{
+    if (r->joined == ifindex)
+        r->joined = 0;
+}
+
+bool rasock_lladdr(const struct rasock *r, const char *interface, uint8_t out[6])
+{
+    (void)r, (void)interface;
+    memset(out, 2, 6);
+    return true;
+}
+
+int rasock_send(struct rasock *r, uint32_t ifindex, const struct ip_addr *from, const struct ip_addr *to,
+                const struct ra_msg *m)
+{
+    r->sent[m->type == RA_ADVERTISEMENT]++;
+    r->last = *m;
+    r->last_ifindex = ifindex;
+    r->last_from = *from;
+    r->last_to = *to;
+    return 0;
+}
+
 void speaker_peer_state_changed(struct speaker *s)
 {
     struct node *n = (struct node *)s;

@@ -11,6 +11,20 @@ struct fibclient { /* the fake: what is asked of it here */
     struct fib_address addresses[4];
     unsigned n;
     bool no_subnet;
+    struct fib_link links[2];
+    unsigned n_links;
+};
+
+/* The fake raw socket of unnumbered peers: opens at once; what was sent last is kept, and the test says what
+ * came. */
+struct rasock {
+    const struct rasock_ops *ops;
+    void *arg;
+    int error;        /* for rasock_is_open and rasock_error */
+    unsigned sent[2]; /* solicitations, advertisements */
+    struct ra_msg last;
+    struct ip_addr last_to, last_from;
+    uint32_t last_ifindex, joined; /* of the last interface, 0 none */
 };
 
 struct node {

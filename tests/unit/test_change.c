@@ -237,6 +237,31 @@ static void log_level_is_set(void)
     end();
 }
 
+static void debug_watches_a_peer_for_a_while(void)
+{
+    begin();
+    run("show debug");
+    CU_ASSERT_PTR_NOT_NULL(strstr(output, "No peer is watched"));
+    run("debug 10.0.0.1");
+    CU_ASSERT_EQUAL(status, 0);
+    CU_ASSERT_EQUAL(debugged[0], 60000);
+    run("debug 10.0.0.1 for 1h");
+    CU_ASSERT_EQUAL(debugged[0], 3600000);
+    run("show debug");
+    CU_ASSERT_PTR_NOT_NULL(strstr(output, "10.0.0.1 are logged for another 3600 seconds"));
+    run("debug 10.0.0.1 for 61m");
+    expect_error(2, "61m is out of range; 1s to 1h");
+    run("debug 10.0.0.1 for 60");
+    expect_error(2, "`60` is not a duration");
+    run("debug nobody");
+    expect_error(1, "no peer `nobody`");
+    run("no debug 10.0.0.1");
+    CU_ASSERT_EQUAL(debugged[0], 0);
+    run("no debug 10.0.0.1");
+    expect_error(1, "is not watched");
+    end();
+}
+
 static const struct unit_case cases[] = {
     UNIT(advertise_takes_prefixes_communities_and_med),
     UNIT(one_wrong_word_and_nothing_is_advertised),
@@ -250,5 +275,6 @@ static const struct unit_case cases[] = {
     UNIT(reload_answers_when_it_is_done),
     UNIT(a_reload_outlives_its_client),
     UNIT(log_level_is_set),
+    UNIT(debug_watches_a_peer_for_a_while),
 };
 UNIT_MAIN("change", cases)

@@ -40,11 +40,15 @@ static void a_changed_peer_key_means_what_it_should(void)
         {"idle-hold-max", "60s", "2m", PEER_DIFF_OTHER},
         {"families", "[ipv4]", "[ipv4, ipv6]", PEER_DIFF_RESET},
         {"families", "[ipv6, ipv4]", "[ipv4, ipv6]", 0},
+        {"extended-nexthop", "true", "false", PEER_DIFF_RESET},
         {"allow-own-as", "0", "1", PEER_DIFF_REIMPORT},
         {"add-path", "none", "none", 0},
         {"add-path", "receive", "both", PEER_DIFF_RESET},
         {"import", "all", "none", PEER_DIFF_REIMPORT},
         {"export", "all", "originated", PEER_DIFF_REEXPORT},
+        {"max-prefixes", "off", "10", PEER_DIFF_OTHER},
+        {"max-prefixes", "10", "{ipv4: 10, ipv6: 10}", 0},
+        {"max-prefixes", "10", "{ipv4: 10, ipv6: 10, action: stop}", PEER_DIFF_OTHER},
         {"shutdown", "false", "true", PEER_DIFF_ADMIN},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
@@ -85,6 +89,29 @@ static void the_key_that_forces_a_reset_is_named(void)
     CU_ASSERT_EQUAL(peer_config_diff(a->peers, b->peers, &key), PEER_DIFF_RESET | PEER_DIFF_OTHER);
     CU_ASSERT_STRING_EQUAL(key, "hold-time");
     CU_ASSERT_EQUAL(peer_config_diff(a->peers, a->peers, NULL), 0);
+    config_free(a);
+    config_free(b);
+}
+
+static void unnumbered_peers_are_paired_by_interface(void)
+{
+    struct config *a =
+        load("router: {asn: 64512}\npeers: [{interface: eth0, asn: 1}, {interface: eth1, asn: 1}, "
+             "{address: 10.0.1.1, asn: 1}]\n");
+    struct config *b =
+        load("router: {asn: 64512}\npeers: [{address: 10.0.1.1, asn: 1}, {interface: eth2, asn: 1}, "
+             "{interface: eth1, asn: 2}]\n");
+    struct config_diff d;
+    CU_ASSERT_PTR_NOT_NULL_FATAL(a);
+    CU_ASSERT_PTR_NOT_NULL_FATAL(b);
+    CU_ASSERT_EQUAL(a->peers[0].kind, PEER_BY_INTERFACE);
+    CU_ASSERT_EQUAL(a->peers[2].kind, PEER_BY_ADDRESS);
+    CU_ASSERT_EQUAL(config_diff(a, b, &d), 0);
+    CU_ASSERT_EQUAL_FATAL(d.n_peers, 3);
+    CU_ASSERT(d.peers[0].before == &a->peers[0] && !d.peers[0].after);
+    CU_ASSERT(!d.peers[1].before && d.peers[1].after == &b->peers[1]);
+    CU_ASSERT(d.peers[2].before == &a->peers[1] && d.peers[2].after == &b->peers[2]);
+    config_diff_reset(&d);
     config_free(a);
     config_free(b);
 }
@@ -189,6 +216,7 @@ static const struct unit_case cases[] = {
     UNIT(a_changed_peer_key_means_what_it_should),
     UNIT(the_key_that_forces_a_reset_is_named),
     UNIT(peers_are_paired_by_address),
+    UNIT(unnumbered_peers_are_paired_by_interface),
     UNIT(changes_beside_the_peers_are_classified),
     UNIT(a_changed_vip_is_seen),
 };

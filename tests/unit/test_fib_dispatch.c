@@ -209,6 +209,8 @@ static void malformed_groups_are_refused(void)
         g[i].members[1].nexthop.addr[3] = 3;
     }
     CU_ASSERT_EQUAL(say(FM_GROUP_SET, &g[0], 1), 0);
+    g[1].members[1].nexthop = nh6; /* IPv4 routes may go over both */
+    CU_ASSERT_EQUAL(say(FM_GROUP_SET, &g[1], 1), 0);
     g[1].id = 0;
     g[2].id = 0xFFFFF;
     g[3].n_members = 0;
@@ -216,7 +218,7 @@ static void malformed_groups_are_refused(void)
     g[5].n_backups = 1;
     g[6].members[1].weight = 0;
     g[7].members[1].weight = 256;
-    g[8].members[1].nexthop = nh6;
+    g[8].members[1].nexthop.scope = 3; /* of an IPv4 address */
     g[9].members[1].nexthop = nh4;
     for (size_t i = 1; i < 10; i++)
         CU_ASSERT_NOT_EQUAL(say(FM_GROUP_SET, &g[i], 1), 0);

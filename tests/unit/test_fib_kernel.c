@@ -345,6 +345,11 @@ static void an_ipv6_route_refuses_an_ipv4_group(void)
     CU_ASSERT_EQUAL(fibtest_do(&t, FM_ROUTE_SET, "fd50::/48", 1), -EAFNOSUPPORT);
     CU_ASSERT_EQUAL(fibtest_do(&t, FM_ROUTE_SET, "10.50.0.0/16", 2), 0);
     CU_ASSERT_TRUE(shows(ROUTES4, "via inet6 fd09::2"));
+    fibtest_group(&t, 3, "10.9.0.2", "fd09:0::2"); /* of both: for IPv4 only */
+    CU_ASSERT_EQUAL(fibtest_do(&t, FM_ROUTE_SET, "fd50::/48", 3), -EAFNOSUPPORT);
+    CU_ASSERT_EQUAL(fibtest_do(&t, FM_ROUTE_SET, "10.51.0.0/16", 3), 0);
+    CU_ASSERT_TRUE(shows(ROUTES4, "nexthop via inet6 fd09::2"));
+    CU_ASSERT_TRUE(shows(ROUTES4, "nexthop via 10.9.0.2"));
     fibtest_end(&t);
 }
 

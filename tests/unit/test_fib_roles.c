@@ -1,6 +1,7 @@
 /* The control socket and its lock; files by role. */
 #include <errno.h>
 #include <fcntl.h>
+#include <netinet/icmp6.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -236,6 +237,37 @@ static void a_taken_port_is_an_error(void)
     tear_down();
 }
 
+static void the_icmpv6_socket_is_a_raw_one_that_hears_only_its_two_types(void)
+{
+    const struct fm_role role = {.role = FM_ROLE_RA}, other = {.role = FM_ROLE_RA, .index = 1};
+    struct icmp6_filter filter;
+    socklen_t len = sizeof filter;
+    int type = 0, hops = 0, protocol = 0;
+
+    set_up();
+    CU_ASSERT_TRUE(roles_known(x.f.roles, &role));
+    CU_ASSERT_FALSE(roles_known(x.f.roles, &other));
+    roles_open(x.f.roles, &role);
+    int fd = received();
+    if (fd == -EPERM || fd == -EAFNOSUPPORT) {
+        tear_down();
+        unit_skip("no raw ICMPv6 socket here");
+        return;
+    }
+    CU_ASSERT_FATAL(fd >= 0);
+    CU_ASSERT_EQUAL(getsockopt(fd, IPPROTO_ICMPV6, ICMP6_FILTER, &filter, &len), 0);
+    CU_ASSERT_TRUE(ICMP6_FILTER_WILLPASS(ND_ROUTER_ADVERT, &filter));
+    CU_ASSERT_TRUE(ICMP6_FILTER_WILLPASS(ND_ROUTER_SOLICIT, &filter));
+    CU_ASSERT_TRUE(ICMP6_FILTER_WILLBLOCK(ICMP6_ECHO_REPLY, &filter));
+    CU_ASSERT_TRUE(ICMP6_FILTER_WILLBLOCK(ND_NEIGHBOR_SOLICIT, &filter));
+    len = sizeof type;
+    CU_ASSERT_TRUE(!getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &len) && type == SOCK_RAW);
+    CU_ASSERT_TRUE(!getsockopt(fd, SOL_SOCKET, SO_PROTOCOL, &protocol, &len) && protocol == IPPROTO_ICMPV6);
+    CU_ASSERT_TRUE(!getsockopt(fd, IPPROTO_IPV6, IPV6_MULTICAST_HOPS, &hops, &len) && hops == 255);
+    close(fd);
+    tear_down();
+}
+
 static const struct unit_case cases[] = {
     UNIT(a_control_socket_is_private_to_owner_and_group),
     UNIT(a_second_daemon_is_refused_and_a_leftover_replaced),
@@ -245,5 +277,6 @@ static const struct unit_case cases[] = {
     UNIT(only_regular_files_are_opened),
     UNIT(a_new_speaker_gets_the_same_listener),
     UNIT(a_taken_port_is_an_error),
+    UNIT(the_icmpv6_socket_is_a_raw_one_that_hears_only_its_two_types),
 };
 UNIT_MAIN("fib_roles", cases)

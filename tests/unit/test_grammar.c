@@ -59,6 +59,10 @@ static void commands_parse_to_their_row(void)
         {"reload", CMD_RELOAD, false},
         {"log level debug", CMD_LOG_LEVEL, false},
         {"log level e", CMD_LOG_LEVEL, false},
+        {"debug tor-a", CMD_DEBUG, false},
+        {"debug 10.0.0.1 for 5m", CMD_DEBUG, false},
+        {"no debug 10.0.0.1", CMD_NO_DEBUG, false},
+        {"sh deb json", CMD_SHOW_DEBUG, true},
         {"help", CMD_HELP, false},
         {"help show bgp anything", CMD_HELP, false},
     };
@@ -201,7 +205,7 @@ static void completion_offers_what_may_follow(void)
     } rows[] = {
         {"show bgp s", "summary|"},   {"show bgp summary ", "established|failed||"},
         {"sh bgp neighbors x ", "|"}, /* complete, and: */
-        {"no ", "neighbor|"},         {"log level ", "error|warn|info|debug|"},
+        {"no ", "neighbor|debug|"},         {"log level ", "error|warn|info|debug|"},
         {"advertise ", "PREFIX|"},    {"nonsense ", ""},
     };
     struct grammar *g = grammar_new();

@@ -303,6 +303,8 @@ static void neighbors_that_are_down_say_what_to_do(void)
     json_decref(j);
     i->idle_hold_ms = 0;
     i->waiting = true;
+    strcpy(i->waiting_why, "not directly connected: 10.0.0.3 is on no subnet of this node");
+    strcpy(i->waiting_hint, "the interface and its address; a peer farther away needs `multihop`");
     i->remote_as = 0;
     run("show bgp neighbors tor-c");
     expect_output("remote AS not known yet");

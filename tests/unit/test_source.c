@@ -27,9 +27,9 @@ unsigned fibclient_addresses(const struct fibclient *c, const struct fib_address
     *out = addresses;
     return n_addresses;
 }
-bool fibclient_is_own(const struct fibclient *c, const struct ip_addr *a)
+bool fibclient_is_own(const struct fibclient *c, const struct ip_addr *a, uint32_t scope)
 {
-    (void)c;
+    (void)c, (void)scope;
     for (unsigned i = 0; i < n_addresses; i++)
         if (addr_equal(&addresses[i].addr, a))
             return true;

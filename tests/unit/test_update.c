@@ -378,6 +378,65 @@ static void next_hops_of_ipv6_are_picked(void)
     fixture_close(&x);
 }
 
+#define GLOBAL " 20010db8000000000000000000000001 "
+#define LOCAL  " fe800000000000000000000000000002 "
+#define VOID_  " 00000000000000000000000000000000 "
+
+/* RFC 8950 section 3: the length says which family the next hop is of. */
+static void ipv4_may_have_an_ipv6_next_hop_where_agreed(void)
+{
+    static const struct {
+        const char *mp;
+        const char *text; /* of the next hop; NULL: the action says it all */
+        bool agreed, link_local;
+        enum update_action action;
+    } rows[] = {
+        {"800e19 0001 01" HOP6 "18 0a0100", "2001:db8::1", true, false, UPDATE_OK},
+        {"800e19 0001 01" HOP6 "18 0a0100", NULL, false, false, UPDATE_RESET},
+        {"800e29 0001 01 20" GLOBAL LOCAL "00 18 0a0100", "2001:db8::1", true, false, UPDATE_OK},
+        {"800e29 0001 01 20" GLOBAL LOCAL "00 18 0a0100", "fe80::2", true, true, UPDATE_OK},
+        {"800e29 0001 01 20" LOCAL LOCAL "00 18 0a0100", "fe80::2", true, true, UPDATE_OK},
+        {"800e29 0001 01 20" VOID_ LOCAL "00 18 0a0100", "fe80::2", true, true, UPDATE_OK},
+        {"800e19 0001 01 10" LOCAL "00 18 0a0100", "fe80::2", true, true, UPDATE_OK},
+        {"800e29 0001 01 20" GLOBAL VOID_ "00 18 0a0100", "2001:db8::1", true, true, UPDATE_OK},
+        {"800e0d 0001 01 04 0a000001 00 18 0a0100", "10.0.0.1", true, true, UPDATE_OK},
+        {"800e19 0001 01 10" VOID_ "00 18 0a0100", NULL, true, true, UPDATE_TREAT_AS_WITHDRAW},
+        {"800e29 0001 01 20" VOID_ VOID_ "00 18 0a0100", NULL, true, true, UPDATE_TREAT_AS_WITHDRAW},
+        {"800e21 0001 01 18" GLOBAL "0000000000000000 00 18 0a0100", NULL, true, true,
+         UPDATE_RESET}, /* VPN */
+        {"800e09 0001 01 00 00 18 0a0100", NULL, true, true, UPDATE_RESET},
+        {"800e0d 0002 01 04 0a000001 00 18 200101", NULL, true, true,
+         UPDATE_RESET}, /* not the other way round */
+    };
+    struct fixture x;
+    fixture_open(&x, EBGP);
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        char attrs[512], text[ADDR_STRLEN];
+        snprintf(attrs, sizeof attrs, "%s%s", rows[i].mp, ORIGIN_ PATH);
+        x.ctx.extended_nexthop = rows[i].agreed;
+        x.ctx.link_local = rows[i].link_local;
+        fixture_decode(&x, "", attrs, "");
+        CU_ASSERT_EQUAL(x.u.action, rows[i].action);
+        if (!rows[i].text || x.u.action != UPDATE_OK)
+            continue;
+        const struct nexthop *nh = nexthop_by_id(x.nexthops, x.u.attr[FAM_IPV4][1]->nexthop);
+        CU_ASSERT_STRING_EQUAL(addr_format(&nh->addr, text), rows[i].text);
+        CU_ASSERT_EQUAL(nh->scope, nh->addr.af == AF_INET6 && addr_is_link_local(&nh->addr) ? 2 : 0);
+    }
+    fixture_close(&x);
+}
+
+/* The privileged process takes a scope with link-local IPv6 only, and ends a speaker that says otherwise. */
+static void an_ipv4_link_local_next_hop_has_no_scope(void)
+{
+    struct fixture x;
+    fixture_open(&x, EBGP);
+    fixture_decode(&x, "", ORIGIN_ PATH "400304 a9fe0101", NLRI);
+    CU_ASSERT_EQUAL_FATAL(x.u.action, UPDATE_OK);
+    CU_ASSERT_EQUAL(nexthop_by_id(x.nexthops, x.u.attr[FAM_IPV4][0]->nexthop)->scope, 0);
+    fixture_close(&x);
+}
+
 static void end_of_rib_is_told_from_empty_messages(void)
 {
     static const struct {
@@ -563,6 +622,8 @@ static const struct unit_case cases[] = {
     UNIT(the_error_carries_the_attribute),
     UNIT(spans_and_attributes_come_out),
     UNIT(next_hops_of_ipv6_are_picked),
+    UNIT(ipv4_may_have_an_ipv6_next_hop_where_agreed),
+    UNIT(an_ipv4_link_local_next_hop_has_no_scope),
     UNIT(end_of_rib_is_told_from_empty_messages),
     UNIT(routes_of_families_not_negotiated_are_ignored),
     UNIT(unknown_transitive_attributes_are_kept_with_partial),

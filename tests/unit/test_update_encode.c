@@ -175,6 +175,41 @@ static void ipv6_goes_first_in_mp_reach(void)
     fixture_close(&x);
 }
 
+/* RFC 8950 section 3 */
+static void ipv4_with_an_ipv6_next_hop_is_in_mp_reach(void)
+{
+    struct fixture x;
+    fixture_open(&x, EBGP);
+    struct update_export to = export_to(EBGP);
+    struct attr_build b = {0};
+    to.extended_nexthop = true;
+    expect(&x, &to, &b, ROUTE, "400101 00 400206 0201 0000fc00 400304 0a000002" NLRI); /* ours is IPv4 */
+    addr_parse("2001:db8::2", &to.nexthop[FAM_IPV4]);
+    expect(&x, &to, &b, ROUTE,
+           "800e19 0001 01 10 20010db8000000000000000000000002 00 18 0a0100 400101 00 400206 0201 0000fc00");
+    addr_parse("fe80::2", &to.nexthop[FAM_IPV4]);
+    addr_parse("fe80::2", &to.link_local);
+    expect(&x, &to, &b, ROUTE,
+           "800e29 0001 01 20 fe800000000000000000000000000002 fe800000000000000000000000000002 00 18 0a0100"
+           "400101 00 400206 0201 0000fc00");
+    fixture_close(&x);
+}
+
+static void an_ipv6_next_hop_is_kept_for_who_takes_it(void)
+{
+    struct fixture x;
+    fixture_open(&x, IBGP);
+    struct update_export to = export_to(IBGP);
+    struct attr_build b = {0};
+    addr_parse("2001:db8::9", &b.nexthop);
+    expect(&x, &to, &b, ROUTE, "400101 00 400200 400304 0a000002 400504 00000064" NLRI);
+    to.extended_nexthop = true;
+    expect(
+        &x, &to, &b, ROUTE,
+        "800e19 0001 01 10 20010db8000000000000000000000009 00 18 0a0100 400101 00 400200 400504 00000064");
+    fixture_close(&x);
+}
+
 static void next_hops_are_ours_or_kept(void)
 {
     static const struct {
@@ -525,6 +560,8 @@ static const struct unit_case cases[] = {
     UNIT(prepending_makes_a_segment_where_it_must),
     UNIT(ipv6_goes_first_in_mp_reach),
     UNIT(next_hops_are_ours_or_kept),
+    UNIT(ipv4_with_an_ipv6_next_hop_is_in_mp_reach),
+    UNIT(an_ipv6_next_hop_is_kept_for_who_takes_it),
     UNIT(a_family_without_a_next_hop_cannot_be_sent),
     UNIT(messages_are_filled),
     UNIT(too_little_room_writes_nothing),
