@@ -47,7 +47,7 @@ int peer_import(struct peer *p, enum family f, const struct prefix *prefix, cons
     if (!result.accepted)
         return IMPORT_POLICY;
     *a = result.attr;
-    *named = policy_rule_names(&policy->rules[result.rule - 1], prefix);
+    *named = policy->rules[result.rule - 1].n_prefixes;
     return IMPORT_OK;
 }
 

@@ -187,17 +187,6 @@ enum policy_cond policy_check_prefix(const struct policy_rule *r, enum family f,
     return found ? COND_NONE : COND_PREFIX;
 }
 
-bool policy_rule_names(const struct policy_rule *r, const struct prefix *p)
-{
-    for (unsigned i = 0; i < r->n_prefixes; i++) {
-        const struct prefix_range *x = &r->prefixes[i];
-        if (p->len >= x->ge && p->len <= x->le && prefix_contains(&x->prefix, p) &&
-            (!prefix_is_martian(p) || prefix_is_martian(&x->prefix)))
-            return true;
-    }
-    return false;
-}
-
 static bool match_next_hop(const struct policy_rule *r, const struct ip_addr *next_hop)
 {
     for (unsigned i = 0; i < r->n_next_hops; i++)

@@ -223,7 +223,9 @@ static void changed(struct exec *e, const char *name, const char *key, const cha
 
 static void number_text(const struct attr *a, unsigned flag, uint32_t v, char buf[16])
 {
-    snprintf(buf, 16, a->flags & flag ? "%" PRIu32 : "", v);
+    *buf = 0;
+    if (a->flags & flag)
+        snprintf(buf, 16, "%" PRIu32, v);
 }
 
 static void hop_text(const struct exec *e, const struct attr *a, char buf[ADDR_STRLEN])

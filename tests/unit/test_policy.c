@@ -609,32 +609,6 @@ static void a_reload_touches_those_whose_policy_changed(void)
     }
 }
 
-static void a_rule_names_the_unusual_only_by_an_entry_of_its_own(void)
-{
-    static const struct {
-        const char *match, *prefix;
-        bool named;
-    } rows[] = {
-        {"{}", "0.0.0.0/0", false},
-        {"{prefix: 0.0.0.0/0}", "0.0.0.0/0", true},
-        {"{prefix: 0.0.0.0/0 le 32}", "0.0.0.0/0", true},
-        {"{prefix: 0.0.0.0/0 ge 8}", "0.0.0.0/0", false},
-        {"{prefix: 0.0.0.0/0 le 32}", "127.0.0.0/8", false},
-        {"{prefix: 127.0.0.0/8 le 32}", "127.1.0.0/16", true},
-        {"{prefix: [0.0.0.0/0 le 32, 169.254.0.0/16 le 32]}", "169.254.1.1/32", true},
-        {"{prefix: \"::/0\"}", "::/0", true},
-    };
-    for (unsigned i = 0; i < sizeof rows / sizeof *rows; i++) {
-        struct bench t;
-        char rules[200];
-        snprintf(rules, sizeof rules, "[{match: %s, then: accept}]", rows[i].match);
-        setup(&t, rules);
-        struct prefix p = fx_prefix(rows[i].prefix);
-        CU_ASSERT_EQUAL(policy_rule_names(&t.c->policies[0]->rules[0], &p), rows[i].named);
-        teardown(&t);
-    }
-}
-
 static const struct unit_case cases[] = {
     UNIT(every_condition_holds_and_fails_as_the_manual_says),
     UNIT(every_change_is_made),
@@ -650,6 +624,5 @@ static const struct unit_case cases[] = {
     UNIT(policies_are_compared_by_what_they_do),
     UNIT(printed_policies_load_again),
     UNIT(a_reload_touches_those_whose_policy_changed),
-    UNIT(a_rule_names_the_unusual_only_by_an_entry_of_its_own),
 };
 UNIT_MAIN("policy", cases)
