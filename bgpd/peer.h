@@ -72,7 +72,7 @@ int peer_soft_out(struct peer *p); /* resend everything; -ENOTCONN */
 int peer_debug_start(struct peer *p, uint32_t ms);
 void peer_debug_stop(struct peer *p);
 uint64_t peer_debug_left(const struct peer *p); /* ms, 0: not */
-/* The import policy's part of rib_hooks.import. named: the rule that accepts it means just this prefix. */
+/* The import policy's part of rib_hooks.import. named: the rule that accepts it has a list of prefixes. */
 int peer_import(struct peer *p, enum family f, const struct prefix *prefix, const struct attr **a,
                 bool *named);
 /* What policies are evaluated with for this peer; the caller's. NULL: out of memory. */

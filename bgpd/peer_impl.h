@@ -249,6 +249,8 @@ void peer_tx_wake(void *peer);
 /* peer_policy.c */
 void peer_policy_forget(struct peer *p); /* what was found out by the policies in force */
 void peer_import_changed(struct peer *p, const struct peer_config *before);
+void peer_export_policy(struct peer *p); /* tells Adj-RIB-Out */
+int peer_export_changed(struct peer *p); /* 0 or -ENOMEM */
 
 /* peer_refresh.c */
 void peer_receive_refresh(struct peer_link *l, const uint8_t *body, size_t n);

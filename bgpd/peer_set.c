@@ -323,11 +323,8 @@ static void take_over(struct peer *p, const struct peer_config *now, bool reset)
     }
     if (diff & PEER_DIFF_REIMPORT)
         peer_import_changed(p, before);
-    for (enum family f = 0; p->up && (diff & PEER_DIFF_REEXPORT) && f < FAM_COUNT; f++)
-        if (p->up->s.common.family[f] && adjout_resend(p->adjout, f, now->export, false)) {
-            peer_out_of_memory(p->up);
-            break;
-        }
+    if ((diff & PEER_DIFF_REEXPORT) && peer_export_changed(p))
+        peer_out_of_memory(p->up);
     peer_limit_changed(p, before);
     peer_tx_wake(p);
 }

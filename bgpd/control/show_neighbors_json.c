@@ -237,6 +237,10 @@ static void json_families(struct writer *w, const struct peer *p, const struct p
         writer_object(w, family_json_name((enum family)f));
         json_limit(w, peer_config(p), (enum family)f);
         if (i->family[f]) {
+            if (peer_config(p)->import_policy)
+                writer_str(w, "routeMapForIncomingAdvertisements", peer_config(p)->import_policy);
+            if (peer_config(p)->export_policy)
+                writer_str(w, "routeMapForOutgoingAdvertisements", peer_config(p)->export_policy);
             writer_uint(w, "acceptedPrefixCounter", rp->accepted[f]);
             writer_uint(w, "receivedPrefixCounter", rp->paths[f]);
             writer_uint(w, "sentPrefixCounter", adjout_count(peer_adjout(p), (enum family)f));
