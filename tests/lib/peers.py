@@ -245,7 +245,8 @@ class Bird(Peer):
                 hop = f" next hop address {via}; next hop self;" if via else " next hop self;"
                 hop += " extended next hop on;" if n.extended_nexthop and family == "ipv4" else ""
                 more = "".join(f" {line}" for line in self.options.get("channel", ()))
-                out.append(f"  {family} {{ import all; import table; export all;{hop}{more} }};")
+                exported = self.options.get("export", "all;")
+                out.append(f"  {family} {{ import all; import table; export {exported}{hop}{more} }};")
             out.append("}")
         return "\n".join(out) + "\n"
 

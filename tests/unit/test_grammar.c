@@ -202,7 +202,7 @@ static void completion_offers_what_may_follow(void)
     } rows[] = {
         {"show bgp s", "summary|"},   {"show bgp summary ", "established|failed||"},
         {"sh bgp neighbors x ", "|"}, /* complete, and: */
-        {"no ", "neighbor|debug|"},         {"log level ", "error|warn|info|debug|"},
+        {"no ", "neighbor|debug|"},   {"log level ", "error|warn|info|debug|"},
         {"advertise ", "PREFIX|"},    {"nonsense ", ""},
     };
     struct grammar *g = grammar_new();
