@@ -70,7 +70,7 @@ struct peer_config {
     } max_prefixes;
     enum import_mode import;
     enum export_mode export;
-    char *import_policy, *export_policy; /* names, NULL unless the mode is ..._BY_POLICY */
+    char *import_policy, *export_policy;              /* names, NULL unless the mode is ..._BY_POLICY */
     const struct policy *import_rules, *export_rules; /* the policies of these names; of struct config */
 };
 
@@ -143,7 +143,7 @@ static inline bool peer_config_is_ibgp(const struct config *c, const struct peer
  */
 int peer_config_cmp(const struct peer_config *a, const struct peer_config *b);
 const struct peer_config *config_find_peer(const struct config *c,
-                                           const struct ip_addr *address); /* or NULL */
+                                           const struct ip_addr *address);         /* or NULL */
 const struct policy *config_find_policy(const struct config *c, const char *name); /* or NULL */
 
 /* How config_load reads a password file. Puts at most size bytes into buf and what there was into *len (more
@@ -197,8 +197,9 @@ enum {
     CONFIG_DIFF_DECISION = 0x04, /* router.multipath, router.multipath-as-path-relax, router.med */
     CONFIG_DIFF_ADVERTISE = 0x08,
     CONFIG_DIFF_LOG = 0x10,
-    CONFIG_DIFF_PEERS = 0x20,   /* added, removed or changed */
-    CONFIG_DIFF_RESTART = 0x40, /* a key in `restart` */
+    CONFIG_DIFF_PEERS = 0x20,    /* added, removed or changed */
+    CONFIG_DIFF_RESTART = 0x40,  /* a key in `restart` */
+    CONFIG_DIFF_GRACEFUL = 0x80, /* router.graceful-restart: of the next session and the next loss of one */
 };
 struct config_diff {
     unsigned changes;  /* CONFIG_DIFF_* */

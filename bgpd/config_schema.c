@@ -39,6 +39,17 @@ static const struct schema_key med_keys[] = {
      .change = CONFIG_DIFF_DECISION},
 };
 static const struct schema_section schema_med = SECTION(med_keys, 0);
+static const struct schema_key graceful_restart_keys[] = {
+    {"enabled", VALUE(config, router.graceful_restart.enabled, bool), .def = "true",
+     .change = CONFIG_DIFF_GRACEFUL},
+    {"restart-time", VALUE(config, router.graceful_restart.restart_time_ms, duration),
+     BETWEEN(1 * SECONDS, 4095 * SECONDS), .def = "120s", .change = CONFIG_DIFF_GRACEFUL},
+    {"stale-time", VALUE(config, router.graceful_restart.stale_time_ms, duration),
+     BETWEEN(1 * SECONDS, 24 * HOURS), .def = "360s", .change = CONFIG_DIFF_GRACEFUL},
+    {"long-lived", VALUE(config, router.graceful_restart.long_lived_ms, duration),
+     BETWEEN(0, 1000 * HOURS), .def = "0s", .change = CONFIG_DIFF_GRACEFUL},
+};
+static const struct schema_section schema_graceful_restart = SECTION(graceful_restart_keys, 0);
 
 static const struct schema_key router_keys[] = {
     {"asn", VALUE(config, router.asn, asn), .flags = KEY_REQUIRED, .change = CONFIG_DIFF_ASN},
@@ -52,9 +63,8 @@ static const struct schema_key router_keys[] = {
     {"multipath-as-path-relax", VALUE(config, router.multipath_as_path_relax, bool), .def = "true",
      .change = CONFIG_DIFF_DECISION},
     {"med", .shape = SHAPE_MAP, .sub = &schema_med},
-    {"graceful-restart", NOT_YET(.off = "off false")},
-    {"on-stop", VALUE(config, router.on_stop, word), .words = "withdraw", .later = "preserve",
-     .def = "withdraw",
+    {"graceful-restart", .shape = SHAPE_MAP, .sub = &schema_graceful_restart},
+    {"on-stop", VALUE(config, router.on_stop, word), .words = "withdraw preserve", .def = "withdraw",
      .change = CONFIG_DIFF_RESTART},
 };
 static const struct schema_section schema_router = SECTION(router_keys, 0);

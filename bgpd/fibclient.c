@@ -160,9 +160,16 @@ static void serve_index(struct fibclient *c, enum family f, uint32_t index)
     }
 }
 
+/* Routes that came may still wait for the word on their next hops, or for the walk that follows it. */
+static bool has_drained(const struct fibclient *c)
+{
+    return !c->sub.dirty[FAM_IPV4].count && !c->sub.dirty[FAM_IPV6].count && !rib_has_work(c->s->rib) &&
+           nexthop_all_resolved(c->s->nexthops);
+}
+
 static void send_synced_when_drained(struct fibclient *c)
 {
-    if (!c->sync_wanted || c->sync_sent || c->sub.dirty[FAM_IPV4].count || c->sub.dirty[FAM_IPV6].count)
+    if (!c->sync_wanted || c->sync_sent || !has_drained(c))
         return;
     c->sync_sent = true;
     log_info("all sessions have sent their routes; what none of them has is removed from the kernel");
@@ -217,6 +224,7 @@ static void on_nexthop_states(struct fibclient *c, const struct fm_nexthop_state
         if (id)
             rib_nexthop_changed(c->s->rib, id);
     }
+    fibclient_rib_idle(c);
 }
 
 static void on_links(struct fibclient *c, const struct fm_link *r, uint32_t n)
@@ -301,7 +309,7 @@ static int on_message(void *arg, const struct fm_header *h, const void *records,
         speaker_addresses_changed(c->s);
         return 0;
     case FM_SYNC_DONE:
-        speaker_links_known(c->s);
+        speaker_links_known(c->s, ((const struct fm_flags *)records)->flags);
         return 0;
     case FM_NEXTHOP_STATE:
         on_nexthop_states(c, records, h->count);
@@ -313,7 +321,7 @@ static int on_message(void *arg, const struct fm_header *h, const void *records,
         speaker_reload_asked(c->s);
         return 0;
     case FM_STOP:
-        speaker_stop(c->s);
+        speaker_stop(c->s, ((const struct fm_flags *)records)->flags & FM_STOP_PRESERVE);
         return 0;
     default:
         return -EPROTO;
@@ -474,6 +482,12 @@ void fibclient_stopped(struct fibclient *c)
     flush_batch(c);
     send_or_die(c, FM_STOPPED, NULL, 0);
     fibchan_flush(c->chan, 1000);
+}
+
+void fibclient_rib_idle(struct fibclient *c)
+{
+    if (c->sync_wanted && !c->sync_sent)
+        task_wake(c->flush);
 }
 
 void fibclient_synced(struct fibclient *c)

@@ -62,6 +62,7 @@ static void release(struct peer_link *l)
     p->offer = OFFER_ALL;
     timer_stop(p->settle);
     p->h.dropped++;
+    peer_restart_down(l);
     peer_routes_down(p);
 }
 
@@ -219,6 +220,8 @@ void peer_link_event(struct peer_link *l, enum fsm_event e, const struct bgp_err
     struct fsm_step st = fsm_step(before, e);
 
     l->state = st.next;
+    if (p->up == l && st.next != PEER_ESTABLISHED)
+        peer_restart_ends(l, e, err);
     end_parts(l, &st, err, before);
     start_parts(l, &st);
     if (l->incoming && l->state == PEER_ACTIVE && before > PEER_ACTIVE)
@@ -295,6 +298,7 @@ void peer_stop(struct peer *p, const struct bgp_error *why)
     timer_stop(p->connect_retry);
     for (int i = 0; i < 2; i++)
         peer_link_event(&p->links[i], FSM_EV_MANUAL_STOP, why);
+    peer_restart_drop(p, "the peer was shut down, reset or removed");
 }
 
 void peer_reset(struct peer *p, uint8_t cease)
@@ -475,7 +479,8 @@ static int make_parts(struct peer *p, struct speaker *s)
     p->tx = task_new(s->loop, peer_tx_step, p);
     p->rib = rib_peer_add(s->rib, p->ibgp, &p->address, p);
     p->adjout = p->rib ? adjout_new(s->rib, p->rib, peer_tx_wake, p) : NULL;
-    if (!p->adjout || !p->tx || !p->refresh.timer || !p->limit.again || (by_interface && !p->unnumbered))
+    if (!p->adjout || !p->tx || !p->refresh.timer || !p->limit.again || (by_interface && !p->unnumbered) ||
+        peer_restart_init(p))
         return -ENOMEM;
     return peer_timers_new(p, s->loop);
 }
@@ -518,6 +523,7 @@ void peer_free(struct peer *p)
     timer_free(p->idle_hold);
     timer_free(p->settle);
     timer_free(p->limit.again);
+    peer_restart_free(p);
     task_free(p->tx);
     unnumbered_free(p->unnumbered);
     if (p->up)

@@ -21,9 +21,9 @@ void peer_set_free(struct peer_set *ps);
  * running. 0 or -errno. */
 int peer_set_apply(struct peer_set *ps, const struct config *c);
 void peer_set_start(struct peer_set *ps);
-/* Closes every session (Cease/2, or as code/subcode say) and calls done when the last NOTIFICATION is out, 2
- * s at most. */
-void peer_set_stop(struct peer_set *ps, uint8_t subcode, void (*done)(void *arg), void *arg);
+/* Closes every session (Cease/subcode) and calls done when the last NOTIFICATION is out, 2 s at most.
+ * preserve: without a word where the peer keeps our routes for a restart. */
+void peer_set_stop(struct peer_set *ps, uint8_t subcode, bool preserve, void (*done)(void *arg), void *arg);
 unsigned peer_set_count(const struct peer_set *ps);
 struct peer *peer_set_at(const struct peer_set *ps, unsigned i); /* in the order of the configuration */
 struct peer *peer_set_find(const struct peer_set *ps,
@@ -140,6 +140,10 @@ struct peer_info {
     size_t inq, outq; /* bytes, messages not yet written */
     struct peer_stats stats;
     bool eor_in[FAM_COUNT], eor_out[FAM_COUNT];
+    struct {
+        bool on, long_lived;
+        uint64_t left_ms;
+    } kept[FAM_COUNT]; /* stale routes of an earlier session (graceful restart), and how much longer */
 };
 void peer_info(const struct peer *p, struct peer_info *out);
 uint64_t peer_memory(const struct peer *p);

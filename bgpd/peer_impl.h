@@ -10,6 +10,7 @@
 #include "log.h"
 #include "loop.h"
 #include "peer.h"
+#include "peer_restart.h"
 #include "peer_unnumbered.h"
 #include "speaker.h"
 #include "wire/update.h"
@@ -122,6 +123,7 @@ struct peer {
         uint64_t in_until_ms[FAM_COUNT];
         struct timer *timer;
     } refresh;
+    struct peer_restart restart;
     struct rib_peer *rib;
     struct adjout *adjout;
     struct policy_memo *import_memo; /* NULL until it is needed */
@@ -215,6 +217,7 @@ void peer_note_ground_lost(struct peer *p, const char *reason,
                            const char *hint); /* of the session, if there is one */
 /* Of a peer that waits: what for, and what to look at. */
 void peer_waiting_why(const struct peer *p, char *why, size_t why_size, char *hint, size_t hint_size);
+void peer_note_restarted(struct peer_link *l);             /* it connects anew */
 void peer_note_connect_failure(struct peer *p, int error); /* -errno; -ETIMEDOUT: no answer */
 void peer_log_transition(struct peer *p, enum peer_state before);
 

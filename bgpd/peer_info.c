@@ -37,7 +37,7 @@ bool peer_synced(const struct peer *p)
         return false;
     for (enum family f = 0; f < FAM_COUNT; f++)
         if (p->up->s.common.family[f] && !p->up->s.eor_in[f])
-            return p->settled;
+            return p->settled && !peer_restart_awaits_eor(p->up);
     return true;
 }
 
@@ -169,6 +169,7 @@ void peer_info(const struct peer *p, struct peer_info *o)
         peer_waiting_why(p, o->waiting_why, sizeof o->waiting_why, o->waiting_hint, sizeof o->waiting_hint);
     fill_unnumbered(p, o);
     fill_stats(p, &o->stats);
+    peer_restart_info(p, o);
     if (l->state >= PEER_OPEN_SENT)
         fill_session(p, l, o, now);
 }

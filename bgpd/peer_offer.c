@@ -47,6 +47,12 @@ static void offer_add_path(const struct peer *p, const struct peer_session *s, s
         c->add_path[f] = c->family[f] ? (uint8_t)p->config->add_path : 0;
 }
 
+static void offer_graceful_restart(const struct peer *p, const struct peer_session *s, struct capabilities *c)
+{
+    (void)s;
+    peer_restart_offer(p, c);
+}
+
 static void offer_extended_message(const struct peer *p, const struct peer_session *s, struct capabilities *c)
 {
     (void)p, (void)s;
@@ -78,6 +84,7 @@ static const struct {
     {false, offer_route_refresh},
     {false, offer_enhanced_refresh},
     {false, offer_add_path},
+    {false, offer_graceful_restart},
     {false, offer_extended_message},
     {false, offer_hostname},
 };

@@ -29,15 +29,16 @@ void peer_send_keepalive(struct peer_link *l)
  * collision says nothing about the session that goes on. */
 void peer_send_notification(struct peer_link *l, const struct bgp_error *e)
 {
+    const struct bgp_error out = peer_restart_notification(l, e);
     if (peer_other(l)->state < PEER_OPEN_SENT)
-        peer_note_error(l->peer, e, false);
+        peer_note_error(l->peer, &out, false);
     if (!l->conn)
         return;
     conn_discard_queued(l->conn);
     struct wire_writer w = conn_writer(l->conn, BGP_HEADER_LEN + 2 + BGP_ERROR_DATA);
     if (w.err)
         return;
-    notification_encode(&w, e);
+    notification_encode(&w, &out);
     conn_commit(l->conn, &w, BGP_NOTIFICATION, 1);
 }
 
@@ -180,6 +181,13 @@ static bool survives_collision(struct peer_link *l)
     struct peer_link *other = peer_other(l), *loser;
     const struct bgp_error cease = bgp_error_make(BGP_ERR_CEASE, BGP_CEASE_COLLISION, NULL, 0);
 
+    if (other->state == PEER_ESTABLISHED && l->incoming && peer_restart_replaces(other)) {
+        /* RFC 4724 4.2: "no NOTIFICATION message should be sent -- the previous TCP session is simply closed"
+         */
+        peer_note_restarted(other);
+        peer_link_event(other, FSM_EV_TCP_FAILS, NULL);
+        return l->conn != NULL;
+    }
     if (other->state == PEER_ESTABLISHED)
         loser = l;
     else if (other->state != PEER_OPEN_CONFIRM)
@@ -225,7 +233,7 @@ static void receive_notification(struct peer_link *l, const uint8_t *body, size_
         (e.subcode == BGP_ERR_OPEN_PARAM || e.subcode == BGP_ERR_OPEN_CAPABILITY))
         peer_offer_refused(p, &l->s, e.subcode);
     bool version = e.code == BGP_ERR_OPEN && e.subcode == BGP_ERR_OPEN_VERSION;
-    peer_link_event(l, version ? FSM_EV_NOTIFICATION_VERSION : FSM_EV_NOTIFICATION, NULL);
+    peer_link_event(l, version ? FSM_EV_NOTIFICATION_VERSION : FSM_EV_NOTIFICATION, &e);
 }
 
 /* What a connection hands up */

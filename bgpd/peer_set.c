@@ -419,14 +419,17 @@ void peer_set_start(struct peer_set *ps)
         peer_start(ps->peers[i], false);
 }
 
-void peer_set_stop(struct peer_set *ps, uint8_t subcode, void (*done)(void *arg), void *arg)
+void peer_set_stop(struct peer_set *ps, uint8_t subcode, bool preserve, void (*done)(void *arg), void *arg)
 {
     const struct bgp_error e = bgp_error_make(BGP_ERR_CEASE, subcode, NULL, 0);
 
     ps->stopping = true;
     resume_listeners(ps);
-    for (unsigned i = 0; i < ps->n; i++)
+    for (unsigned i = 0; i < ps->n; i++) {
+        if (preserve)
+            peer_restart_close(ps->peers[i]);
         peer_stop(ps->peers[i], &e);
+    }
     ps->done = done;
     ps->done_arg = arg;
     timer_set(ps->done_timer, ps->lingering.count ? STOP_MS : 0);

@@ -73,6 +73,7 @@ static int apply(struct peer_link *l, const struct update *u)
             r = apply_spans(p, u, f, k);
         if (u->eor[f] && !l->s.eor_in[f]) {
             l->s.eor_in[f] = true;
+            peer_restart_eor(p, f);
             log_debug("End-of-RIB received", F_STR("peer", p->name), F_STR("family", family_name(f)));
         }
     }
@@ -202,6 +203,7 @@ int peer_routes_up(struct peer_link *l)
     peer_policy_forget(p);
     rib_peer_up(s->rib, p->rib);
     peer_limit_session_up(p);
+    peer_restart_up(l);
     int r = p->ctx.cache ? adjout_start(p->adjout, &x, p->config->export, ss->common.family) : -ENOMEM;
     if (!r)
         peer_tx_wake(p);

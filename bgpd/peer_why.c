@@ -89,6 +89,9 @@ static void note_reset(struct peer *p, const char *reason)
 static void error_hint(const struct peer *p, const struct bgp_error *e, bool received, char *hint,
                        size_t size)
 {
+    struct bgp_error inner;
+    if (bgp_error_unwrap(e, &inner))
+        e = &inner;
     unsigned what = (unsigned)e->code << 8 | e->subcode;
     *hint = 0;
     if (e->code == BGP_ERR_HOLD_TIMER && received)
@@ -173,6 +176,17 @@ void peer_note_bad_role(struct peer *p, const struct capabilities *theirs)
     else
         snprintf(p->detail, sizeof p->detail, "we are %s, and the peer is %s", role_name(peer_role(p)),
                  role_name(role_from_wire(theirs->role)));
+}
+
+void peer_note_restarted(struct peer_link *l)
+{
+    static const char reason[] = "the peer has restarted: it opened a new connection";
+    struct peer *p = l->peer;
+
+    p->complained = false;
+    p->h.last_message[0] = 0;
+    note_reset(p, reason);
+    note(p, reason, "");
 }
 
 void peer_note_closed(struct peer_link *l, int error)

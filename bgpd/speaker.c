@@ -32,7 +32,10 @@ enum { EXIT_CONFIG = 1, EXIT_SYSTEM = 3 };
 static bool rib_work_step(void *arg)
 {
     struct speaker *s = arg;
-    return rib_work(s->rib);
+    bool more = rib_work(s->rib);
+    if (!more)
+        fibclient_rib_idle(s->fib);
+    return more;
 }
 
 static void rib_wants_work(void *arg)
@@ -131,11 +134,12 @@ static char *choose_state_path(const struct speaker *s)
 static struct fm_settings make_settings(const struct config *c)
 {
     struct fm_settings m = {
-        .flags = c->fib.install ? FM_SET_INSTALL : 0,
+        .flags = (c->fib.install ? FM_SET_INSTALL : 0u) |
+                 (c->router.on_stop == ON_STOP_PRESERVE ? FM_SET_PRESERVE : 0u),
         .table = c->fib.table,
         .metric = c->fib.metric,
         .protocol = c->fib.protocol,
-        .stale_time_ms = 360000,
+        .stale_time_ms = c->router.graceful_restart.stale_time_ms,
         .control_gid = control_gid(c),
         .port = c->router.port,
         .log_level = (uint8_t)log_get_level(),
@@ -331,11 +335,13 @@ void speaker_state_loaded(struct speaker *s)
              F_UINT("originated", sources_count(s->sources)));
 }
 
-void speaker_links_known(struct speaker *s)
+void speaker_links_known(struct speaker *s, uint32_t kept)
 {
     if (s->running || s->links_known || s->stopping)
         return;
     s->links_known = true;
+    s->kept[FAM_IPV4] = kept & FM_KEPT_IPV4;
+    s->kept[FAM_IPV6] = kept & FM_KEPT_IPV6;
     int rc = drop_privileges(s);
     if (rc) {
         fprintf(stderr, "underlayd: cannot give up the privileges of the speaker: %s\n", strerror(-rc));
@@ -391,15 +397,19 @@ static void sessions_closed(void *arg)
 static void state_written(void *arg)
 {
     struct speaker *s = arg;
-    peer_set_stop(s->peers, BGP_CEASE_ADMIN_SHUTDOWN, sessions_closed, s);
+    if (s->preserve)
+        fibclient_detach(s->fib); /* that sessions end is nothing to the routes */
+    peer_set_stop(s->peers, BGP_CEASE_ADMIN_SHUTDOWN, s->preserve, sessions_closed, s);
 }
 
-void speaker_stop(struct speaker *s)
+void speaker_stop(struct speaker *s, bool preserve)
 {
     if (s->stopping)
         return;
     s->stopping = true;
-    log_info("stopping: sessions are closed");
+    s->preserve = preserve;
+    log_info(preserve ? "stopping: connections are closed without a word, for a restart"
+                      : "stopping: sessions are closed");
     control_state_flush(s->control, state_written, s);
 }
 

@@ -30,9 +30,11 @@ struct speaker {
     struct control *control;
     uint32_t router_id; /* host order; configured or chosen */
     uint64_t started_ms;
-    bool running; /* links and state file known, peers started */
+    bool kept[FAM_COUNT]; /* the kernel has routes of ours from before this process */
+    bool running;         /* links and state file known, peers started */
     bool stopping, reloading, reload_again;
-    bool failed; /* to start: the process ends with a status that says how */
+    bool preserve; /* of the stop under way: routes stay in the kernel */
+    bool failed;   /* to start: the process ends with a status that says how */
 
     /* Of the start. */
     const char *log_level; /* --log-level, NULL */

@@ -7,10 +7,10 @@
 
 /* Only at start: the control socket and the listeners. fd is the callee's; -1 with error -errno. */
 void speaker_got_fd(struct speaker *s, enum fm_file_role role, uint32_t index, int fd, int error);
-void speaker_links_known(struct speaker *s);
+void speaker_links_known(struct speaker *s, uint32_t kept); /* FM_KEPT_* */
 void speaker_addresses_changed(struct speaker *s);
 void speaker_reload_asked(struct speaker *s);
-void speaker_stop(struct speaker *s);
+void speaker_stop(struct speaker *s, bool preserve);
 void speaker_fib_closed(struct speaker *s, const char *why);
 
 int fibclient_send_start(struct fibclient *c, const struct fm_settings *settings, const struct fm_path *paths,

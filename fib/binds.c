@@ -103,6 +103,17 @@ void binds_apply(struct binds *b, const struct fm_bind *m)
         log_warn("cannot put an address on lo", F_ADDR("address", &a), F_ERR(rc));
 }
 
+bool binds_kept(const struct binds *b, enum family f)
+{
+    const struct kaddress *k;
+    unsigned at = 0;
+
+    while ((k = links_own_bind(b->f->links, &at)))
+        if (addr_family(&k->local) == f)
+            return true;
+    return false;
+}
+
 void binds_speaker_gone(struct binds *b)
 {
     for (unsigned i = 0; i < b->n; i++)

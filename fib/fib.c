@@ -35,7 +35,7 @@
 #define EVENTS_PER_TURN 256
 
 struct signals {
-    struct sig *term, *intr, *hup, *chld;
+    struct sig *term, *intr, *usr1, *hup, *chld;
 };
 
 void fib_tell(struct fib *f, enum fm_type type, const void *records, uint32_t n)
@@ -226,6 +226,26 @@ int fib_configure(struct fib *f, const struct fm_settings *s)
     return rc;
 }
 
+/* That forwarding went on while BGP did not: of a former daemon the kernel's routes and addresses tell it; a
+ * speaker that died has left all as it was. */
+static void say_sync_done(struct fib *f)
+{
+    struct fm_flags m = {0};
+
+    for (enum family fam = 0; fam < FAM_COUNT; fam++)
+        if (f->ran || routes_kept(f->routes, fam) || binds_kept(f->binds, fam))
+            m.flags |= fam == FAM_IPV6 ? FM_KEPT_IPV6 : FM_KEPT_IPV4;
+    f->sync_due = false;
+    fib_tell(f, FM_SYNC_DONE, &m, 1);
+}
+
+void fib_examined(struct fib *f)
+{
+    f->examined = true;
+    if (f->sync_due)
+        say_sync_done(f);
+}
+
 /* The kernel is not touched before the sockets are ours: where they are another daemon's, its routes are too.
  */
 int fib_speaker_started(struct fib *f)
@@ -243,10 +263,13 @@ int fib_speaker_started(struct fib *f)
         }
         f->started = true;
         f->install = f->settings.flags & FM_SET_INSTALL;
+        f->examined = !f->install;
         reconcile_start(f->reconcile);
     }
     links_send_all(f->links);
-    fib_tell(f, FM_SYNC_DONE, NULL, 0);
+    f->sync_due = true;
+    if (f->examined)
+        say_sync_done(f);
     f->speaker_knows = true;
     int rc = caps_drop();
     if (rc)
@@ -257,6 +280,7 @@ int fib_speaker_started(struct fib *f)
 void fib_speaker_ready(struct fib *f, const char *status)
 {
     supervise_ready(f->supervisor);
+    f->was_ready = true;
     notify_ready(f->notify, status);
     if (f->reload_wanted)
         fib_tell(f, FM_RELOAD, NULL, 0);
@@ -277,7 +301,8 @@ void fib_speaker_reloading(struct fib *f)
 
 void fib_speaker_gone(struct fib *f)
 {
-    f->speaker_knows = false;
+    f->speaker_knows = f->sync_due = false;
+    f->ran = f->was_ready;
     timer_stop(f->stale);
     routes_speaker_gone(f->routes);
     groups_forget_ids(f->groups);
@@ -328,6 +353,9 @@ static void on_signal(void *arg, int signum)
     struct fib *f = arg;
 
     switch (signum) {
+    case SIGUSR1:
+        f->settings.flags &= ~(uint32_t)FM_SET_PRESERVE;
+        /* fall through */
     case SIGTERM:
     case SIGINT:
         if (!supervise_stopping(f->supervisor)) {
@@ -381,9 +409,10 @@ static bool watch_signals(struct fib *f, struct signals *s)
     signal(SIGPIPE, SIG_IGN);
     s->term = sig_new(f->loop, SIGTERM, on_signal, f);
     s->intr = sig_new(f->loop, SIGINT, on_signal, f);
+    s->usr1 = sig_new(f->loop, SIGUSR1, on_signal, f);
     s->hup = sig_new(f->loop, SIGHUP, on_signal, f);
     s->chld = sig_new(f->loop, SIGCHLD, on_signal, f);
-    return s->term && s->intr && s->hup && s->chld;
+    return s->term && s->intr && s->usr1 && s->hup && s->chld;
 }
 
 static int run(struct fib *f)
@@ -437,6 +466,7 @@ int fib_main(const struct fib_options *o)
     fib_free_modules(&f);
     sig_free(s.term);
     sig_free(s.intr);
+    sig_free(s.usr1);
     sig_free(s.hup);
     sig_free(s.chld);
     if (f.loop)

@@ -150,6 +150,7 @@ static void finish(struct reconcile *r, int error)
 {
     r->phase = RC_IDLE;
     routes_check_end(r->f->routes, r->complete && !error);
+    fib_examined(r->f);
     if (routes_swept(r->f->routes)) {
         groups_sweep(r->f->groups);
         hops_sweep(r->f->nexthops);

@@ -40,8 +40,9 @@ struct routes_counts {
 void routes_count(const struct routes *r, struct routes_counts *out);
 bool routes_waiting(const struct routes *r); /* some are pending */
 bool routes_busy(const struct routes *r,
-                 uint64_t quiet_ms);       /* pending now, or written within the last quiet_ms */
-bool routes_swept(const struct routes *r); /* the sweep of this speaker's start is over */
+                 uint64_t quiet_ms); /* pending now, or written within the last quiet_ms */
+bool routes_kept(const struct routes *r, enum family f); /* some of a former life are there */
+bool routes_swept(const struct routes *r);               /* the sweep of this speaker's start is over */
 
 /* On-stop: withdraw; all of our routes that hang on no group. */
 void routes_delete_all(struct routes *r);

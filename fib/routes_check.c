@@ -267,6 +267,16 @@ void routes_check_end(struct routes *r, bool complete)
     task_wake(r->writer);
 }
 
+bool routes_kept(const struct routes *r, enum family family)
+{
+    FOR_EACH_ROUTE((struct routes *)(uintptr_t)r, f, i, e)
+    {
+        if (f == family && e->flags & RF_UNCONFIRMED)
+            return true;
+    }
+    return false;
+}
+
 void routes_delete_all(struct routes *r)
 {
     struct kernel *k = r->f->kernel;

@@ -59,11 +59,11 @@ enum fm_type {
     FM_FD = 64,       /* fm_fd, with the descriptor as SCM_RIGHTS when error is 0 (FM_COMMIT: without) */
     FM_LINK,          /* fm_link[] */
     FM_ADDRESS,       /* fm_address[] */
-    FM_SYNC_DONE,     /* no record; the initial FM_LINK and FM_ADDRESS are complete */
+    FM_SYNC_DONE,     /* fm_flags: FM_KEPT_*; the initial FM_LINK and FM_ADDRESS are complete */
     FM_NEXTHOP_STATE, /* fm_nexthop_state[] */
     FM_ROUTE_RESULTS, /* fm_result[] */
     FM_RELOAD,        /* no record; SIGHUP */
-    FM_STOP,          /* no record; SIGTERM or SIGINT: close the sessions, say FM_STOPPED, exit 0 */
+    FM_STOP,          /* fm_flags: FM_STOP_*; a signal: close the sessions, say FM_STOPPED, exit 0 */
 };
 #define FM_HEARTBEAT_MS 5000  /* few wake-ups when idle */
 #define FM_HANG_MS      15000 /* no message for so long: the parent kills the speaker */
@@ -94,6 +94,15 @@ struct fm_settings {
     uint8_t reserved;
     uint8_t prefsrc_ipv4[4]; /* all zero: none */
     uint8_t prefsrc_ipv6[16];
+};
+
+/* FM_SYNC_DONE: routes of ours from before this speaker are in the kernel, so that forwarding went on. */
+#define FM_KEPT_IPV4 0x01
+#define FM_KEPT_IPV6 0x02
+/* FM_STOP: routes stay in the kernel, and peers may count on that. */
+#define FM_STOP_PRESERVE 0x01
+struct fm_flags {
+    uint32_t flags;
 };
 
 struct fm_log {
@@ -240,6 +249,7 @@ struct fm_address {
 _Static_assert(sizeof(struct fm_header) == 8, "fibmsg layout");
 _Static_assert(sizeof(struct fm_hello) == 8, "fibmsg layout");
 _Static_assert(sizeof(struct fm_settings) == 52, "fibmsg layout");
+_Static_assert(sizeof(struct fm_flags) == 4, "fibmsg layout");
 _Static_assert(sizeof(struct fm_log) == 4, "fibmsg layout");
 _Static_assert(sizeof(struct fm_path) == 264, "fibmsg layout");
 _Static_assert(sizeof(struct fm_listen) == 24, "fibmsg layout");

@@ -313,10 +313,35 @@ static void text_transport(struct exec *e, const struct peer *p, const struct pe
         writer_text(w, "  Peer authentication enabled (TCP MD5)\n");
 }
 
+static void text_restart(struct exec *e, const struct peer *p, const struct peer_info *i)
+{
+    struct writer *w = e->w;
+    char seconds[24];
+    if (i->state == PEER_ESTABLISHED && i->received.graceful_restart && i->sent.graceful_restart)
+        writer_text(w, "  Graceful restart: the peer's restart time is %u seconds%s%s\n",
+                    i->received.gr_flags_time & 0xfffu,
+                    i->received.gr_flags_time & 0x8000 ? "; it has restarted (R)" : "",
+                    i->received.gr_flags_time & 0x4000 ? "; notifications too (N)" : "");
+    for (int f = 0; f < FAM_COUNT; f++) {
+        char line[200];
+        if (!i->kept[f].on)
+            continue;
+        snprintf(line, sizeof line, "%" PRIu32 " stale %s routes are used on, %s: for at most %s, until %s",
+                 peer_rib(p)->stale[f], f ? "IPv6" : "IPv4",
+                 i->kept[f].long_lived ? "as the last resort (long-lived graceful restart)"
+                                       : "since the peer may restart",
+                 show_seconds(i->kept[f].left_ms, seconds),
+                 i->state == PEER_ESTABLISHED ? "its End-of-RIB" : "the session is back");
+        writer_text(w, "  ");
+        show_wrap(w, 2, 4, line);
+    }
+}
+
 static void text_neighbor(struct exec *e, const struct peer *p, const struct peer_info *i)
 {
     text_head(e, p, i);
     text_capabilities(e, i);
+    text_restart(e, p, i);
     text_statistics(e, i);
     text_offences(e->w, p, &i->stats);
     for (int f = 0; f < FAM_COUNT; f++)

@@ -109,9 +109,68 @@ static void json_capabilities(struct writer *w, const struct peer_info *i)
     writer_end(w);
 }
 
-static void json_graceful_restart(struct writer *w, const struct peer_info *i)
+/* What FRR calls so: able to restart itself, or only to help. */
+static const char *restart_mode(const struct capabilities *c)
 {
+    return !c->graceful_restart                               ? "Disable"
+           : c->gr_family[FAM_IPV4] || c->gr_family[FAM_IPV6] ? "Restart"
+                                                              : "Helper";
+}
+
+static void json_restart_family(struct writer *w, const struct peer *p, const struct peer_info *i,
+                                enum family f, uint32_t stale_ms)
+{
+    if (!i->family[f] && !i->kept[f].on)
+        return;
+    writer_object(w, family_json_name(f));
+    if (i->family[f]) {
+        writer_bool(w, "fBit", i->received.gr_forwarding[f]);
+        writer_object(w, "endOfRibStatus");
+        writer_bool(w, "endOfRibSend", i->eor_out[f]);
+        writer_bool(w, "endOfRibRecv", i->eor_in[f]);
+        writer_end(w);
+    }
+    writer_object(w, "timers");
+    writer_uint(w, "stalePathTimer", stale_ms / 1000);
+    if (i->kept[f].on)
+        writer_uint(w, i->kept[f].long_lived ? "longLivedStaleTimerRemaining" : "stalePathTimerRemaining",
+                    (i->kept[f].left_ms + 999) / 1000);
+    writer_end(w);
+    if (i->kept[f].on) {
+        writer_uint(w, "stalePrefixCounter", peer_rib(p)->stale[f]);
+        writer_bool(w, "longLived", i->kept[f].long_lived);
+    }
+    writer_end(w);
+}
+
+static void json_restart_timers(struct exec *e, const struct peer_info *i)
+{
+    struct writer *w = e->w;
+    uint64_t left = 0;
+    writer_object(w, "timers");
+    writer_uint(w, "configuredRestartTimer", e->s->config->router.graceful_restart.restart_time_ms / 1000);
+    writer_uint(w, "receivedRestartTimer", i->received.gr_flags_time & 0xfff);
+    for (int f = 0; f < FAM_COUNT; f++)
+        if (i->kept[f].on && !i->kept[f].long_lived && i->kept[f].left_ms > left)
+            left = i->kept[f].left_ms;
+    if (left && i->state != PEER_ESTABLISHED)
+        writer_uint(w, "restartTimerRemaining", (left + 999) / 1000);
+    writer_end(w);
+}
+
+static void json_graceful_restart(struct exec *e, const struct peer *p, const struct peer_info *i)
+{
+    struct writer *w = e->w;
     writer_object(w, "gracefulRestartInfo");
+    writer_str(w, "localGrMode", e->s->config->router.graceful_restart.enabled ? "Restart" : "Disable");
+    if (i->caps_valid) {
+        writer_str(w, "remoteGrMode", restart_mode(&i->received));
+        writer_bool(w, "rBit", i->received.gr_flags_time & 0x8000);
+        writer_bool(w, "nBit", i->received.gr_flags_time & 0x4000);
+    }
+    json_restart_timers(e, i);
+    for (int f = 0; f < FAM_COUNT; f++)
+        json_restart_family(w, p, i, (enum family)f, e->s->config->router.graceful_restart.stale_time_ms);
     for (int side = 0; side < 2; side++) {
         writer_object(w, side ? "endOfRibRecv" : "endOfRibSend");
         for (int f = 0; f < FAM_COUNT; f++)
@@ -274,7 +333,7 @@ void json_neighbor(struct exec *e, const struct peer *p, const struct peer_info 
     writer_str(w, "localRouterId", show_router_id(i->local_id, id));
     json_timers(w, p, i);
     json_capabilities(w, i);
-    json_graceful_restart(w, i);
+    json_graceful_restart(e, p, i);
     json_statistics(w, i);
     json_offences(w, p);
     json_families(w, p, i);

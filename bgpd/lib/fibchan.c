@@ -77,11 +77,11 @@ static const struct fm_row {
     [FM_FD] = {"FD", sizeof(struct fm_fd), false},
     [FM_LINK] = {"LINK", sizeof(struct fm_link), false},
     [FM_ADDRESS] = {"ADDRESS", sizeof(struct fm_address), false},
-    [FM_SYNC_DONE] = {"SYNC_DONE", 0, false},
+    [FM_SYNC_DONE] = {"SYNC_DONE", sizeof(struct fm_flags), false},
     [FM_NEXTHOP_STATE] = {"NEXTHOP_STATE", sizeof(struct fm_nexthop_state), false},
     [FM_ROUTE_RESULTS] = {"ROUTE_RESULTS", sizeof(struct fm_result), false},
     [FM_RELOAD] = {"RELOAD", 0, false},
-    [FM_STOP] = {"STOP", 0, false},
+    [FM_STOP] = {"STOP", sizeof(struct fm_flags), false},
 };
 
 static const struct fm_row *row_of(unsigned type)

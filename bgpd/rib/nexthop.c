@@ -148,6 +148,16 @@ void nexthop_put(struct nexthop_table *t, uint32_t id)
     slab_free(&t->nexthops, id);
 }
 
+bool nexthop_all_resolved(const struct nexthop_table *t)
+{
+    for (uint32_t id = 1; id < t->nexthops.next; id++) {
+        const struct nexthop *nh = slab_at(&t->nexthops, id);
+        if (nh->refs && !nh->resolved)
+            return false;
+    }
+    return true;
+}
+
 const struct nexthop *nexthop_by_id(const struct nexthop_table *t, uint32_t id)
 {
     if (!id || id >= t->nexthops.next)

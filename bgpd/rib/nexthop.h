@@ -41,6 +41,7 @@ void nexthop_put(struct nexthop_table *t, uint32_t id); /* the last one ends the
 const struct nexthop *nexthop_by_id(const struct nexthop_table *t, uint32_t id);
 /* The FIB's word on one. Returns its id when anything that matters to decisions changed, else 0. */
 uint32_t nexthop_set_state(struct nexthop_table *t, const struct fm_nexthop_state *s);
+bool nexthop_all_resolved(const struct nexthop_table *t); /* each has had its answer; a walk */
 /* Watches and groups are sent again to a FIB process that has just started with us (never needed while it
  * lives). */
 

@@ -129,6 +129,7 @@ struct rib *rib_new(const struct rib_config *c, const struct rib_hooks *h, void 
                     struct attr_table *attrs, struct nexthop_table *nexthops);
 void rib_free(struct rib *r);
 void rib_set_config(struct rib *r, const struct rib_config *c); /* re-decides everything in the background */
+bool rib_has_work(const struct rib *r);
 bool rib_work(struct rib *r); /* one bounded step of sweeps and re-decisions; false when there is none left */
 
 /* The time that changes are stamped with from now on: seconds since the process started (it stands still

@@ -105,6 +105,11 @@ static void visit(struct rib *r, enum family f, uint32_t index)
         entry_release(r, f, index);
 }
 
+bool rib_has_work(const struct rib *r)
+{
+    return work_left(r);
+}
+
 bool rib_work(struct rib *r)
 {
     for (unsigned n = 0; n < STEP && work_left(r); n++) {

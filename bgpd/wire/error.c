@@ -15,6 +15,27 @@ struct bgp_error bgp_error_make(uint8_t code, uint8_t subcode, const void *data,
     return e;
 }
 
+struct bgp_error bgp_error_wrap(const struct bgp_error *e)
+{
+    struct bgp_error w = {.code = BGP_ERR_CEASE, .subcode = BGP_CEASE_HARD_RESET, .len = 2};
+    size_t n = e->len < BGP_ERROR_DATA - 2 ? e->len : BGP_ERROR_DATA - 2;
+    w.data[0] = e->code;
+    w.data[1] = e->subcode;
+    memcpy(w.data + 2, e->data, n);
+    w.len = (uint16_t)(n + 2);
+    return w;
+}
+
+/* One with nothing within is a Hard Reset all the same; inner then has code 0. */
+bool bgp_error_unwrap(const struct bgp_error *e, struct bgp_error *inner)
+{
+    if (e->code != BGP_ERR_CEASE || e->subcode != BGP_CEASE_HARD_RESET)
+        return false;
+    *inner =
+        e->len < 2 ? (struct bgp_error){0} : bgp_error_make(e->data[0], e->data[1], e->data + 2, e->len - 2u);
+    return true;
+}
+
 #define SUBCODES 12
 static const struct {
     const char *name;
@@ -65,6 +86,14 @@ static const struct {
 
 const char *bgp_error_format(const struct bgp_error *e, char *buf, size_t size)
 {
+    struct bgp_error inner;
+    if (bgp_error_unwrap(e, &inner) && inner.code &&
+        !(inner.code == BGP_ERR_CEASE && inner.subcode == BGP_CEASE_HARD_RESET)) {
+        int n = snprintf(buf, size, "Hard Reset: ");
+        if (n > 0 && (size_t)n < size)
+            bgp_error_format(&inner, buf + n, size - (size_t)n);
+        return buf;
+    }
     const char *name = e->code < sizeof codes / sizeof *codes ? codes[e->code].name : NULL;
     const char *sub = name && e->subcode < SUBCODES ? codes[e->code].sub[e->subcode] : NULL;
     if (!e->code)
@@ -115,7 +144,10 @@ static bool is_control(const uint8_t *p, size_t len)
 
 const char *bgp_error_message(const struct bgp_error *e, char *buf, size_t size)
 {
+    struct bgp_error inner;
     size_t o = 0;
+    if (bgp_error_unwrap(e, &inner))
+        e = &inner;
     buf[0] = 0;
     if (e->code != BGP_ERR_CEASE ||
         (e->subcode != BGP_CEASE_ADMIN_SHUTDOWN && e->subcode != BGP_CEASE_ADMIN_RESET) || !e->len ||
@@ -145,7 +177,7 @@ void bgp_error_set_message(struct bgp_error *e, const char *utf8)
     size_t n = strlen(utf8), len = 0;
     while (len < n) {
         size_t one = utf8_char((const uint8_t *)utf8 + len, n - len);
-        if (!one || len + one > BGP_ERROR_DATA - 1)
+        if (!one || len + one > UINT8_MAX)
             break;
         len += one;
     }

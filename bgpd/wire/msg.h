@@ -66,7 +66,8 @@ enum { /* RFC 4486 and later */
        BGP_CEASE_BFD_DOWN = 10,
 };
 
-#define BGP_ERROR_DATA 256 /* the longest shutdown communication with its length, RFC 9003 section 2 */
+#define BGP_ERROR_DATA                                                                                       \
+    258 /* the longest shutdown communication with its length (RFC 9003), in a Hard Reset */
 /* What a NOTIFICATION says, sent or received. code 0: none. */
 struct bgp_error {
     uint8_t code, subcode;
@@ -74,11 +75,15 @@ struct bgp_error {
     uint8_t data[BGP_ERROR_DATA];
 };
 struct bgp_error bgp_error_make(uint8_t code, uint8_t subcode, const void *data, size_t len);
-/* "Cease/Administrative Shutdown", "UPDATE Message Error/Malformed AS_PATH", "code 9 subcode 4". Returns buf.
+/* RFC 8538 section 3: a Hard Reset (Cease/9) that carries e, and the other way round: false when e is none.
  */
+struct bgp_error bgp_error_wrap(const struct bgp_error *e);
+bool bgp_error_unwrap(const struct bgp_error *e, struct bgp_error *inner);
+/* "Cease/Administrative Shutdown", "UPDATE Message Error/Malformed AS_PATH", "code 9 subcode 4", "Hard Reset:
+ * Cease/Peer De-configured". Returns buf. */
 const char *bgp_error_format(const struct bgp_error *e, char *buf, size_t size);
 /* The shutdown communication of RFC 9003 in a Cease/2 or /4, control characters replaced; "" if none,
- * "(malformed message)" if not UTF-8 or cut short. */
+ * "(malformed message)" if not UTF-8 or cut short. Of a Hard Reset: of the NOTIFICATION within. */
 const char *bgp_error_message(const struct bgp_error *e, char *buf, size_t size);
 void bgp_error_set_message(struct bgp_error *e, const char *utf8); /* cut at 255 bytes, at a character */
 

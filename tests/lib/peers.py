@@ -88,6 +88,10 @@ class Peer:
     def kill(self):
         self.stop(signal.SIGKILL)
 
+    def kill_bgp(self):
+        """BGP dies without a word; what is in the kernel stays."""
+        self.kill()
+
     def restart(self):
         self.stop()
         self.start()
@@ -141,11 +145,17 @@ class Frr(Peer):
         self.file("zebra.conf", f"hostname {self.node.name}\nip nht resolve-via-default\nipv6 nht resolve-via-default\n")
         self.file("bgpd.conf", self.config())
         for daemon in ("zebra", "bgpd"):
+            if daemon == "zebra" and self.processes:
+                continue  # it has outlived bgpd
             self.spawn(f"/usr/lib/frr/{daemon}", *common, "-i", self.file(f"{daemon}.pid"), "-f",
                        self.file(f"{daemon}.conf"), tag=f"-{daemon}")
             wait_for(lambda: self.vtysh("show version", daemon=daemon), what=f"{self.name}: {daemon} answers")
             if daemon == "zebra":
                 wait_for(self.links_known, what=f"{self.name}: zebra knows its links")
+
+    def kill_bgp(self):
+        """bgpd dies, zebra and what it has in the kernel stay; start() brings it back."""
+        self.processes.pop().stop(signal.SIGKILL)
 
     def links_known(self):
         """A link-local next hop over a link that zebra has not looked at yet stays inactive for good (FRR 8.4)."""
@@ -213,7 +223,8 @@ class Bird(Peer):
     programs = ("/usr/sbin/bird", "/usr/sbin/birdc")
 
     def config(self):
-        out = [f"router id {self.router_id};", "log stderr all;", "protocol device { scan time 1; }"]
+        out = [f"router id {self.router_id};", "log stderr all;", "protocol device { scan time 1; }",
+               *self.options.get("lines", ())]
         if self.options.get("kernel"):
             out += [f"protocol kernel {{ {f} {{ export all; }}; merge paths yes; }}" for f in FAMILIES]
         for family in FAMILIES:
@@ -232,13 +243,15 @@ class Bird(Peer):
                 via = n.via4 if family == "ipv4" else n.via6
                 hop = f" next hop address {via}; next hop self;" if via else " next hop self;"
                 hop += " extended next hop on;" if n.extended_nexthop and family == "ipv4" else ""
-                out.append(f"  {family} {{ import all; import table; export {self.options.get('export', 'all;')}{hop} }};")
+                more = "".join(f" {line}" for line in self.options.get("channel", ()))
+                out.append(f"  {family} {{ import all; import table; export all;{hop}{more} }};")
             out.append("}")
         return "\n".join(out) + "\n"
 
     def launch(self):
         config = self.file("bird.conf", self.config())
-        self.spawn("/usr/sbin/bird", "-f", "-c", config, "-s", self.file("bird.ctl"), "-P", self.file("bird.pid"))
+        self.spawn("/usr/sbin/bird", "-f", "-c", config, "-s", self.file("bird.ctl"), "-P", self.file("bird.pid"),
+                   *self.options.get("argv", ()))
         wait_for(lambda: "up and running" in self.birdc("show status"), what=f"{self.name}: bird answers")
 
     def birdc(self, command):
@@ -304,6 +317,10 @@ class GoBgp(Peer):
             if n.interface:
                 del one["config"]["neighbor-address"]
                 one["config"]["neighbor-interface"] = n.address
+            for key, value in self.options.get("neighbor", {}).items():
+                one[key] = {**one.get(key, {}), **value}
+            for family in one["afi-safis"]:
+                family.update(self.options.get("afi-safi", {}))
             neighbors.append(one)
         return json.dumps({"global": {"config": {"as": self.asn, "router-id": self.router_id, "port": 179}},
                            "neighbors": neighbors}, indent=1)
@@ -311,7 +328,7 @@ class GoBgp(Peer):
     def launch(self):
         config = self.file("gobgpd.json", self.config())
         self.spawn("/usr/bin/gobgpd", "-f", config, "-t", "json", "--api-hosts", f"127.0.0.1:{self.API}",
-                   "--pprof-disable", "-p")
+                   "--pprof-disable", "-p", *self.options.get("argv", ()))
         wait_for(lambda: self.gobgp("global"), what=f"{self.name}: gobgpd answers")
         wait_for(lambda: self.json("neighbor"), what=f"{self.name}: neighbours configured")
         if self.networks:

@@ -284,7 +284,7 @@ static void wrong_counts_are_not_sent(void)
     static uint8_t zeros[FIBMSG_MAX];
 
     set_up(&x);
-    CU_ASSERT_EQUAL(fibchan_send(x.chan, FM_STOP, zeros, 1, -1), -EMSGSIZE);
+    CU_ASSERT_EQUAL(fibchan_send(x.chan, FM_RELOAD, zeros, 1, -1), -EMSGSIZE);
     CU_ASSERT_EQUAL(fibchan_send(x.chan, FM_LINK, zeros, 0, -1), -EMSGSIZE);
     CU_ASSERT_EQUAL(fibchan_send(x.chan, FM_LINK, zeros, fm_max_records(FM_LINK) + 1, -1), -EMSGSIZE);
     CU_ASSERT_EQUAL(fibchan_send(x.chan, (enum fm_type)63, zeros, 0, -1), -EMSGSIZE);
@@ -298,7 +298,7 @@ static void types_know_who_says_them(void)
     CU_ASSERT_FALSE(fm_from_speaker(FM_ROUTE_RESULTS));
     CU_ASSERT_FALSE(fm_from_speaker((enum fm_type)0));
     CU_ASSERT_EQUAL(fm_record_size(FM_ROUTES), sizeof(struct fm_route));
-    CU_ASSERT_EQUAL(fm_record_size(FM_STOP), 0);
+    CU_ASSERT_EQUAL(fm_record_size(FM_RELOAD), 0);
     CU_ASSERT_STRING_EQUAL(fm_type_name(FM_HELLO), "HELLO");
     CU_ASSERT_STRING_EQUAL(fm_type_name((enum fm_type)999), "unknown");
 }

@@ -755,7 +755,7 @@ static void stopping_says_goodbye_and_reports(void)
     struct rig r;
     rig_set_up(&r);
     both_up(&r);
-    peer_set_stop(r.a.s.peers, BGP_CEASE_ADMIN_SHUTDOWN, on_stopped, &r);
+    peer_set_stop(r.a.s.peers, BGP_CEASE_ADMIN_SHUTDOWN, false, on_stopped, &r);
     CU_ASSERT_EQUAL(r.stopped, 0);
     rig_run(&r, 100);
     CU_ASSERT_EQUAL(r.stopped, 1);
