@@ -34,6 +34,12 @@ static void offer_route_refresh(const struct peer *p, const struct peer_session 
     c->route_refresh = true;
 }
 
+static void offer_graceful_restart(const struct peer *p, const struct peer_session *s, struct capabilities *c)
+{
+    (void)s;
+    peer_restart_offer(p, c);
+}
+
 /* Only with graceful restart: FRR before 10.1 sends End-of-RIB to none but peers that have that capability,
  * and until it has sent one it answers no request of a peer that knows the enhanced form. */
 static void offer_enhanced_refresh(const struct peer *p, const struct peer_session *s, struct capabilities *c)

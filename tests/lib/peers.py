@@ -237,7 +237,8 @@ class Bird(Peer):
             out.append(f"protocol static static_{family} {{ {family};{nets} }}")
         for i, n in enumerate(self.neighbors):
             local = f"local {n.local or ''} as {self.asn};"
-            out.append(f"protocol bgp peer{i} {{ {local} neighbor {n.address} as {n.asn}; hold time {n.hold}; "
+            whose = n.asn if n.asn in ("internal", "external") else f"as {n.asn}"
+            out.append(f"protocol bgp peer{i} {{ {local} neighbor {n.address} {whose}; hold time {n.hold}; "
                        "connect retry time 1; connect delay time 1; error wait time 1, 4; startup hold time 60;")
             out += [f'  password "{n.password}";'] if n.password else []
             out += ["  ttl security on;"] if n.ttl_security else []

@@ -15,7 +15,8 @@ static size_t message(uint8_t type, const uint8_t *body, size_t n, uint8_t *out)
     out[16] = (uint8_t)(n >> 8);
     out[17] = (uint8_t)n;
     out[18] = type;
-    memcpy(out + BGP_HEADER_LEN, body, n - BGP_HEADER_LEN);
+    if (n > BGP_HEADER_LEN)
+        memcpy(out + BGP_HEADER_LEN, body, n - BGP_HEADER_LEN);
     return n;
 }
 
