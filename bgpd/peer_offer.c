@@ -34,7 +34,13 @@ static void offer_route_refresh(const struct peer *p, const struct peer_session 
     c->route_refresh = true;
 }
 
-/* Only with graceful restart: FRR (8.4 to 10.0) sends End-of-RIB to none but peers that have it,
+static void offer_graceful_restart(const struct peer *p, const struct peer_session *s, struct capabilities *c)
+{
+    (void)s;
+    peer_restart_offer(p, c);
+}
+
+/* Only with graceful restart: FRR (8.4 to 10.0) sends End-of-RIB only to peers that have that capability,
  * and until it has sent one it answers no request of a peer that knows the enhanced form. */
 static void offer_enhanced_refresh(const struct peer *p, const struct peer_session *s, struct capabilities *c)
 {
@@ -47,12 +53,6 @@ static void offer_add_path(const struct peer *p, const struct peer_session *s, s
     (void)s;
     for (enum family f = 0; f < FAM_COUNT; f++)
         c->add_path[f] = c->family[f] ? (uint8_t)p->config->add_path : 0;
-}
-
-static void offer_graceful_restart(const struct peer *p, const struct peer_session *s, struct capabilities *c)
-{
-    (void)s;
-    peer_restart_offer(p, c);
 }
 
 static void offer_extended_message(const struct peer *p, const struct peer_session *s, struct capabilities *c)

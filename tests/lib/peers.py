@@ -237,7 +237,8 @@ class Bird(Peer):
             out.append(f"protocol static static_{family} {{ {family};{nets} }}")
         for i, n in enumerate(self.neighbors):
             local = f"local {n.local or ''} as {self.asn};"
-            out.append(f"protocol bgp peer{i} {{ {local} neighbor {n.address} as {n.asn}; hold time {n.hold}; "
+            whose = n.asn if n.asn in ("internal", "external") else f"as {n.asn}"
+            out.append(f"protocol bgp peer{i} {{ {local} neighbor {n.address} {whose}; hold time {n.hold}; "
                        "connect retry time 1; connect delay time 1; error wait time 1, 4; startup hold time 60;")
             out += [f'  password "{n.password}";'] if n.password else []
             out += ["  ttl security on;"] if n.ttl_security else []
@@ -251,7 +252,8 @@ class Bird(Peer):
                 hop += {"send": " add paths tx;", "receive": " add paths rx;", "both": " add paths on;"}.get(n.add_path, "")
                 hop += "".join(f" {line}" for line in self.options.get("channel", ()))
                 table = "" if self.options.get("no_import_table") else " import table;"
-                out.append(f"  {family} {{ import all;{table} export all;{hop} }};")
+                exported = self.options.get("export", "all;")
+                out.append(f"  {family} {{ import all;{table} export {exported}{hop} }};")
             out.append("}")
         return "\n".join(out) + "\n"
 

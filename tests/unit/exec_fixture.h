@@ -70,6 +70,10 @@ struct peer *peer_set_find(const struct peer_set *ps, const char *name)
             return &peers[i];
     return NULL;
 }
+struct peer *peer_set_expect(struct peer_set *ps, const char *name)
+{
+    return peer_set_find(ps, name);
+}
 const char *peer_name(const struct peer *p)
 {
     return p->name;
