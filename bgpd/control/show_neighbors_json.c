@@ -269,10 +269,16 @@ static void json_transport(struct writer *w, const struct peer *p, const struct 
     }
     if (i->last_message && *i->last_message)
         writer_str(w, "lastShutdownDescription", i->last_message);
-    if (i->last_error.code) {
-        snprintf(code, sizeof code, "%02X%02X", i->last_error.code, i->last_error.subcode);
+    if (i->last_error.code) { /* as FRR: of a Hard Reset, what is within */
+        struct bgp_error e = i->last_error, inner;
+        bool hard = bgp_error_unwrap(&e, &inner);
+        if (hard && inner.code)
+            e = inner;
+        snprintf(code, sizeof code, "%02X%02X", e.code, e.subcode);
         writer_str(w, "lastErrorCodeSubcode", code);
-        writer_str(w, "lastNotificationReason", bgp_error_format(&i->last_error, why, sizeof why));
+        writer_str(w, "lastNotificationReason", bgp_error_format(&e, why, sizeof why));
+        if (hard)
+            writer_bool(w, "lastNotificationHardReset", true);
     }
     if (i->state != PEER_ESTABLISHED) {
         writer_str(w, "notEstablishedBecause", show_peer_why(p, i, why, sizeof why));

@@ -244,6 +244,7 @@ static void make_peer(unsigned i, const char *description, enum peer_state state
     static char names[PEERS][ADDR_STRLEN];
     struct peer *p = &peers[i];
     *p = (struct peer){.rib = fx_peer(&fx, i + 1, false)};
+    p->rib->owner = p;
     p->name = addr_format(&p->rib->address, names[i]);
     p->config = (struct peer_config){.address = p->rib->address,
                                      .asn = 65001 + i,
