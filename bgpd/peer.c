@@ -429,7 +429,8 @@ void peer_accept(struct peer *p, int fd)
     const struct transport_options o = {.ttl = c->multihop ? c->multihop
                                                : p->ibgp   ? 0
                                                            : 1,
-                                        .gtsm_hops = c->ttl_security};
+                                        .gtsm_hops = c->ttl_security,
+                                        .check_syn = p->set->check_syn};
     struct peer_link *l = NULL;
 
     if (peer_admin_down(p) || p->limit.held) {

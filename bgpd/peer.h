@@ -44,6 +44,11 @@ void peer_set_addresses_changed(struct peer_set *ps);
  * family. */
 int peer_set_listen(struct peer_set *ps, int fd);
 
+/* RFC 4724 4.1, after a restart with the forwarding state kept: nothing that this peer has yet to send is to
+ * be waited for before End-of-RIB goes to others. And the end of that. */
+bool peer_has_sent_all(const struct peer *p);
+void peer_set_release_eor(struct peer_set *ps);
+
 const char *peer_name(const struct peer *p); /* the address as text, or the interface */
 const struct peer_config *peer_config(const struct peer *p);
 struct rib_peer *peer_rib(const struct peer *p);
@@ -67,7 +72,7 @@ int peer_soft_out(struct peer *p); /* resend everything; -ENOTCONN */
 int peer_debug_start(struct peer *p, uint32_t ms);
 void peer_debug_stop(struct peer *p);
 uint64_t peer_debug_left(const struct peer *p); /* ms, 0: not */
-/* The import policy's part of rib_hooks.import. named: the rule that accepts it means just this prefix. */
+/* The import policy's part of rib_hooks.import. named: the rule that accepts it has a list of prefixes. */
 int peer_import(struct peer *p, enum family f, const struct prefix *prefix, const struct attr **a,
                 bool *named);
 /* What policies are evaluated with for this peer; the caller's. NULL: out of memory. */
@@ -150,7 +155,8 @@ struct peer_info {
     struct {
         bool on, long_lived;
         uint64_t left_ms;
-    } kept[FAM_COUNT]; /* stale routes of an earlier session (graceful restart), and how much longer */
+        uint32_t restart_s; /* the peer's restart time, of the session that was lost */
+    } kept[FAM_COUNT];      /* stale routes of an earlier session (graceful restart), and how much longer */
 };
 void peer_info(const struct peer *p, struct peer_info *out);
 uint64_t peer_memory(const struct peer *p);

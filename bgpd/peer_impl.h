@@ -153,6 +153,7 @@ struct peer_set {
         struct io *io;
         struct sock_fprog gtsm; /* in force; filter NULL: none */
     } * listeners;
+    bool check_syn;             /* the kernel refuses us the filters of GTSM */
     struct timer *accept_again; /* out of descriptors: the listeners pause */
     struct log_limit log_limit;
     char hostname[PEER_HOSTLEN]; /* what we call ourselves in OPENs */
@@ -220,11 +221,11 @@ void peer_note_bad_as(struct peer *p, uint32_t got); /* detail of the error that
 void peer_note_bad_role(struct peer *p, const struct capabilities *theirs);
 void peer_note_address_gone(struct peer_link *l);
 void peer_note_closed(struct peer_link *l, int error); /* 0 or -errno */
+void peer_note_restarted(struct peer_link *l);         /* it connects anew */
 void peer_note_ground_lost(struct peer *p, const char *reason,
                            const char *hint); /* of the session, if there is one */
 /* Of a peer that waits: what for, and what to look at. */
 void peer_waiting_why(const struct peer *p, char *why, size_t why_size, char *hint, size_t hint_size);
-void peer_note_restarted(struct peer_link *l);             /* it connects anew */
 void peer_note_connect_failure(struct peer *p, int error); /* -errno; -ETIMEDOUT: no answer */
 void peer_log_transition(struct peer *p, enum peer_state before);
 
@@ -248,6 +249,8 @@ void peer_tx_wake(void *peer);
 /* peer_policy.c */
 void peer_policy_forget(struct peer *p); /* what was found out by the policies in force */
 void peer_import_changed(struct peer *p, const struct peer_config *before);
+void peer_export_policy(struct peer *p); /* tells Adj-RIB-Out */
+int peer_export_changed(struct peer *p); /* 0 or -ENOMEM */
 
 /* peer_refresh.c */
 void peer_receive_refresh(struct peer_link *l, const uint8_t *body, size_t n);

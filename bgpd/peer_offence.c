@@ -82,7 +82,7 @@ void peer_note_offence(struct peer *p, const struct update *u, const uint8_t *bo
         [UPDATE_TREAT_AS_WITHDRAW] = "malformed UPDATE: its routes are taken as withdrawn",
         [UPDATE_RESET] = "malformed UPDATE: the session is reset",
     };
-    char hex[2 * DEBUG_OCTETS + 1], first[PREFIX_STRLEN], number[16];
+    char hex[2 * DEBUG_OCTETS + 1], first[PREFIX_STRLEN], number[16] = "";
     const char *name = pa_name(u->bad_attr);
     uint32_t swallowed = 0, n_routes = routes(p, u, first);
 

@@ -34,10 +34,18 @@ static void offer_route_refresh(const struct peer *p, const struct peer_session 
     c->route_refresh = true;
 }
 
+static void offer_graceful_restart(const struct peer *p, const struct peer_session *s, struct capabilities *c)
+{
+    (void)s;
+    peer_restart_offer(p, c);
+}
+
+/* Only with graceful restart: FRR before 10.1 sends End-of-RIB to none but peers that have that capability,
+ * and until it has sent one it answers no request of a peer that knows the enhanced form. */
 static void offer_enhanced_refresh(const struct peer *p, const struct peer_session *s, struct capabilities *c)
 {
     (void)p, (void)s;
-    c->enhanced_refresh = true;
+    c->enhanced_refresh = c->graceful_restart;
 }
 
 static void offer_add_path(const struct peer *p, const struct peer_session *s, struct capabilities *c)
@@ -45,12 +53,6 @@ static void offer_add_path(const struct peer *p, const struct peer_session *s, s
     (void)s;
     for (enum family f = 0; f < FAM_COUNT; f++)
         c->add_path[f] = c->family[f] ? (uint8_t)p->config->add_path : 0;
-}
-
-static void offer_graceful_restart(const struct peer *p, const struct peer_session *s, struct capabilities *c)
-{
-    (void)s;
-    peer_restart_offer(p, c);
 }
 
 static void offer_extended_message(const struct peer *p, const struct peer_session *s, struct capabilities *c)
@@ -82,9 +84,9 @@ static const struct {
     {true, offer_as4},
     {true, offer_role}, /* RFC 9234 4.1: MUST be advertised where it is configured */
     {false, offer_route_refresh},
-    {false, offer_enhanced_refresh},
     {false, offer_add_path},
     {false, offer_graceful_restart},
+    {false, offer_enhanced_refresh}, /* looks at it */
     {false, offer_extended_message},
     {false, offer_hostname},
 };

@@ -313,6 +313,35 @@ bool peer_restart_awaits_eor(const struct peer_link *l)
     return l->s.common.graceful_restart;
 }
 
+/* "excluding the ones with the Restart State bit set … and the ones that do not advertise the graceful
+ * restart capability" */
+bool peer_has_sent_all(const struct peer *p)
+{
+    const struct peer_link *l = p->up;
+    if (peer_admin_down(p))
+        return true;
+    if (!l)
+        return false;
+    if (!l->s.common.graceful_restart || l->s.received.gr_flags_time & FLAG_R)
+        return true;
+    for (enum family f = 0; f < FAM_COUNT; f++)
+        if (l->s.common.family[f] && !l->s.eor_in[f])
+            return false;
+    return true;
+}
+
+/* What this node originates is known from the start; only learned routes have to be waited for. */
+void peer_restart_hold_eor(struct peer *p)
+{
+    adjout_hold_eor(p->adjout, p->set->speaker->deferring && p->config->export != EXPORT_ORIGINATED);
+}
+
+void peer_set_release_eor(struct peer_set *ps)
+{
+    for (unsigned i = 0; i < ps->n; i++)
+        adjout_hold_eor(ps->peers[i]->adjout, false);
+}
+
 void peer_restart_info(const struct peer *p, struct peer_info *o)
 {
     uint64_t now = loop_now_ms();
@@ -320,6 +349,7 @@ void peer_restart_info(const struct peer *p, struct peer_info *o)
         const struct peer_kept *k = &p->restart.kept[f];
         o->kept[f].on = k->on;
         o->kept[f].long_lived = k->long_lived;
+        o->kept[f].restart_s = k->on ? p->restart.restart_s : 0;
         o->kept[f].left_ms = k->on && k->due_ms > now ? k->due_ms - now : 0;
     }
 }

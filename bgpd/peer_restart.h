@@ -53,6 +53,7 @@ void peer_restart_close(struct peer *p);
 /* Just before the RIB hears that the session is gone, and just after it heard of a new one. */
 void peer_restart_down(struct peer_link *l);
 void peer_restart_up(struct peer_link *l);
+void peer_restart_hold_eor(struct peer *p);              /* if it is to be held; after adjout_start */
 void peer_restart_eor(struct peer *p, enum family f);    /* End-of-RIB received */
 void peer_restart_drop(struct peer *p, const char *why); /* all that is kept goes */
 void peer_restart_info(const struct peer *p, struct peer_info *o);

@@ -232,10 +232,14 @@ static void attach_gtsm(struct peer_set *ps, struct peer_listener *l, const stru
         return;
     }
     r = gtsm_attach(l->fd, &program);
-    if (r)
-        log_warn("ttl-security: too many peers to check the first packets of connections that come in; those "
-                 "after them are checked",
-                 F_ERR(r));
+    if (r && !ps->check_syn)
+        log_info(
+            "ttl-security: the first packet of a connection is looked at when it is accepted, because the "
+            "kernel does not let us filter",
+            F_ERR(r));
+    ps->check_syn |= r != 0;
+    if (r && (r = transport_save_syn(l->fd)))
+        log_error("ttl-security: the first packets of connections cannot be checked", F_ERR(r));
     free(l->gtsm.filter);
     l->gtsm = program;
     if (!r && program.len)
@@ -288,6 +292,8 @@ void peer_set_move(struct peer *p, const struct ip_addr *a, uint32_t scope)
     qsort(ps->by_addr, ps->n_fixed, sizeof *ps->by_addr, by_address);
     if (key_of(p->config))
         set_key(p, key_of(p->config));
+    if (p->config->ttl_security)
+        apply_gtsm(ps);
 }
 
 /* Applying a configuration */
@@ -317,11 +323,8 @@ static void take_over(struct peer *p, const struct peer_config *now, bool reset)
     }
     if (diff & PEER_DIFF_REIMPORT)
         peer_import_changed(p, before);
-    for (enum family f = 0; p->up && (diff & PEER_DIFF_REEXPORT) && f < FAM_COUNT; f++)
-        if (p->up->s.common.family[f] && adjout_resend(p->adjout, f, now->export, false)) {
-            peer_out_of_memory(p->up);
-            break;
-        }
+    if ((diff & PEER_DIFF_REEXPORT) && peer_export_changed(p))
+        peer_out_of_memory(p->up);
     peer_limit_changed(p, before);
     peer_tx_wake(p);
 }

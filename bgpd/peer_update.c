@@ -176,6 +176,7 @@ int peer_routes_up(struct peer_link *l)
         .extended_nexthop = ss->common.extended_nexthop[FAM_IPV4],
         .max_len = out_least(l),
         .role = peer_role(p),
+        .llgr = ss->received.long_lived_gr,
     };
 
     memcpy(x.nexthop, ss->nexthop, sizeof x.nexthop);
@@ -204,7 +205,9 @@ int peer_routes_up(struct peer_link *l)
     rib_peer_up(s->rib, p->rib);
     peer_limit_session_up(p);
     peer_restart_up(l);
+    peer_export_policy(p);
     int r = p->ctx.cache ? adjout_start(p->adjout, &x, p->config->export, ss->common.family) : -ENOMEM;
+    peer_restart_hold_eor(p);
     if (!r)
         peer_tx_wake(p);
     return r;

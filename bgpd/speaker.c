@@ -27,14 +27,20 @@
 #include "source/source.h"
 #include "speaker_events.h"
 
+#define DEFER_MS 30000 /* Selection_Deferral_Timer, RFC 4724 4.1 */
+
 enum { EXIT_CONFIG = 1, EXIT_SYSTEM = 3 };
+
+static void check_deferral(struct speaker *s);
 
 static bool rib_work_step(void *arg)
 {
     struct speaker *s = arg;
     bool more = rib_work(s->rib);
-    if (!more)
+    if (!more) {
         fibclient_rib_idle(s->fib);
+        check_deferral(s);
+    }
     return more;
 }
 
@@ -312,12 +318,33 @@ static void check_synced(struct speaker *s)
     fibclient_synced(s->fib);
 }
 
+static void end_deferral(void *arg)
+{
+    struct speaker *s = arg;
+    s->deferring = false;
+    timer_stop(s->defer);
+    peer_set_release_eor(s->peers);
+}
+
+/* RFC 4724 4.1: peers that kept our routes drop at our End-of-RIB what we have not said again; what comes
+ * from others must have come by then. Never at a cold start, when nobody keeps anything. */
+static void check_deferral(struct speaker *s)
+{
+    if (!s->deferring || rib_has_work(s->rib) || !nexthop_all_resolved(s->nexthops))
+        return;
+    for (unsigned i = 0; i < peer_set_count(s->peers); i++)
+        if (!peer_has_sent_all(peer_set_at(s->peers, i)))
+            return;
+    end_deferral(s);
+}
+
 void speaker_peer_state_changed(struct speaker *s)
 {
     if (!s->running || s->stopping)
         return;
     update_status(s);
     check_synced(s);
+    check_deferral(s);
 }
 
 void speaker_own_prefixes_changed(struct speaker *s)
@@ -332,6 +359,9 @@ void speaker_state_loaded(struct speaker *s)
     if (s->running || s->stopping)
         return;
     s->running = true;
+    s->deferring = s->config->router.graceful_restart.enabled && (s->kept[FAM_IPV4] || s->kept[FAM_IPV6]);
+    if (s->deferring)
+        timer_set(s->defer, DEFER_MS);
     peer_set_start(s->peers);
     update_status(s);
     check_synced(s);
@@ -435,7 +465,8 @@ static int make_modules(struct speaker *s, int fib_fd)
 
     s->loop = loop_new();
     s->fib = s->loop ? fibclient_new(s, fib_fd) : NULL;
-    s->rib_task = s->fib ? task_new(s->loop, rib_work_step, s) : NULL;
+    s->defer = s->fib ? timer_new(s->loop, end_deferral, s) : NULL;
+    s->rib_task = s->defer ? task_new(s->loop, rib_work_step, s) : NULL;
     s->nexthops = s->rib_task ? nexthop_table_new(&ops, s->fib) : NULL;
     s->attrs = s->nexthops ? attr_table_new(s->nexthops) : NULL;
     s->rib = s->attrs ? rib_new(&rc, &hooks, s, s->attrs, s->nexthops) : NULL;
@@ -469,6 +500,7 @@ static void free_modules(struct speaker *s)
     nexthop_table_free(s->nexthops);
     fibclient_free(s->fib);
     task_free(s->rib_task);
+    timer_free(s->defer);
     loop_free(s->loop);
     keyfiles_free(&s->keys);
     config_free(s->config);

@@ -32,6 +32,8 @@ struct speaker {
     uint64_t started_ms;
     bool kept[FAM_COUNT]; /* the kernel has routes of ours from before this process */
     bool running;         /* links and state file known, peers started */
+    bool deferring;       /* End-of-RIB of what we learn: after a restart, until peers have sent theirs */
+    struct timer *defer;
     bool stopping, reloading, reload_again;
     bool preserve; /* of the stop under way: routes stay in the kernel */
     bool failed;   /* to start: the process ends with a status that says how */

@@ -341,9 +341,14 @@ static void withdraw(struct fib *f)
     log_info("routes are withdrawn", F_UINT("took_ms", loop_now_ms() - start));
 }
 
+bool fib_preserves(const struct fib *f)
+{
+    return f->settings.flags & FM_SET_PRESERVE && !f->withdraws;
+}
+
 void fib_stop(struct fib *f, int status)
 {
-    if (!status && f->started && !(f->settings.flags & FM_SET_PRESERVE))
+    if (!status && f->started && !fib_preserves(f))
         withdraw(f);
     loop_stop(f->loop, status);
 }
@@ -354,8 +359,9 @@ static void on_signal(void *arg, int signum)
 
     switch (signum) {
     case SIGUSR1:
-        f->settings.flags &= ~(uint32_t)FM_SET_PRESERVE;
-        /* fall through */
+        f->withdraws = true;
+        log_info("a stop will withdraw the routes", F_STR("signal", strsignal(signum)));
+        break;
     case SIGTERM:
     case SIGINT:
         if (!supervise_stopping(f->supervisor)) {

@@ -44,6 +44,7 @@ struct fib {
     bool speaker_knows; /* FM_LINK and FM_ADDRESS of the present state were sent */
     bool examined;      /* the first look at the kernel's routes is over */
     bool sync_due;      /* the speaker waits for that */
+    bool withdraws;     /* a stop does, whatever the settings say: SIGUSR1 */
     bool was_ready;     /* a speaker of this process */
     bool ran;           /* one before the present one */
 };
@@ -63,8 +64,9 @@ void fib_speaker_status(struct fib *f, const char *status);
 void fib_speaker_reloading(struct fib *f);
 void fib_set_log(struct fib *f, const struct fm_log *m);
 void fib_speaker_gone(struct fib *f);
-void fib_sweep(struct fib *f);    /* what was not confirmed goes */
-void fib_examined(struct fib *f); /* the first look at the kernel is over */
+void fib_sweep(struct fib *f);           /* what was not confirmed goes */
+bool fib_preserves(const struct fib *f); /* a stop leaves all as it is */
+void fib_examined(struct fib *f);        /* the first look at the kernel is over */
 void fib_stop(struct fib *f,
               int status); /* ends the loop; withdraws first as the settings say when status is 0 */
 

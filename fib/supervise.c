@@ -281,7 +281,7 @@ void supervise_stop(struct supervisor *s)
         return;
     }
     s->stopping = true;
-    const struct fm_flags m = {.flags = s->f->settings.flags & FM_SET_PRESERVE ? FM_STOP_PRESERVE : 0};
+    const struct fm_flags m = {.flags = fib_preserves(s->f) ? FM_STOP_PRESERVE : 0};
     fib_tell(s->f, FM_STOP, &m, 1);
     timer_set(s->stop, STOP_MS);
 }

@@ -149,7 +149,10 @@ static void json_restart_timers(struct exec *e, const struct peer_info *i)
     uint64_t left = 0;
     writer_object(w, "timers");
     writer_uint(w, "configuredRestartTimer", e->s->config->router.graceful_restart.restart_time_ms / 1000);
-    writer_uint(w, "receivedRestartTimer", i->received.gr_flags_time & 0xfff);
+    uint32_t received = i->caps_valid ? i->received.gr_flags_time & 0xfffu : 0;
+    for (int f = 0; f < FAM_COUNT; f++)
+        received = i->kept[f].restart_s ? i->kept[f].restart_s : received;
+    writer_uint(w, "receivedRestartTimer", received);
     for (int f = 0; f < FAM_COUNT; f++)
         if (i->kept[f].on && !i->kept[f].long_lived && i->kept[f].left_ms > left)
             left = i->kept[f].left_ms;
@@ -234,6 +237,10 @@ static void json_families(struct writer *w, const struct peer *p, const struct p
         writer_object(w, family_json_name((enum family)f));
         json_limit(w, peer_config(p), (enum family)f);
         if (i->family[f]) {
+            if (peer_config(p)->import_policy)
+                writer_str(w, "routeMapForIncomingAdvertisements", peer_config(p)->import_policy);
+            if (peer_config(p)->export_policy)
+                writer_str(w, "routeMapForOutgoingAdvertisements", peer_config(p)->export_policy);
             writer_uint(w, "acceptedPrefixCounter", rp->accepted[f]);
             writer_uint(w, "receivedPrefixCounter", rp->paths[f]);
             writer_uint(w, "sentPrefixCounter", adjout_count(peer_adjout(p), (enum family)f));

@@ -17,6 +17,8 @@ void adjout_free(struct adjout *o);
  * every usable path of a prefix, each under the path identifier that its slab index is (RFC 7911). */
 int adjout_start(struct adjout *o, const struct update_export *x, enum export_mode mode,
                  const bool family[FAM_COUNT]);
+/* While held no End-of-RIB goes out, but routes do (RFC 4724 4.1: the initial update is not complete). */
+void adjout_hold_eor(struct adjout *o, bool hold);
 void adjout_stop(struct adjout *o); /* the session is gone: forget what was advertised */
 /* Another export mode, or the same again after a ROUTE-REFRESH (resend: also what has not changed). */
 int adjout_resend(struct adjout *o, enum family f, enum export_mode mode, bool force);
@@ -33,9 +35,17 @@ bool adjout_has(const struct adjout *o, enum family f, uint32_t index);
 bool adjout_sends_paths(const struct adjout *o, enum family f); /* ADD-PATH was agreed on */
 /* With ADD-PATH: whether the peer has this path of the entry; `path` is also its identifier. */
 bool adjout_has_path(const struct adjout *o, enum family f, uint32_t index, uint32_t path);
-/* Whether the best path of the entry may go to this peer: split horizon (not back to its source), iBGP not to
- * iBGP, NO_EXPORT / NO_ADVERTISE / NO_EXPORT_SUBCONFED (RFC 1997), the mode, a usable own next hop for the
- * family. */
+/* The policy of EXPORT_BY_POLICY, from the next adjout_start or adjout_resend on; NULL: none. Takes a
+ * reference. One that does the same as before changes nothing. */
+struct policy;
+struct policy_env;
+void adjout_set_policy(struct adjout *o, const struct policy *p, const struct policy_env *env);
+/* What a path of the entry is sent with now, borrowed until the next call; NULL: it is not. */
+const struct attr *adjout_attr(struct adjout *o, enum family f, const struct rib_entry *e,
+                               const struct rib_path *p);
+/* Whether the best path of the entry may go to this peer, whatever its policy says: split horizon (not back
+ * to its source), iBGP not to iBGP, NO_EXPORT / NO_ADVERTISE / NO_EXPORT_SUBCONFED (RFC 1997), the mode, a
+ * usable own next hop for the family. */
 const struct rib_path *adjout_exportable(const struct adjout *o, enum family f, const struct rib_entry *e);
 uint64_t adjout_memory(const struct adjout *o);
 

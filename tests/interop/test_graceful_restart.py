@@ -251,7 +251,9 @@ def test_a_stop_that_withdraws_is_final_for_the_peer(lab):
 
 def test_sigusr1_withdraws_what_the_configuration_would_preserve(lab):
     pair = restart_pair(lab, "frr", router={"on-stop": "preserve"})
-    assert pair.underlay.stop(signal.SIGUSR1) == 0
+    pair.underlay.process.send(signal.SIGUSR1)
+    wait_for(lambda: "a stop will withdraw" in pair.underlay.process.output())
+    assert pair.underlay.established() and pair.underlay.stop() == 0
     wait_for(lambda: pair.tor.has_none(POD4, POD6), 5, "the ToR drops our routes at once")
     assert pair.underlay.gone(FAR4, FAR6, POD4, POD6) and pair.node.ip_json("nexthop", "show") == []
 

@@ -278,6 +278,34 @@ static void errors_have_the_registrys_names(void)
     }
 }
 
+static void a_hard_reset_carries_a_notification(void)
+{
+    char buf[80], message[BGP_ERROR_DATA + 1], longest[256];
+    struct bgp_error inner, e = bgp_error_make(BGP_ERR_CEASE, BGP_CEASE_ADMIN_SHUTDOWN, NULL, 0);
+    memset(longest, 'x', 255);
+    longest[255] = 0;
+    CU_ASSERT_FALSE(bgp_error_unwrap(&e, &inner));
+    bgp_error_set_message(&e, longest);
+    struct bgp_error hard = bgp_error_wrap(&e);
+    CU_ASSERT_EQUAL(hard.subcode, BGP_CEASE_HARD_RESET);
+    CU_ASSERT_EQUAL(hard.len, 258);
+    CU_ASSERT_TRUE(bgp_error_unwrap(&hard, &inner));
+    CU_ASSERT_EQUAL(inner.len, e.len);
+    CU_ASSERT_EQUAL(memcmp(inner.data, e.data, e.len), 0);
+    CU_ASSERT_STRING_EQUAL(bgp_error_format(&hard, buf, sizeof buf),
+                           "Hard Reset: Cease/Administrative Shutdown");
+    CU_ASSERT_STRING_EQUAL(bgp_error_format(&hard, buf, 8), "Hard Re");
+    CU_ASSERT_STRING_EQUAL(bgp_error_message(&hard, message, sizeof message), longest);
+    /* Ones that no sound speaker sends. */
+    hard = bgp_error_make(BGP_ERR_CEASE, BGP_CEASE_HARD_RESET, "\x06", 1);
+    CU_ASSERT_TRUE(bgp_error_unwrap(&hard, &inner));
+    CU_ASSERT_EQUAL(inner.code, 0);
+    CU_ASSERT_STRING_EQUAL(bgp_error_format(&hard, buf, sizeof buf), "Cease/Hard Reset");
+    hard = bgp_error_make(BGP_ERR_CEASE, BGP_CEASE_HARD_RESET, "\x06\x09\x06\x09\x06\x09", 6);
+    CU_ASSERT_STRING_EQUAL(bgp_error_format(&hard, buf, sizeof buf), "Cease/Hard Reset");
+    CU_ASSERT_STRING_EQUAL(bgp_error_message(&hard, message, sizeof message), "");
+}
+
 static void shutdown_messages_are_safe_to_print(void)
 {
     static const struct {
@@ -352,6 +380,7 @@ static const struct unit_case cases[] = {
     UNIT(long_notification_data_is_cut),
     UNIT(refresh_lengths_are_checked),
     UNIT(errors_have_the_registrys_names),
+    UNIT(a_hard_reset_carries_a_notification),
     UNIT(shutdown_messages_are_safe_to_print),
     UNIT(a_message_may_have_255_octets),
     UNIT(a_message_is_cut_at_a_character),
