@@ -143,8 +143,7 @@ static inline bool peer_config_is_ibgp(const struct config *c, const struct peer
  */
 int peer_config_cmp(const struct peer_config *a, const struct peer_config *b);
 const struct peer_config *config_find_peer(const struct config *c,
-                                           const struct ip_addr *address);         /* or NULL */
-const struct policy *config_find_policy(const struct config *c, const char *name); /* or NULL */
+                                           const struct ip_addr *address); /* or NULL */
 
 /* How config_load reads a password file. Puts at most size bytes into buf and what there was into *len (more
  * than size: too long). Returns 0 or -errno; -ENOKEY: a file that was not named when the daemon started,

@@ -232,6 +232,14 @@ static bool no_interface(const void *e)
 {
     return !*((const struct peer_config *)e)->interface;
 }
+static int cmp_range(const void *a, const void *b)
+{
+    return prefix_cmp(&((const struct peer_config *)a)->range, &((const struct peer_config *)b)->range);
+}
+static bool no_range(const void *e)
+{
+    return !((const struct peer_config *)e)->range.addr.af;
+}
 static bool no_peer(const void *e)
 {
     return !((const struct peer_config *)e)->address.af;
@@ -306,6 +314,8 @@ static void check_peers(struct load *ld)
         check_times(ld, &v);
         if (v.p->kind == PEER_BY_INTERFACE)
             check_interface(ld, &v);
+        else if (v.p->kind == PEER_BY_RANGE)
+            v.p->passive = true; /* config_range.c looks at the rest */
         else
             check_addresses(ld, &v);
         if (v.p->password_file)
@@ -316,6 +326,9 @@ static void check_peers(struct load *ld)
     check_unique(ld, s, list, &path, "address", no_peer);
     s.cmp = cmp_interface;
     check_unique(ld, s, list, &path, "interface", no_interface);
+    s.cmp = cmp_range;
+    check_unique(ld, s, list, &path, "range", no_range);
+    check_ranges(ld, list, &path);
 }
 
 static void check_advertise(struct load *ld)

@@ -142,11 +142,14 @@ int value_wrong(struct why *w, const char *fmt, ...) __attribute__((format(print
 extern const struct value_type type_bool, type_uint, type_word, type_duration, type_hold_time, type_string,
     type_path, type_key_file, type_password, type_asn, type_peer_asn, type_router_id, type_addr, type_addr4,
     type_addr6, type_listen, type_prefix, type_ifname, type_interface, type_protocol, type_table,
-    type_community, type_med, type_bind, type_limits;
+    type_community, type_med, type_bind, type_limits, type_range;
 
 /* config_read.c, config_check.c */
 
 void config_read(struct load *ld);  /* root into ld->config */
 void config_check(struct load *ld); /* what no single value shows; derives what is derived */
+
+/* config_range.c: ranges, against each other and against peers with an address. list: the node of `peers`. */
+void check_ranges(struct load *ld, const struct node *list, const struct path *path);
 
 #endif

@@ -36,6 +36,7 @@ int words_append(struct policy_words *w, const char *text);
 
 void config_read_policies(struct load *ld, const struct node *n, const struct path *path);
 void config_read_sets(struct load *ld, const struct node *n, const struct path *path);
+const struct policy *config_find_policy(const struct config *c, const char *name); /* or NULL */
 void config_release_policies(struct config *c);
 void config_release_sets(struct config *c);
 void config_print_policies(FILE *f, const struct config *c);

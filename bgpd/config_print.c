@@ -81,6 +81,8 @@ static struct peer_config as_written(const struct peer_config *p, uint32_t asn)
         w.local_asn = 0;
     if (w.keepalive_time_ms == w.hold_time_ms / 3)
         w.keepalive_time_ms = 0;
+    if (w.kind == PEER_BY_RANGE)
+        w.passive = false; /* what it is anyway */
     if (w.password_file)
         explicit_bzero(w.password, sizeof w.password);
     return w;

@@ -84,8 +84,10 @@ static const struct schema_section schema_limit = SECTION(limit_keys, 0);
 static const struct schema_key peer_keys[] = {
     {"address", VALUE(peer_config, address, addr), .flags = KEY_OWN, .change = PEER_DIFF_RESET},
     {"interface", VALUE(peer_config, interface, interface), .flags = KEY_OWN, .change = PEER_DIFF_RESET},
-    {"range", NOT_YET()},
-    {"limit", NOT_YET()},
+    {"range", VALUE(peer_config, range, range), .flags = KEY_OWN,
+     .change = PEER_DIFF_OTHER}, /* a peer may come into another range, with the settings that it had */
+    {"limit", VALUE(peer_config, limit, uint), BETWEEN(1, CONFIG_MAX_PEERS), .def = "100",
+     .change = PEER_DIFF_OTHER},
     {"template", .shape = SHAPE_TEMPLATES, .flags = KEY_OWN},
     {"asn", VALUE(peer_config, asn, peer_asn), .flags = KEY_REQUIRED, .change = PEER_DIFF_RESET},
     {"description", VALUE(peer_config, description, string), BETWEEN(0, 255), .def = "",

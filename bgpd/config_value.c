@@ -476,24 +476,49 @@ static const char *format_addr(const struct schema_key *k, const void *field, ch
     return !a.af || size < ADDR_STRLEN ? "" : addr_format(&a, buf);
 }
 
-static int parse_prefix(const struct schema_key *k, void *field, const char *text, struct why *why)
+/* 0, or -EINVAL with the sentence. */
+static int syntax_of_prefix(const char *text, struct prefix *p, struct why *why)
 {
-    struct prefix p, host;
+    struct prefix host;
     char buf[PREFIX_STRLEN];
-    (void)k;
-    switch (prefix_parse(text, false, &p)) {
+    switch (prefix_parse(text, false, p)) {
     case 0:
-        break;
+        return 0;
     case -ERANGE:
         return value_wrong(why, "`%.60s` is too long a prefix; /32 is the limit of IPv4, /128 of IPv6", text);
     case -EADDRNOTAVAIL:
-        return value_wrong(why, "%.60s has host bits set; did you mean %s?", text, prefix_format(&p, buf));
+        return value_wrong(why, "%.60s has host bits set; did you mean %s?", text, prefix_format(p, buf));
     default:
         if (!strchr(text, '/') && !prefix_parse(text, true, &host))
             return value_wrong(why, "`%.60s` has no length; did you mean %s?", text,
                                prefix_format(&host, buf));
         return value_wrong(why, "`%.60s` is not a prefix; 10.244.7.0/24 and fd00:7::/64 are", text);
     }
+}
+
+/* Whom to wait for. Loopback is left for tests and labs. */
+static int parse_range(const struct schema_key *k, void *field, const char *text, struct why *why)
+{
+    struct prefix p;
+    int err = syntax_of_prefix(text, &p, why);
+    (void)k;
+    if (err)
+        return err;
+    if (p.addr.af == AF_INET6 && p.len >= 10 && addr_is_link_local(&p.addr))
+        return value_wrong(why, "%.60s is link-local; use `interface` for peers there", text);
+    if (p.len && (addr_is_multicast(&p.addr) || (p.addr.af == AF_INET && p.addr.b[0] >= 240)))
+        return value_wrong(why, "%.60s has no addresses of hosts", text);
+    memcpy(field, &p, sizeof p);
+    return 0;
+}
+
+static int parse_prefix(const struct schema_key *k, void *field, const char *text, struct why *why)
+{
+    struct prefix p;
+    int err = syntax_of_prefix(text, &p, why);
+    (void)k;
+    if (err)
+        return err;
     if (prefix_is_martian(&p))
         return value_wrong(why, "%.60s is never routed between hosts; nobody would accept it", text);
     if (prefix_is_default(&p))
@@ -561,6 +586,7 @@ const struct value_type type_addr4 = {"an IPv4 address", parse_addr4, format_add
 const struct value_type type_addr6 = {"an IPv6 address", parse_addr6, format_addr, NULL, NULL};
 const struct value_type type_listen = {"an address", parse_listen, format_addr, NULL, NULL};
 const struct value_type type_prefix = {"a prefix", parse_prefix, format_prefix, NULL, NULL};
+const struct value_type type_range = {"a prefix", parse_range, format_prefix, NULL, NULL};
 const struct value_type type_protocol = {"a number", parse_protocol, format_uint, NULL, NULL};
 const struct value_type type_limits = {"a number, off, or a mapping of keys", parse_limits, NULL, NULL, NULL};
 const struct value_type type_table = {"a number", parse_table, format_uint, NULL, NULL};

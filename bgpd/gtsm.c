@@ -2,13 +2,19 @@
  *
  * IP_MINTTL is a property of a socket, and one listener serves all peers, so it can only be set on what
  * accept() returned: by then a handshake and perhaps data have been taken from anywhere. Instead the listener
- * carries a classic socket filter (no privilege is needed for it) that looks up the source address of each
- * packet, and drops what has too low a TTL for that peer. The kernel applies it to the SYN, to the ACK that
- * ends the handshake and to all that comes after it, since connections inherit the filter; once IP_MINTTL is
- * set on one of them the filter is not needed there any more.
+ * carries a classic socket filter that looks up the source address of each packet, and drops what has too low
+ * a TTL for that peer. The kernel applies it to the SYN, to the ACK that ends the handshake and to all that
+ * comes after it, since connections inherit the filter; once IP_MINTTL is set on one of them the filter is
+ * not needed there any more.
  *
  * A rule is a handful of instructions that are run for every packet of a handshake, so this is for the few
  * routers of a node: the kernel has room for some hundred (net.core.optmem_max).
+ *
+ * Kernels that keep filters to the privileged (6.18 wants CAP_NET_RAW or CAP_NET_ADMIN, 6.1 does not) refuse
+ * ours. Then the listener keeps the SYN of each connection, and one whose SYN came from too far, or is not
+ * there any more (SYN cookies), is closed when it is accepted, before anything is read or said. What that
+ * leaves is data that arrives between the handshake and accept(): who forges it must know the sequence
+ * numbers of a handshake that went to the peer's address.
  *
  * Not here: our own connections, where IP_MINTTL is set before the SYN goes out (transport.c). */
 #include "gtsm.h"

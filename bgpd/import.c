@@ -1,7 +1,6 @@
-/* What the import accepts. In force always, as they keep traffic from looping: nothing that is our own, and
- * nothing that has been through our AS (RFC 4271 9.1.2, RFC 4456 section 8, RFC 9234 section 5). Beyond that
- * a policy decides, or by default everything is accepted but martians and the default route unless it is
- * asked for.
+/* What the import accepts. Never what must not be installed (martians), what is our own, and what would loop:
+ * RFC 4271 9.1.2, RFC 4456 section 8, RFC 9234 section 5. Beyond that a policy decides, or by default
+ * everything is accepted but the default route unless it is asked for.
  *
  * Judged per path and prefix. The RIB asks again when the own prefixes or the configuration change; what a
  * policy made of a path is then not judged by it a second time. */
@@ -52,15 +51,6 @@ static enum import_reason own_nexthop(const struct speaker *s, const struct attr
     return nh && fibclient_is_own(s->fib, &nh->addr, nh->scope) ? IMPORT_OWN_NEXTHOP : IMPORT_OK;
 }
 
-/* Without a policy, and where the rule of a policy that accepts it does not name it: a policy that accepts
- * "everything" means routes of hosts, not 127.0.0.0/8. */
-static enum import_reason unusual(const struct speaker *s, const struct prefix *p)
-{
-    if (prefix_is_default(p) && !s->config->fib.accept_default)
-        return IMPORT_DEFAULT_ROUTE;
-    return prefix_is_martian(p) ? IMPORT_MARTIAN : IMPORT_OK;
-}
-
 int speaker_import(struct speaker *s, enum family f, const struct prefix *p, const struct attr **a,
                    const struct rib_peer *from, bool judged)
 {
@@ -72,13 +62,16 @@ int speaker_import(struct speaker *s, enum family f, const struct prefix *p, con
 
     if (!pc || pc->import == IMPORT_NONE)
         return IMPORT_MODE_NONE;
+    if (prefix_is_martian(p))
+        return IMPORT_MARTIAN;
     reason = judged ? IMPORT_OK : (int)loops(s, pc, *a, from);
     if (!reason)
         reason = (int)sources_own(s->sources, p);
     if (!reason && pc->import_rules && !judged)
         reason = peer_import(peer, f, p, a, &named);
-    if (!reason && !named && !judged)
-        reason = (int)unusual(s, p);
+    /* A policy that accepts everything does not mean the default route; one whose list has 0.0.0.0/0 does. */
+    if (!reason && prefix_is_default(p) && !named && !judged && !s->config->fib.accept_default)
+        reason = IMPORT_DEFAULT_ROUTE;
     if (!reason)
         reason = (int)own_nexthop(s, *a);
     if (reason)

@@ -147,6 +147,8 @@ static void state_changed(struct peer *p)
     if (p->state == before)
         return;
     p->state_ms = loop_now_ms();
+    if (p->dynamic)
+        peer_dynamic_state_changed(p);
     peer_log_transition(p, before);
     if (p->state == PEER_ESTABLISHED || before == PEER_ESTABLISHED)
         speaker_peer_state_changed(p->set->speaker);
@@ -427,7 +429,8 @@ void peer_accept(struct peer *p, int fd)
     const struct transport_options o = {.ttl = c->multihop ? c->multihop
                                                : p->ibgp   ? 0
                                                            : 1,
-                                        .gtsm_hops = c->ttl_security};
+                                        .gtsm_hops = c->ttl_security,
+                                        .check_syn = p->set->check_syn};
     struct peer_link *l = NULL;
 
     if (peer_admin_down(p) || p->limit.held) {
@@ -485,7 +488,7 @@ static int make_parts(struct peer *p, struct speaker *s)
     return peer_timers_new(p, s->loop);
 }
 
-struct peer *peer_new(struct peer_set *ps, const struct peer_config *c)
+struct peer *peer_new(struct peer_set *ps, const struct peer_config *c, const struct ip_addr *at)
 {
     struct speaker *s = ps->speaker;
     struct peer *p = calloc(1, sizeof *p);
@@ -497,7 +500,7 @@ struct peer *peer_new(struct peer_set *ps, const struct peer_config *c)
     p->local_as = c->local_asn;
     p->local_id = s->router_id;
     p->state_ms = loop_now_ms();
-    p->address = c->address;
+    p->address = at ? *at : c->address;
     if (c->kind == PEER_BY_INTERFACE)
         memcpy(p->name, c->interface, sizeof c->interface);
     else
@@ -533,6 +536,7 @@ void peer_free(struct peer *p)
         adjout_free(p->adjout);
     if (p->rib)
         rib_peer_remove(p->set->speaker->rib, p->rib);
+    peer_dynamic_free(p);
     peer_debug_free(p);
     peer_policy_forget(p);
     free(p->shutdown_message);

@@ -25,9 +25,16 @@ void peer_set_start(struct peer_set *ps);
  * preserve: without a word where the peer keeps our routes for a restart. */
 void peer_set_stop(struct peer_set *ps, uint8_t subcode, bool preserve, void (*done)(void *arg), void *arg);
 unsigned peer_set_count(const struct peer_set *ps);
-struct peer *peer_set_at(const struct peer_set *ps, unsigned i); /* in the order of the configuration */
+struct peer *peer_set_at(const struct peer_set *ps,
+                         unsigned i); /* in the order of the configuration, then dynamic ones */
 struct peer *peer_set_find(const struct peer_set *ps,
                            const char *name); /* address, interface or description */
+
+/* The same for a command that is to hold for a dynamic peer that is not there yet: makes it, if name is an
+ * address of a range that has room. */
+struct peer *peer_set_expect(struct peer_set *ps, const char *name);
+/* The daemon has started not long ago, and dynamic peers may still come back. */
+bool peer_set_expects(const struct peer_set *ps);
 
 /* Addresses or links of the node changed: peers that waited for a subnet of theirs start, those between two
  * attempts try now. */
@@ -65,7 +72,7 @@ int peer_soft_out(struct peer *p); /* resend everything; -ENOTCONN */
 int peer_debug_start(struct peer *p, uint32_t ms);
 void peer_debug_stop(struct peer *p);
 uint64_t peer_debug_left(const struct peer *p); /* ms, 0: not */
-/* The import policy's part of rib_hooks.import. named: the rule that accepts it means just this prefix. */
+/* The import policy's part of rib_hooks.import. named: the rule that accepts it has a list of prefixes. */
 int peer_import(struct peer *p, enum family f, const struct prefix *prefix, const struct attr **a,
                 bool *named);
 /* What policies are evaluated with for this peer; the caller's. NULL: out of memory. */

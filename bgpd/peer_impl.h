@@ -7,6 +7,7 @@
 #include <linux/filter.h>
 
 #include "conn.h"
+#include "gtsm.h"
 #include "log.h"
 #include "loop.h"
 #include "peer.h"
@@ -113,6 +114,7 @@ struct peer {
     bool shut_by_cli;
     char *shutdown_message;
 
+    struct dynamic *dynamic; /* of PEER_BY_RANGE, else NULL */
     struct peer_limit limit;
     struct peer_debug *debug; /* NULL: off */
     struct task *tx;
@@ -135,8 +137,12 @@ struct peer {
 
 struct peer_set {
     struct speaker *speaker;
-    struct peer **peers;   /* in the order of the configuration */
-    struct peer **by_addr; /* by address and scope */
+    struct peer **peers;   /* in the order of the configuration; behind them the dynamic ones */
+    struct peer **by_addr; /* the configured ones by address and scope */
+    struct peer_dynamic *dynamic;
+    unsigned n_fixed, room; /* configured ones; for how many there is room in peers */
+    bool applying;
+    uint32_t leave_ms;     /* how long a dynamic peer without a session is remembered */
     struct rasock *rasock; /* NULL until there is an unnumbered peer */
     unsigned n;
     bool stopping;
@@ -147,6 +153,7 @@ struct peer_set {
         struct io *io;
         struct sock_fprog gtsm; /* in force; filter NULL: none */
     } * listeners;
+    bool check_syn;             /* the kernel refuses us the filters of GTSM */
     struct timer *accept_again; /* out of descriptors: the listeners pause */
     struct log_limit log_limit;
     char hostname[PEER_HOSTLEN]; /* what we call ourselves in OPENs */
@@ -160,7 +167,8 @@ struct peer_set {
 };
 
 /* peer.c */
-struct peer *peer_new(struct peer_set *ps, const struct peer_config *c); /* NULL: out of memory */
+/* at: where it is, NULL: where the configuration says. NULL: out of memory. */
+struct peer *peer_new(struct peer_set *ps, const struct peer_config *c, const struct ip_addr *at);
 void peer_free(struct peer *p); /* without a word to the other side */
 void peer_start(struct peer *p, bool by_operator);
 void peer_stop(struct peer *p, const struct bgp_error *why); /* NOTIFICATION, and stays down */
@@ -213,11 +221,11 @@ void peer_note_bad_as(struct peer *p, uint32_t got); /* detail of the error that
 void peer_note_bad_role(struct peer *p, const struct capabilities *theirs);
 void peer_note_address_gone(struct peer_link *l);
 void peer_note_closed(struct peer_link *l, int error); /* 0 or -errno */
+void peer_note_restarted(struct peer_link *l);         /* it connects anew */
 void peer_note_ground_lost(struct peer *p, const char *reason,
                            const char *hint); /* of the session, if there is one */
 /* Of a peer that waits: what for, and what to look at. */
 void peer_waiting_why(const struct peer *p, char *why, size_t why_size, char *hint, size_t hint_size);
-void peer_note_restarted(struct peer_link *l);             /* it connects anew */
 void peer_note_connect_failure(struct peer *p, int error); /* -errno; -ETIMEDOUT: no answer */
 void peer_log_transition(struct peer *p, enum peer_state before);
 
@@ -241,6 +249,8 @@ void peer_tx_wake(void *peer);
 /* peer_policy.c */
 void peer_policy_forget(struct peer *p); /* what was found out by the policies in force */
 void peer_import_changed(struct peer *p, const struct peer_config *before);
+void peer_export_policy(struct peer *p); /* tells Adj-RIB-Out */
+int peer_export_changed(struct peer *p); /* 0 or -ENOMEM */
 
 /* peer_refresh.c */
 void peer_receive_refresh(struct peer_link *l, const uint8_t *body, size_t n);
@@ -248,6 +258,29 @@ int peer_refresh_begin(struct peer *p); /* before Adj-RIB-Out is written: 0 or -
 bool peer_refresh_end(struct peer *p);  /* after it: whether there is more to do */
 void peer_refresh_down(struct peer *p);
 void peer_refresh_timeout(void *peer);
+
+/* peer_dynamic.c */
+struct peer_dynamic *peer_dynamic_new(struct peer_set *ps);
+void peer_dynamic_delete(struct peer_dynamic *d); /* after its peers */
+struct peer *peer_dynamic_find(const struct peer_set *ps, const struct ip_addr *a);
+/* A connection of no configured peer; false: of no range either, and fd is still the caller's. */
+bool peer_dynamic_accept(struct peer_set *ps, const struct ip_addr *from, int fd);
+void peer_dynamic_state_changed(struct peer *p);
+void peer_dynamic_free(struct peer *p);                                       /* what peer_free frees of it */
+void peer_dynamic_listen(struct peer_set *ps, const struct peer_listener *l); /* a new one wants the keys */
+unsigned peer_dynamic_ranges(const struct peer_set *ps);
+/* How many hops away who connects from a may be, by its range; 0: anywhere. */
+uint8_t peer_dynamic_hops(const struct peer_set *ps, const struct ip_addr *a);
+/* At most one rule a range, the most specific first; none when no range wants GTSM. */
+unsigned peer_dynamic_gtsm(const struct peer_set *ps, struct gtsm_rule *rules);
+void peer_dynamic_start(struct peer_set *ps);
+void peer_dynamic_expected(void *peer_set);
+/* Three steps of peer_set_apply: reads the ranges; adds the dynamic peers that stay to the n of next, with
+ * their `next`; and, when the set has its new peers and the others are freed, goes over to the new ranges. */
+int peer_dynamic_prepare(struct peer_set *ps, const struct config *c);
+unsigned peer_dynamic_gather(struct peer_set *ps, const struct config *c, struct peer **next, unsigned n);
+void peer_dynamic_changed(struct peer_set *ps);
+
 /* peer_limit.c */
 bool peer_limit_check(struct peer *p); /* after a change of the count; false: the session is over */
 void peer_limit_session_up(struct peer *p);
@@ -264,6 +297,7 @@ void peer_debug_free(struct peer *p);
 /* peer_set.c */
 /* Where the peer is has changed (af 0: nobody knows): finds it there, and the listeners want its key. */
 void peer_set_move(struct peer *p, const struct ip_addr *a, uint32_t scope);
+void peer_set_accepted(struct peer_set *ps, int fd);              /* owns fd */
 void peer_set_reject(struct peer_set *ps, int fd, uint8_t cease); /* owns fd */
 
 #endif

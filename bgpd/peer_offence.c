@@ -94,7 +94,9 @@ void peer_note_offence(struct peer *p, const struct update *u, const uint8_t *bo
     remember(p, u, n_routes);
     if (!log_limit_ok(&p->log_limit, loop_now_ms(), &swallowed))
         return;
-    snprintf(number, sizeof number, "%.0u", u->bad_attr); /* 0: nothing */
+    *number = 0;
+    if (u->bad_attr)
+        snprintf(number, sizeof number, "%u", u->bad_attr);
     size_t len = u->error.len < PEER_OFFENCE_DATA ? u->error.len : PEER_OFFENCE_DATA;
     log_warn(lines[u->action], F_STR("peer", p->name), F_STR_IF("attribute", name ? name : number),
              F_STR("reason", u->reason), F_STR("action", action_name(u->action)),

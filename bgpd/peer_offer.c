@@ -34,10 +34,18 @@ static void offer_route_refresh(const struct peer *p, const struct peer_session 
     c->route_refresh = true;
 }
 
+static void offer_graceful_restart(const struct peer *p, const struct peer_session *s, struct capabilities *c)
+{
+    (void)s;
+    peer_restart_offer(p, c);
+}
+
+/* Only with graceful restart: FRR before 10.1 sends End-of-RIB to none but peers that have that capability,
+ * and until it has sent one it answers no request of a peer that knows the enhanced form. */
 static void offer_enhanced_refresh(const struct peer *p, const struct peer_session *s, struct capabilities *c)
 {
     (void)p, (void)s;
-    c->enhanced_refresh = true;
+    c->enhanced_refresh = c->graceful_restart;
 }
 
 static void offer_add_path(const struct peer *p, const struct peer_session *s, struct capabilities *c)
@@ -60,12 +68,6 @@ static void offer_role(const struct peer *p, const struct peer_session *s, struc
     c->role = c->has_role ? role_to_wire(peer_role(p)) : 0;
 }
 
-static void offer_graceful_restart(const struct peer *p, const struct peer_session *s, struct capabilities *c)
-{
-    (void)s;
-    peer_restart_offer(p, c);
-}
-
 static void offer_hostname(const struct peer *p, const struct peer_session *s, struct capabilities *c)
 {
     const char *name = p->set->hostname;
@@ -82,10 +84,10 @@ static const struct {
     {true, offer_as4},
     {true, offer_role}, /* RFC 9234 4.1: MUST be advertised where it is configured */
     {false, offer_route_refresh},
-    {false, offer_enhanced_refresh},
     {false, offer_add_path},
-    {false, offer_extended_message},
     {false, offer_graceful_restart},
+    {false, offer_enhanced_refresh}, /* looks at it */
+    {false, offer_extended_message},
     {false, offer_hostname},
 };
 

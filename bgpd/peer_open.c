@@ -25,12 +25,18 @@ void peer_send_keepalive(struct peer_link *l)
     conn_flush(l->conn);
 }
 
+/* Whether the end of l is worth a word: with another connection on its way only that of a session is. */
+static bool matters(struct peer_link *l)
+{
+    return l == l->peer->up || peer_other(l)->state < PEER_OPEN_SENT;
+}
+
 /* What the peer has not begun to read is dropped: nothing before the NOTIFICATION matters any more. A
  * collision says nothing about the session that goes on. */
 void peer_send_notification(struct peer_link *l, const struct bgp_error *e)
 {
     const struct bgp_error out = peer_restart_notification(l, e);
-    if (peer_other(l)->state < PEER_OPEN_SENT)
+    if (matters(l))
         peer_note_error(l->peer, &out, false);
     if (!l->conn)
         return;
@@ -227,7 +233,7 @@ static void receive_notification(struct peer_link *l, const uint8_t *body, size_
 
     if (notification_decode(body, n, &e))
         e = (struct bgp_error){0};
-    if (peer_other(l)->state < PEER_OPEN_SENT)
+    if (matters(l))
         peer_note_error(p, &e, true);
     if (e.code == BGP_ERR_OPEN && l->state != PEER_ESTABLISHED &&
         (e.subcode == BGP_ERR_OPEN_PARAM || e.subcode == BGP_ERR_OPEN_CAPABILITY))
@@ -283,7 +289,7 @@ static void on_closed(void *arg, int error)
         peer_out_of_memory(l);
         return;
     }
-    if (peer_other(l)->state < PEER_OPEN_SENT)
+    if (matters(l))
         peer_note_closed(l, error);
     peer_link_event(l, FSM_EV_TCP_FAILS, NULL);
 }

@@ -15,15 +15,20 @@ static const char *interface_of(const struct rib_peer *rp)
     return p ? p->config->interface : "";
 }
 
-struct policy_memo *peer_policy_memo(const struct peer *p, bool export)
+static struct policy_env environment(const struct peer *p, bool export)
 {
     const struct speaker *s = p->set->speaker;
-    const struct policy_env env = {.attrs = s->attrs,
-                                   .nexthops = s->nexthops,
-                                   .export = export,
-                                   .ebgp = !p->ibgp,
-                                   .local_as = p->local_as,
-                                   .interface = interface_of};
+    return (struct policy_env){.attrs = s->attrs,
+                               .nexthops = s->nexthops,
+                               .export = export,
+                               .ebgp = !p->ibgp,
+                               .local_as = p->local_as,
+                               .interface = interface_of};
+}
+
+struct policy_memo *peer_policy_memo(const struct peer *p, bool export)
+{
+    const struct policy_env env = environment(p, export);
     return policy_memo_new(&env);
 }
 
@@ -42,7 +47,7 @@ int peer_import(struct peer *p, enum family f, const struct prefix *prefix, cons
     if (!result.accepted)
         return IMPORT_POLICY;
     *a = result.attr;
-    *named = policy_rule_names(&policy->rules[result.rule - 1], prefix);
+    *named = policy->rules[result.rule - 1].n_prefixes;
     return IMPORT_OK;
 }
 
@@ -59,4 +64,20 @@ void peer_import_changed(struct peer *p, const struct peer_config *before)
     rib_reimport(p->set->speaker->rib, p->rib);
     if (lost && p->up && p->up->s.received.route_refresh)
         peer_soft_in(p);
+}
+
+void peer_export_policy(struct peer *p)
+{
+    const struct policy_env env = environment(p, true);
+    adjout_set_policy(p->adjout, p->config->export_rules, &env);
+}
+
+int peer_export_changed(struct peer *p)
+{
+    int err = 0;
+    peer_export_policy(p);
+    for (enum family f = 0; p->up && !err && f < FAM_COUNT; f++)
+        if (p->up->s.common.family[f])
+            err = adjout_resend(p->adjout, f, p->config->export, false);
+    return err;
 }

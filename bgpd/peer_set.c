@@ -53,7 +53,8 @@ struct peer_set *peer_set_new(struct speaker *s)
     ps->accept_again = timer_new(s->loop, resume_listeners, ps);
     ps->done_timer = timer_new(s->loop, stop_done, ps);
     ps->lingering = (struct conn_lingering){.most = LINGER_MOST, .empty = stop_done, .arg = ps};
-    if (!ps->scratch || !ps->accept_again || !ps->done_timer) {
+    ps->dynamic = peer_dynamic_new(ps);
+    if (!ps->scratch || !ps->dynamic || !ps->accept_again || !ps->done_timer) {
         peer_set_free(ps);
         return NULL;
     }
@@ -66,6 +67,7 @@ void peer_set_free(struct peer_set *ps)
         return;
     for (unsigned i = 0; i < ps->n; i++)
         peer_free(ps->peers[i]);
+    peer_dynamic_delete(ps->dynamic);
     free(ps->peers);
     free(ps->by_addr);
     while (ps->listeners) {
@@ -118,7 +120,8 @@ static int by_address(const void *a, const void *b)
 static struct peer *find_address(const struct peer_set *ps, const struct ip_addr *a, uint32_t scope)
 {
     const struct place at = {a, scope};
-    struct peer **p = ps->n ? bsearch(&at, ps->by_addr, ps->n, sizeof *ps->by_addr, address_against) : NULL;
+    struct peer **p =
+        ps->n_fixed ? bsearch(&at, ps->by_addr, ps->n_fixed, sizeof *ps->by_addr, address_against) : NULL;
     return p ? *p : NULL;
 }
 
@@ -137,12 +140,14 @@ static int by_identity(const void *a, const void *b)
 struct peer *peer_set_find(const struct peer_set *ps, const char *name)
 {
     struct ip_addr a;
-    if (!addr_parse(name, &a))
-        return find_address(ps, &a, 0);
-    for (unsigned i = 0; i < ps->n; i++)
+    if (!addr_parse(name, &a)) {
+        struct peer *p = find_address(ps, &a, 0);
+        return p ? p : peer_dynamic_find(ps, &a);
+    }
+    for (unsigned i = 0; i < ps->n_fixed; i++)
         if (!strcmp(ps->peers[i]->config->interface, name))
             return ps->peers[i];
-    for (unsigned i = 0; i < ps->n; i++)
+    for (unsigned i = 0; i < ps->n_fixed; i++) /* the description of a range is nobody's name */
         if (!strcmp(ps->peers[i]->config->description, name))
             return ps->peers[i];
     return NULL;
@@ -205,7 +210,7 @@ static bool is_near(const struct peer_set *ps, const struct ip_addr *from, uint3
 {
     const struct peer *p = find_address(ps, from, addr_is_link_local(from) ? scope : 0);
     (void)arg;
-    return p && p->config->ttl_security;
+    return p ? p->config->ttl_security : peer_dynamic_hops(ps, from);
 }
 
 static void attach_gtsm(struct peer_set *ps, struct peer_listener *l, const struct gtsm_rule *rules,
@@ -227,10 +232,14 @@ static void attach_gtsm(struct peer_set *ps, struct peer_listener *l, const stru
         return;
     }
     r = gtsm_attach(l->fd, &program);
-    if (r)
-        log_warn("ttl-security: too many peers to check the first packets of connections that come in; those "
-                 "after them are checked",
-                 F_ERR(r));
+    if (r && !ps->check_syn)
+        log_info(
+            "ttl-security: the first packet of a connection is looked at when it is accepted, because the "
+            "kernel does not let us filter",
+            F_ERR(r));
+    ps->check_syn |= r != 0;
+    if (r && (r = transport_save_syn(l->fd)))
+        log_error("ttl-security: the first packets of connections cannot be checked", F_ERR(r));
     free(l->gtsm.filter);
     l->gtsm = program;
     if (!r && program.len)
@@ -240,17 +249,19 @@ static void attach_gtsm(struct peer_set *ps, struct peer_listener *l, const stru
 /* Who must be near, as filters on the listeners. */
 static void apply_gtsm(struct peer_set *ps)
 {
-    struct gtsm_rule *rules = calloc(ps->n + 1, sizeof *rules);
+    struct gtsm_rule *rules = calloc(ps->n_fixed + peer_dynamic_ranges(ps) + 1, sizeof *rules);
     unsigned n = 0;
 
-    for (unsigned i = 0; rules && i < ps->n; i++) {
+    for (unsigned i = 0; rules && i < ps->n_fixed; i++) {
         const struct peer *p = ps->peers[i];
-        if (p->config->ttl_security && p->address.af)
+        if (p->address.af && (p->config->ttl_security || peer_dynamic_hops(ps, &p->address)))
             rules[n++] = (struct gtsm_rule){
                 .from = {.addr = p->address, .len = p->address.af == AF_INET6 ? 128 : 32},
                 .hops = p->config->ttl_security,
             };
     }
+    if (rules)
+        n += peer_dynamic_gtsm(ps, rules + n);
     for (struct peer_listener *l = ps->listeners; rules && l; l = l->next)
         attach_gtsm(ps, l, rules, n);
     free(rules);
@@ -263,7 +274,7 @@ static void take_key(const struct peer *p)
 {
     const struct peer_set *ps = p->set;
     set_key(p, NULL);
-    for (unsigned i = 0; p->scope && i < ps->n; i++) {
+    for (unsigned i = 0; p->scope && i < ps->n_fixed; i++) {
         const struct peer *other = ps->peers[i];
         if (other != p && key_of(other->config) && addr_equal(&other->address, &p->address))
             set_key(other, key_of(other->config));
@@ -278,9 +289,11 @@ void peer_set_move(struct peer *p, const struct ip_addr *a, uint32_t scope)
         take_key(p);
     p->address = p->rib->address = *a;
     p->scope = scope;
-    qsort(ps->by_addr, ps->n, sizeof *ps->by_addr, by_address);
+    qsort(ps->by_addr, ps->n_fixed, sizeof *ps->by_addr, by_address);
     if (key_of(p->config))
         set_key(p, key_of(p->config));
+    if (p->config->ttl_security)
+        apply_gtsm(ps);
 }
 
 /* Applying a configuration */
@@ -292,7 +305,7 @@ static void take_over(struct peer *p, const struct peer_config *now, bool reset)
     unsigned diff = peer_config_diff(before, now, reset ? NULL : &key);
 
     p->config = now;
-    if (strcmp(before->password, now->password)) {
+    if (!p->dynamic && strcmp(before->password, now->password)) {
         take_key(p);
         if (key_of(now))
             set_key(p, key_of(now));
@@ -310,11 +323,8 @@ static void take_over(struct peer *p, const struct peer_config *now, bool reset)
     }
     if (diff & PEER_DIFF_REIMPORT)
         peer_import_changed(p, before);
-    for (enum family f = 0; p->up && (diff & PEER_DIFF_REEXPORT) && f < FAM_COUNT; f++)
-        if (p->up->s.common.family[f] && adjout_resend(p->adjout, f, now->export, false)) {
-            peer_out_of_memory(p->up);
-            break;
-        }
+    if ((diff & PEER_DIFF_REEXPORT) && peer_export_changed(p))
+        peer_out_of_memory(p->up);
     peer_limit_changed(p, before);
     peer_tx_wake(p);
 }
@@ -324,7 +334,7 @@ static void remove_unkept(struct peer **peers, unsigned n)
     const struct bgp_error e = bgp_error_make(BGP_ERR_CEASE, BGP_CEASE_DECONFIGURED, NULL, 0);
     for (unsigned i = 0; i < n; i++)
         if (!peers[i]->next) {
-            if (key_of(peers[i]->config))
+            if (!peers[i]->dynamic && key_of(peers[i]->config))
                 take_key(peers[i]);
             peer_stop(peers[i], &e);
         }
@@ -347,14 +357,16 @@ static unsigned gather(struct peer_set *ps, const struct config *c, struct peer 
         ps->peers[i]->next = NULL;
         known[i] = ps->peers[i];
     }
-    if (ps->n)
-        qsort(known, ps->n, sizeof *known, by_identity);
+    if (ps->n_fixed)
+        qsort(known, ps->n_fixed, sizeof *known, by_identity);
     for (unsigned i = 0; i < c->n_peers; i++) {
+        if (c->peers[i].kind == PEER_BY_RANGE)
+            continue;
         struct peer **hit =
-            ps->n ? bsearch(&c->peers[i], known, ps->n, sizeof *known, identity_against) : NULL;
+            ps->n_fixed ? bsearch(&c->peers[i], known, ps->n_fixed, sizeof *known, identity_against) : NULL;
         struct peer *was = hit ? *hit : NULL, *p = was;
         if (!p || p->ibgp != peer_config_is_ibgp(c, &c->peers[i]))
-            p = peer_new(ps, &c->peers[i]);
+            p = peer_new(ps, &c->peers[i], NULL);
         if (was && p && p != was)
             peer_debug_move(was, p);
         if (!p) {
@@ -367,41 +379,57 @@ static unsigned gather(struct peer_set *ps, const struct config *c, struct peer 
     return n;
 }
 
-int peer_set_apply(struct peer_set *ps, const struct config *c)
+/* The new set in place of the old one; who is in it no more has said goodbye and is gone. */
+static void exchange(struct peer_set *ps, struct peer **next, struct peer **sorted, unsigned n_fixed,
+                     unsigned n, unsigned room)
 {
-    struct speaker *s = ps->speaker;
-    struct peer **old = ps->peers, **next = calloc(c->n_peers + 1, sizeof *next);
-    struct peer **sorted = calloc(c->n_peers + 1, sizeof *sorted);
-    struct peer **known = calloc(ps->n + 1, sizeof *known);
-    unsigned n_old = ps->n, n = 0;
-    int error = 0;
+    struct peer **old = ps->peers;
+    unsigned n_old = ps->n;
 
-    if (next && sorted && known)
-        n = gather(ps, c, known, next, &error);
-    else
-        error = -ENOMEM; /* without room even for the list nobody may keep a pointer into the old
-                            configuration */
-    free(known);
     ps->lingering.most = LINGER_MOST + (n > n_old ? n : n_old);
     remove_unkept(old, n_old);
     free(ps->by_addr);
     ps->peers = next;
     ps->by_addr = sorted;
     ps->n = n;
+    ps->n_fixed = n_fixed;
+    ps->room = room;
     free_unkept(old, n_old);
     free(old);
+}
 
-    if (n) {
-        memcpy(sorted, next, n * sizeof *sorted);
-        qsort(sorted, n, sizeof *sorted, by_address);
+int peer_set_apply(struct peer_set *ps, const struct config *c)
+{
+    struct speaker *s = ps->speaker;
+    unsigned room = c->n_peers + ps->n + 1, n_fixed = 0, n = 0;
+    struct peer **next = calloc(room, sizeof *next), **sorted = calloc(room, sizeof *sorted);
+    struct peer **known = calloc(ps->n + 1, sizeof *known);
+    bool can = next && sorted && known && !peer_dynamic_prepare(ps, c);
+    int error = 0;
+
+    ps->applying = true;
+    if (can)
+        n_fixed = gather(ps, c, known, next, &error);
+    else
+        error =
+            -ENOMEM; /* without room even for the list nobody may keep a pointer into the old configuration */
+    free(known);
+    if (n_fixed) {
+        memcpy(sorted, next, n_fixed * sizeof *sorted);
+        qsort(sorted, n_fixed, sizeof *sorted, by_address);
     }
+    if (can)
+        n = peer_dynamic_gather(ps, c, next, n_fixed);
+    exchange(ps, next, sorted, n_fixed, n, next ? room : 0);
+    peer_dynamic_changed(ps);
+
     for (unsigned i = 0; i < n; i++) {
         struct peer *p = next[i];
         if (p->config != p->next)
             take_over(p, p->next,
                       p->local_id != s->router_id ||
                           (p->local_as != p->next->local_asn && ps->asn != c->router.asn));
-        else if (key_of(p->config))
+        else if (!p->dynamic && key_of(p->config))
             set_key(p, key_of(p->config));
     }
     apply_gtsm(ps);
@@ -409,12 +437,14 @@ int peer_set_apply(struct peer_set *ps, const struct config *c)
     for (unsigned i = 0; i < n; i++)
         if (!next[i]->started)
             peer_start(next[i], false);
+    ps->applying = false;
     return error;
 }
 
 void peer_set_start(struct peer_set *ps)
 {
     resume_listeners(ps);
+    peer_dynamic_start(ps);
     for (unsigned i = 0; i < ps->n; i++)
         peer_start(ps->peers[i], false);
 }
@@ -482,10 +512,17 @@ static void accept_one(struct peer_set *ps, int fd)
         peer_accept(p, fd);
         return;
     }
+    if (peer_dynamic_accept(ps, &from, fd))
+        return;
     if (log_limit_ok(&ps->log_limit, loop_now_ms(), &swallowed))
         log_info("connection refused: the address is no peer's", F_ADDR("peer", &from),
                  F_UINT_IF("suppressed", swallowed));
     peer_set_reject(ps, fd, BGP_CEASE_REJECTED);
+}
+
+void peer_set_accepted(struct peer_set *ps, int fd)
+{
+    accept_one(ps, fd);
 }
 
 static void on_accept(void *arg, int fd, unsigned events)
@@ -528,9 +565,10 @@ int peer_set_listen(struct peer_set *ps, int fd)
     l->fd = fd;
     l->next = ps->listeners;
     ps->listeners = l;
-    for (unsigned i = 0; i < ps->n; i++)
+    for (unsigned i = 0; i < ps->n_fixed; i++)
         if (key_of(ps->peers[i]->config))
             set_key(ps->peers[i], key_of(ps->peers[i]->config));
+    peer_dynamic_listen(ps, l);
     apply_gtsm(ps);
     resume_listeners(ps);
     return 0;

@@ -205,6 +205,7 @@ int peer_routes_up(struct peer_link *l)
     rib_peer_up(s->rib, p->rib);
     peer_limit_session_up(p);
     peer_restart_up(l);
+    peer_export_policy(p);
     int r = p->ctx.cache ? adjout_start(p->adjout, &x, p->config->export, ss->common.family) : -ENOMEM;
     peer_restart_hold_eor(p);
     if (!r)

@@ -126,6 +126,15 @@ bool policy_changes_attributes(const struct policy *p)
     return any;
 }
 
+bool policy_may_accept_learned(const struct policy *p)
+{
+    for (unsigned i = 0; p && i < p->n_rules; i++)
+        if (p->rules[i].then == POLICY_ACCEPT &&
+            (!p->rules[i].sources || p->rules[i].sources & 1u << POLICY_SOURCE_LEARNED))
+            return true;
+    return false;
+}
+
 bool policy_sets_next_hop_self(const struct policy *p)
 {
     bool any = false;
@@ -176,17 +185,6 @@ enum policy_cond policy_check_prefix(const struct policy_rule *r, enum family f,
         found = p->len >= x->ge && p->len <= x->le && prefix_contains(&x->prefix, p);
     }
     return found ? COND_NONE : COND_PREFIX;
-}
-
-bool policy_rule_names(const struct policy_rule *r, const struct prefix *p)
-{
-    for (unsigned i = 0; i < r->n_prefixes; i++) {
-        const struct prefix_range *x = &r->prefixes[i];
-        if (p->len >= x->ge && p->len <= x->le && prefix_contains(&x->prefix, p) &&
-            (!prefix_is_martian(p) || prefix_is_martian(&x->prefix)))
-            return true;
-    }
-    return false;
 }
 
 static bool match_next_hop(const struct policy_rule *r, const struct ip_addr *next_hop)

@@ -85,10 +85,8 @@ void policy_unref(struct policy *p);                           /* NULL is a no-o
 /* Whether they do the same, whatever they are called and however they are written. */
 bool policy_equal(const struct policy *a, const struct policy *b);
 bool policy_changes_attributes(const struct policy *p);
+bool policy_may_accept_learned(const struct policy *p); /* NULL: no */
 bool policy_rule_sets(const struct policy_rule *r);
-/* Whether the rule's list of prefixes means just this unusual one: the default route by its own length, a
- * martian by an entry that is one. */
-bool policy_rule_names(const struct policy_rule *r, const struct prefix *p);
 bool policy_sets_next_hop_self(const struct policy *p); /* some rule sets next-hop self */
 
 /* The session that a policy serves, and what evaluating it costs less with: results by attributes, so that a

@@ -305,9 +305,13 @@ void speaker_ready_again(struct speaker *s)
  * on their way through the RIB go first: fibclient holds the word back until its queue is empty. */
 static void check_synced(struct speaker *s)
 {
+    if (peer_set_expects(s->peers))
+        return;
     for (unsigned i = 0; i < peer_set_count(s->peers); i++) {
         const struct peer *p = peer_set_at(s->peers, i);
         const char *message;
+        if (peer_config(p)->kind == PEER_BY_RANGE && !peer_established(p))
+            continue; /* nobody knows whether it comes back */
         if (!peer_config(p)->shutdown && !peer_is_shutdown(p, &message) && !peer_synced(p))
             return;
     }

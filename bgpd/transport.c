@@ -108,6 +108,21 @@ int transport_result(int fd)
     return getsockopt(fd, SOL_SOCKET, SO_ERROR, &err, &n) ? -errno : -err;
 }
 
+int transport_save_syn(int listener)
+{
+    return set_int(listener, IPPROTO_TCP, TCP_SAVE_SYN, 1);
+}
+
+/* The IP header of the SYN: TTL in octet 8 (RFC 791), hop limit in octet 7 (RFC 8200). The kernel has none of
+ * a connection that came by way of a SYN cookie: nobody knows where from, so it is refused. */
+static bool syn_is_near(int fd, int af, uint8_t hops)
+{
+    uint8_t syn[256];
+    socklen_t n = sizeof syn;
+    size_t at = af == AF_INET6 ? 7 : 8;
+    return !getsockopt(fd, IPPROTO_TCP, TCP_SAVED_SYN, syn, &n) && n > at && syn[at] >= 256 - hops;
+}
+
 int transport_accepted(int fd, const struct transport_options *o)
 {
     int af = socket_family(fd);
@@ -116,6 +131,8 @@ int transport_accepted(int fd, const struct transport_options *o)
     if (fcntl(fd, F_SETFL, O_NONBLOCK) || fcntl(fd, F_SETFD, FD_CLOEXEC))
         return -errno;
     int r = apply(fd, af, o);
+    if (!r && o->gtsm_hops && o->check_syn && !syn_is_near(fd, af, o->gtsm_hops))
+        r = -EHOSTUNREACH;
     if (!r)
         set_int(fd, SOL_SOCKET, SO_DETACH_FILTER, 0); /* the listener's, see gtsm.c */
     return r;
@@ -146,6 +163,24 @@ int transport_set_key(int fd, const struct ip_addr *peer, uint32_t scope, const 
     if (n)
         memcpy(md5.tcpm_key, key, n);
     int r = setsockopt(fd, IPPROTO_TCP, TCP_MD5SIG, &md5, sizeof md5) ? -errno : 0;
+    explicit_bzero(&md5, sizeof md5);
+    return r == -ENOENT && !key ? 0 : r;
+}
+
+int transport_set_range_key(int fd, const struct prefix *range, const char *key)
+{
+    struct tcp_md5sig md5 = {.tcpm_flags = TCP_MD5SIG_FLAG_PREFIX, .tcpm_prefixlen = range->len};
+    size_t n = key ? strlen(key) : 0;
+    struct sockaddr_storage ss;
+
+    if (n > sizeof md5.tcpm_key)
+        return -EINVAL;
+    addr_to_sockaddr(&range->addr, 0, 0, &ss);
+    memcpy(&md5.tcpm_addr, &ss, sizeof md5.tcpm_addr);
+    md5.tcpm_keylen = (uint16_t)n;
+    if (n)
+        memcpy(md5.tcpm_key, key, n);
+    int r = setsockopt(fd, IPPROTO_TCP, TCP_MD5SIG_EXT, &md5, sizeof md5) ? -errno : 0;
     explicit_bzero(&md5, sizeof md5);
     return r == -ENOENT && !key ? 0 : r;
 }

@@ -15,21 +15,28 @@ struct transport_options {
     const char *key;      /* TCP-MD5; NULL: none. Borrowed */
     uint8_t ttl; /* of what we send: 1 for direct eBGP, the hops for multihop, 255 for GTSM; 0: the default */
     uint8_t gtsm_hops; /* RFC 5082: drop what has crossed more routers; 0: off */
+    bool check_syn;    /* of a connection that came in: no filter has, see transport_save_syn */
 };
 
 /* Starts a connection. 0 with a descriptor that turns writable when it is done or has failed; -errno
  * (-ENETUNREACH …). */
 int transport_connect(const struct ip_addr *peer, uint16_t port, const struct transport_options *o, int *fd);
 int transport_result(int fd); /* of a connect that turned writable: 0 or -errno */
-/* A connection that came in: the same rules. The key has been inherited from the listener. 0 or -errno. */
+/* A connection that came in: the same rules. The key has been inherited from the listener. 0 or -errno;
+ * -EHOSTUNREACH: its first packet came from too far away, or nobody knows (GTSM with check_syn). */
 int transport_accepted(int fd, const struct transport_options *o);
 
 /* A bound, listening socket. TTL 255, so that the answer to the first packet of a GTSM peer is not dropped by
  * it. */
 int transport_listener(int fd);
+/* Keeps the first packet of connections to a listener, for transport_accepted to look at. 0 or -errno. */
+int transport_save_syn(int listener);
 /* The key for one peer on a listener or an own socket; NULL takes it away (absent already: no error). 0 or
  * -errno. */
 int transport_set_key(int fd, const struct ip_addr *peer, uint32_t scope, const char *key);
+
+/* The same for all addresses of a range (Linux 4.13); the kernel takes the most specific key that it has. */
+int transport_set_range_key(int fd, const struct prefix *range, const char *key);
 
 int transport_local(int fd, struct ip_addr *a, uint16_t *port);
 int transport_remote(int fd, struct ip_addr *a, uint16_t *port, uint32_t *scope);

@@ -211,9 +211,12 @@ enum exec_result change_clear(struct exec *e)
 
 enum exec_result change_shutdown(struct exec *e)
 {
-    struct peer *p = show_find_peer(e);
+    struct peer *p =
+        e->cmd->row->id == CMD_SHUTDOWN ? peer_set_expect(e->s->peers, command_arg(e->cmd, "PEER")) : NULL;
     char message[256] = "";
     size_t n = 0;
+    if (!p)
+        p = show_find_peer(e);
     if (!p)
         return EXEC_DONE;
     for (unsigned i = 0; i < e->cmd->n; i++) {

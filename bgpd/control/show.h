@@ -54,6 +54,9 @@ struct path_view show_path(const struct rib *r, enum family f, uint32_t path);
 struct ip_addr show_nexthop(const struct path_view *v, enum family f);
 const char *show_path_peer(const struct path_view *v,
                            char buf[ADDR_STRLEN]); /* "(unspec)" for originated ones */
+/* Why the import refused it: with the rule, if a policy did. Returns buf. */
+const char *show_refusal(const struct exec *e, enum family f, const struct prefix *prefix,
+                         const struct path_view *v, char *buf, size_t size);
 /* The array "nexthops". next: what is shown instead of the path's own (advertised routes), NULL none. */
 void json_nexthops(struct exec *e, const struct path_view *v, enum family f, const struct ip_addr *next);
 #define AS_PATH_STRLEN 4096
@@ -77,6 +80,7 @@ enum exec_result show_peer_routes(struct exec *e); /* advertised, received, filt
 enum exec_result show_bgp(struct exec *e);
 enum exec_result show_prefix(struct exec *e); /* show_bgp with a prefix */
 enum exec_result show_kernel(struct exec *e);
+enum exec_result show_policy(struct exec *e);
 enum exec_result show_running(struct exec *e);
 enum exec_result show_memory(struct exec *e);
 enum exec_result show_version(struct exec *e);

@@ -119,7 +119,7 @@ static void text_what_next(struct writer *w, const struct peer *p, const struct 
 static void text_head(struct exec *e, const struct peer *p, const struct peer_info *i)
 {
     struct writer *w = e->w;
-    char id[ADDR_STRLEN], up[UPTIME_STRLEN], why[256];
+    char id[PREFIX_STRLEN], up[UPTIME_STRLEN], why[256];
     char as[16] = "not known yet", line[160], where[ADDR_STRLEN + 32], address[ADDR_STRLEN];
     if (i->remote_as)
         snprintf(as, sizeof as, "%" PRIu32, i->remote_as);
@@ -134,6 +134,8 @@ static void text_head(struct exec *e, const struct peer *p, const struct peer_in
         writer_text(w, " Description: ");
         show_wrap(w, 14, 14, peer_config(p)->description);
     }
+    if (peer_config(p)->kind == PEER_BY_RANGE)
+        writer_text(w, " Belongs to the subnet range group: %s\n", prefix_format(&peer_config(p)->range, id));
     if (show_given(i->hostname))
         writer_text(w, " Hostname: %s%s%s\n", i->hostname, show_given(i->domain) ? "." : "", i->domain);
     if (i->admin_down)
@@ -240,8 +242,13 @@ static void text_limit(struct writer *w, const struct peer_config *c, enum famil
 
 static void text_family(struct exec *e, const struct peer *p, const struct peer_info *i, enum family f)
 {
-    static const char *const exports[] = {
-        [EXPORT_ORIGINATED] = "originated", [EXPORT_ALL] = "all", [EXPORT_NONE] = "none"};
+    static const char *const exports[] = {[EXPORT_ORIGINATED] = "originated",
+                                          [EXPORT_ALL] = "all",
+                                          [EXPORT_NONE] = "none",
+                                          [EXPORT_BY_POLICY] = "by policy "};
+    static const char *const imports[] = {
+        [IMPORT_ALL] = "all", [IMPORT_NONE] = "none", [IMPORT_BY_POLICY] = "by policy "};
+    const struct peer_config *pc = peer_config(p);
     struct writer *w = e->w;
     const struct rib_peer *rp = peer_rib(p);
     char text[ADDR_STRLEN];
@@ -259,8 +266,9 @@ static void text_family(struct exec *e, const struct peer *p, const struct peer_
     }
     if (i->nexthop[f].af)
         writer_text(w, "  Next hop that we advertise: %s\n", addr_format(&i->nexthop[f], text));
-    writer_text(w, "  Import %s, export %s\n", peer_config(p)->import == IMPORT_ALL ? "all" : "none",
-                exports[peer_config(p)->export]);
+    writer_text(w, "  Import %s%s, export %s%s\n", imports[pc->import],
+                pc->import_policy ? pc->import_policy : "", exports[pc->export],
+                pc->export_policy ? pc->export_policy : "");
     writer_text(w, "  End-of-RIB %s, %s\n", yes_no(i->eor_out[f]),
                 i->eor_in[f] ? "received" : "not received");
     writer_text(w,

@@ -237,6 +237,10 @@ static void json_families(struct writer *w, const struct peer *p, const struct p
         writer_object(w, family_json_name((enum family)f));
         json_limit(w, peer_config(p), (enum family)f);
         if (i->family[f]) {
+            if (peer_config(p)->import_policy)
+                writer_str(w, "routeMapForIncomingAdvertisements", peer_config(p)->import_policy);
+            if (peer_config(p)->export_policy)
+                writer_str(w, "routeMapForOutgoingAdvertisements", peer_config(p)->export_policy);
             writer_uint(w, "acceptedPrefixCounter", rp->accepted[f]);
             writer_uint(w, "receivedPrefixCounter", rp->paths[f]);
             writer_uint(w, "sentPrefixCounter", adjout_count(peer_adjout(p), (enum family)f));
@@ -265,10 +269,16 @@ static void json_transport(struct writer *w, const struct peer *p, const struct 
     }
     if (i->last_message && *i->last_message)
         writer_str(w, "lastShutdownDescription", i->last_message);
-    if (i->last_error.code) {
-        snprintf(code, sizeof code, "%02X%02X", i->last_error.code, i->last_error.subcode);
+    if (i->last_error.code) { /* as FRR: of a Hard Reset, what is within */
+        struct bgp_error e = i->last_error, inner;
+        bool hard = bgp_error_unwrap(&e, &inner);
+        if (hard && inner.code)
+            e = inner;
+        snprintf(code, sizeof code, "%02X%02X", e.code, e.subcode);
         writer_str(w, "lastErrorCodeSubcode", code);
-        writer_str(w, "lastNotificationReason", bgp_error_format(&i->last_error, why, sizeof why));
+        writer_str(w, "lastNotificationReason", bgp_error_format(&e, why, sizeof why));
+        if (hard)
+            writer_bool(w, "lastNotificationHardReset", true);
     }
     if (i->state != PEER_ESTABLISHED) {
         writer_str(w, "notEstablishedBecause", show_peer_why(p, i, why, sizeof why));
@@ -329,6 +339,10 @@ void json_neighbor(struct exec *e, const struct peer *p, const struct peer_info 
         writer_str(w, "domainname", i->domain);
     if (*peer_config(p)->description)
         writer_str(w, "nbrDesc", peer_config(p)->description);
+    if (peer_config(p)->kind == PEER_BY_RANGE) {
+        writer_bool(w, "dynamicPeer", true);
+        writer_prefix(w, "peerSubnetRangeGroup", &peer_config(p)->range);
+    }
     if (i->admin_down)
         writer_bool(w, "adminShutDown", true);
     writer_uint(w, "bgpVersion", BGP_VERSION);

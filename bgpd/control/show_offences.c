@@ -11,8 +11,8 @@
 static const char *type_name(uint8_t type, char buf[16])
 {
     const char *name = pa_name(type);
-    snprintf(buf, 16, type ? "%u" : "other", type);
-    return name ? name : buf;
+    snprintf(buf, 16, "%u", type);
+    return name ? name : type ? buf : "other";
 }
 
 static void hex_of(const struct peer_offences *o, char hex[2 * PEER_OFFENCE_DATA + 4])

@@ -196,6 +196,14 @@ static bool effective_local_pref(const struct exec *e, const struct path_view *v
     return true;
 }
 
+static const char *refusal(struct exec *e, enum family f, const struct rib_entry *entry,
+                           const struct path_view *v, char *buf, size_t size)
+{
+    struct prefix prefix;
+    rib_entry_prefix(e->s->rib, f, entry, &prefix);
+    return show_refusal(e, f, &prefix, v, buf, size);
+}
+
 static void text_path(struct exec *e, enum family f, const struct rib_entry *entry, const struct path_view *v)
 {
     struct writer *w = e->w;
@@ -233,7 +241,10 @@ static void text_path(struct exec *e, enum family f, const struct rib_entry *ent
         writer_text(w, "      Not the best: %s%s\n", lost,
                     v->path->flags & PATH_MULTIPATH ? "; used beside it (multipath)" : "");
     if (v->path->flags & PATH_FILTERED)
-        writer_text(w, "      Not used, refused by the import: %s\n", import_reason_text(v->path->reason));
+        writer_text(w, "      Not used, refused by the import: %s\n",
+                    refusal(e, f, entry, v, text, sizeof text));
+    if (v->path->flags & PATH_CHANGED)
+        writer_text(w, "      As the import policy left it\n");
     if (v->path->flags & PATH_UNREACHABLE)
         writer_text(w, "      Not used: the next hop is %s\n",
                     v->nexthop && v->nexthop->resolved ? "unreachable" : "not resolved yet");
@@ -422,6 +433,7 @@ static void json_path(struct exec *e, enum family f, uint32_t index, const struc
     const struct rib_entry *entry = rib_entry(e->s->rib, f, index);
     struct writer *w = e->w;
     const struct attr *a = v->attr;
+    char why[160];
     uint8_t flags = v->path->flags;
     uint32_t local_pref;
     writer_object(w, NULL);
@@ -442,7 +454,9 @@ static void json_path(struct exec *e, enum family f, uint32_t index, const struc
     if (v->stale)
         writer_bool(w, "stale", true);
     if (flags & PATH_FILTERED)
-        writer_str(w, "filteredReason", import_reason_text(v->path->reason));
+        writer_str(w, "filteredReason", refusal(e, f, entry, v, why, sizeof why));
+    if (flags & PATH_CHANGED)
+        writer_bool(w, "changedByPolicy", true);
     if (lost_by(e, f, entry, v))
         writer_str(w, "notBestReason", lost_by(e, f, entry, v));
     if (flags & PATH_BEST) {

@@ -102,8 +102,14 @@ static uint32_t path_id(const struct exec *e, const struct path_view *v)
     return is_table(e) || e->cmd->row->id != CMD_SHOW_ADVERTISED ? v->id : v->sent_id;
 }
 
-static void text_path(struct exec *e, enum family f, const struct rib_entry *entry, const struct path_view *v,
-                      const char *network, const struct ip_addr *next)
+/* Received routes are shown as received where that is known. */
+static bool changed_in(const struct exec *e, const struct path_view *v)
+{
+    return e->cmd->row->id == CMD_SHOW_RECEIVED && !rib_path_received(e->s->rib, v->index);
+}
+
+static void text_path(struct exec *e, enum family f, const struct rib_entry *entry, const struct prefix *p,
+                      const struct path_view *v, const char *network, const struct ip_addr *next)
 {
     char hop[ADDR_STRLEN], metric[16] = "", pref[16] = "", line[128], path[AS_PATH_STRLEN];
     struct ip_addr a = next ? *next : show_nexthop(v, f);
@@ -130,7 +136,9 @@ static void text_path(struct exec *e, enum family f, const struct rib_entry *ent
     if (id)
         writer_text(e->w, "%22spath id %" PRIu32 "\n", "", id);
     if (e->cmd->row->id == CMD_SHOW_FILTERED)
-        writer_text(e->w, "%22srefused: %s\n", "", import_reason_text(v->path->reason));
+        writer_text(e->w, "%22srefused: %s\n", "", show_refusal(e, f, p, v, line, sizeof line));
+    if (changed_in(e, v))
+        writer_text(e->w, "%22schanged by the import policy, not as received\n", "");
 }
 
 static void json_path(struct exec *e, enum family f, const struct rib_entry *entry, const struct prefix *p,
@@ -150,7 +158,9 @@ static void json_path(struct exec *e, enum family f, const struct rib_entry *ent
     if (v->stale)
         writer_bool(w, "stale", true);
     if (flags & PATH_FILTERED)
-        writer_str(w, "filteredReason", import_reason_text(v->path->reason));
+        writer_str(w, "filteredReason", show_refusal(e, f, p, v, text, sizeof text));
+    if (changed_in(e, v))
+        writer_bool(w, "changedByPolicy", true);
     if (path_id(e, v))
         writer_uint(w, e->cmd->row->id == CMD_SHOW_ADVERTISED ? "addpathTxId" : "addpathRxId", path_id(e, v));
     writer_str(w, "pathFrom", v->from && v->from->ibgp ? "internal" : "external");
@@ -194,7 +204,7 @@ static void put_path(struct exec *e, struct listing *l, const struct rib_entry *
         if (!l->heading)
             text_heading(e);
         l->heading = true;
-        text_path(e, (enum family)l->f, entry, v, first ? prefix_format(p, network) : "", next);
+        text_path(e, (enum family)l->f, entry, p, v, first ? prefix_format(p, network) : "", next);
         return;
     }
     if (is_table(e))
@@ -229,7 +239,7 @@ static void put_advertised(struct exec *e, struct listing *l, const struct peer 
 {
     struct rib *r = e->s->rib;
     enum family f = (enum family)l->f;
-    const struct adjout *o = peer_adjout(peer);
+    struct adjout *o = peer_adjout(peer);
     struct rib_entry *entry = rib_entry(r, f, index);
     struct peer_info info;
     bool first = true, best = adjout_exportable(o, f, entry) && !adjout_sends_paths(o, f);
@@ -241,9 +251,17 @@ static void put_advertised(struct exec *e, struct listing *l, const struct peer 
         v.sent_id = best ? 0 : i;
         if (!best && !adjout_has_path(o, f, index, i))
             continue;
+        const struct attr *sent = adjout_attr(o, f, entry, v.path);
+        const struct ip_addr *next = !v.nexthop || !info.ibgp ? &info.nexthop[f] : NULL;
+        struct ip_addr set;
+        if (sent && sent->flags & ATTR_AS_IS && sent->nexthop) {
+            set = nexthop_by_id(rib_nexthops(r), sent->nexthop)->addr;
+            next = &set;
+        }
+        v.attr = sent ? sent : v.attr;
         if (first)
             json_prefix(e, prefix);
-        put_path(e, l, entry, prefix, &v, first, !v.nexthop || !info.ibgp ? &info.nexthop[f] : NULL);
+        put_path(e, l, entry, prefix, &v, first, next);
         first = false;
     }
     if (first)
@@ -268,6 +286,8 @@ static void put_entry(struct exec *e, struct listing *l, const struct peer *peer
         const struct rib_path *p = rib_path(r, i);
         if (belongs(e, peer, p)) {
             struct path_view v = show_path(r, f, i);
+            if (e->cmd->row->id == CMD_SHOW_RECEIVED && rib_path_received(r, i))
+                v.attr = rib_path_received(r, i);
             if (first)
                 json_prefix(e, &prefix);
             put_path(e, l, entry, &prefix, &v, first, NULL);

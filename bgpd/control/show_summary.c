@@ -73,6 +73,8 @@ static void json_peer(struct exec *e, const struct peer *p, enum family f, const
         writer_str(w, "lastResetDueTo", show_peer_why(p, i, why, sizeof why));
     if (*peer_config(p)->description)
         writer_str(w, "desc", peer_config(p)->description);
+    if (peer_config(p)->kind == PEER_BY_RANGE)
+        writer_bool(w, "dynamicPeer", true);
     writer_str(w, "idType", i->interface ? "interface" : i->neighbor.af == AF_INET6 ? "ipv6" : "ipv4");
     writer_end(w);
 }
@@ -83,7 +85,7 @@ static void json_family(struct exec *e, enum family f)
     struct peer_info i;
     struct rib_stats rs;
     char id[ADDR_STRLEN];
-    unsigned shown = 0, total = 0, failed = 0, n = peer_set_count(e->s->peers);
+    unsigned shown = 0, total = 0, failed = 0, dynamic = 0, n = peer_set_count(e->s->peers);
     uint64_t memory = 0;
     rib_stats(e->s->rib, &rs);
     for (unsigned k = 0; k < n; k++)
@@ -103,6 +105,7 @@ static void json_family(struct exec *e, enum family f)
         const struct peer *p = peer_set_at(e->s->peers, k);
         peer_info(p, &i);
         total += peer_config(p)->families[f];
+        dynamic += peer_config(p)->families[f] && peer_config(p)->kind == PEER_BY_RANGE;
         failed += peer_config(p)->families[f] && i.state != PEER_ESTABLISHED;
         if (!wanted(e, p, f, &i))
             continue;
@@ -113,7 +116,7 @@ static void json_family(struct exec *e, enum family f)
     writer_uint(w, "failedPeers", failed);
     writer_uint(w, "displayedPeers", shown);
     writer_uint(w, "totalPeers", total);
-    writer_uint(w, "dynamicPeers", 0);
+    writer_uint(w, "dynamicPeers", dynamic);
     writer_object(w, "bestPath");
     writer_str(w, "multiPathRelax", e->s->config->router.multipath_as_path_relax ? "true" : "false");
     writer_end(w);
@@ -132,9 +135,16 @@ static const char *state_or_prefixes(const struct peer *p, enum family f, const 
     return buf;
 }
 
+/* As FRR: a star in front of a dynamic one. */
+static const char *shown_name(const struct peer *p, char buf[64])
+{
+    snprintf(buf, 64, "%s%s", peer_config(p)->kind == PEER_BY_RANGE ? "*" : "", peer_name(p));
+    return buf;
+}
+
 static bool text_row(struct table *t, const struct peer *p, enum family f, const struct peer_info *i)
 {
-    char as[16], in[24], out[24], queue[24], up[UPTIME_STRLEN], state[32], sent[16] = "";
+    char as[16], in[24], out[24], queue[24], up[UPTIME_STRLEN], state[32], sent[16] = "", name[64];
     bool established = i->state == PEER_ESTABLISHED;
     snprintf(as, sizeof as, "%" PRIu32, i->remote_as);
     snprintf(in, sizeof in, "%" PRIu64, messages_in(&i->stats));
@@ -143,7 +153,7 @@ static bool text_row(struct table *t, const struct peer *p, enum family f, const
     if (established)
         snprintf(sent, sizeof sent, "%" PRIu32, adjout_count(peer_adjout(p), f));
     return table_add(t,
-                     (const char *[]){peer_name(p), i->remote_as ? as : "-", in, out, queue,
+                     (const char *[]){shown_name(p, name), i->remote_as ? as : "-", in, out, queue,
                                       established            ? show_uptime(i->up_ms, up)
                                       : i->established_count ? show_uptime(i->last_reset_ms, up)
                                                              : "never",
@@ -152,12 +162,21 @@ static bool text_row(struct table *t, const struct peer *p, enum family f, const
 
 static bool failed_row(struct table *t, const struct peer *p, const struct peer_info *i)
 {
-    char established[16], dropped[16], ago[UPTIME_STRLEN], why[256];
+    char established[16], dropped[16], ago[UPTIME_STRLEN], why[256], name[64];
     snprintf(established, sizeof established, "%" PRIu32, i->established_count);
     snprintf(dropped, sizeof dropped, "%" PRIu32, i->dropped_count);
-    return table_add(t, (const char *[]){peer_name(p), established, dropped,
+    return table_add(t, (const char *[]){shown_name(p, name), established, dropped,
                                          show_was_reset(i) ? show_uptime(i->last_reset_ms, ago) : "never",
                                          show_peer_why(p, i, why, sizeof why)});
+}
+
+static unsigned dynamic_limit(const struct exec *e, enum family f)
+{
+    const struct config *c = e->s->config;
+    unsigned n = 0;
+    for (unsigned i = 0; i < c->n_peers; i++)
+        n += c->peers[i].kind == PEER_BY_RANGE && c->peers[i].families[f] ? c->peers[i].limit : 0;
+    return n;
 }
 
 static void text_family(struct exec *e, enum family f)
@@ -170,7 +189,7 @@ static void text_family(struct exec *e, enum family f)
     struct rib_stats rs;
     struct peer_info i;
     char id[ADDR_STRLEN];
-    unsigned total = 0;
+    unsigned total = 0, dynamic = 0;
     rib_stats(e->s->rib, &rs);
     writer_text(e->w, "%s Unicast Summary:\n", f == FAM_IPV6 ? "IPv6" : "IPv4");
     writer_text(e->w, "BGP router identifier %s, local AS number %" PRIu32 "\n",
@@ -181,6 +200,7 @@ static void text_family(struct exec *e, enum family f)
     for (unsigned k = 0; ok && k < peer_set_count(e->s->peers); k++) {
         const struct peer *p = peer_set_at(e->s->peers, k);
         total += peer_config(p)->families[f];
+        dynamic += peer_config(p)->families[f] && peer_config(p)->kind == PEER_BY_RANGE;
         if (wanted(e, p, f, &i))
             ok = failed ? failed_row(&t, p, &i) : text_row(&t, p, f, &i);
     }
@@ -192,6 +212,9 @@ static void text_family(struct exec *e, enum family f)
     if (shown != total)
         writer_text(e->w, "%sDisplayed neighbors %u\n", shown ? "\n" : "", shown);
     writer_text(e->w, "%sTotal number of neighbors %u\n", shown && shown == total ? "\n" : "", total);
+    if (dynamic)
+        writer_text(e->w, "* - dynamic neighbor\n%u dynamic neighbor(s), limit %u\n", dynamic,
+                    dynamic_limit(e, f));
 }
 
 enum exec_result show_summary(struct exec *e)

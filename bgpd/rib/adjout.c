@@ -12,8 +12,8 @@
  * costs it nothing. A change of mode is compared against the table by a walk in steps; a ROUTE-REFRESH just
  * marks all.
  *
- * How attributes change on their way out is the codec's business (update_encode_reach); policy will come in
- * adjout_exportable. */
+ * How attributes change on their way out is the business of a policy, if there is one (adjout_policy.c), and
+ * then of the codec (update_encode_reach). Prefixes are sorted by what the policy makes of them. */
 #include "rib/adjout_int.h"
 
 #include <stdlib.h>
@@ -61,13 +61,15 @@ void adjout_free(struct adjout *o)
     if (!o)
         return;
     adjout_stop(o);
+    out_policy_reset(&o->policy);
     free(o);
 }
 
 static bool wants_learned(const struct adjout *o)
 {
     for (enum family f = 0; f < FAM_COUNT; f++)
-        if (o->fam[f].on && o->fam[f].mode == EXPORT_ALL)
+        if (o->fam[f].on && (o->fam[f].mode == EXPORT_ALL || (o->fam[f].mode == EXPORT_BY_POLICY &&
+                                                              policy_may_accept_learned(o->policy.policy))))
             return true;
     return false;
 }
@@ -117,15 +119,20 @@ void adjout_stop(struct adjout *o)
         o->fam[f] = (struct out_family){0};
     }
     rib_unsubscribe(o->rib, &o->sub);
+    out_policy_reset(&o->before);
 }
 
 int adjout_resend(struct adjout *o, enum family f, enum export_mode mode, bool force)
 {
     struct out_family *of = &o->fam[f];
-    if (!o->running || !of->on || (mode == of->mode && !force))
+    bool changed = mode != of->mode || of->changed;
+    if (!o->running || !of->on || (!changed && !force))
         return 0;
-    if (mode != of->mode) {
+    if (changed) {
+        of->unsure |= of->scan != 0;
+        of->before = of->mode;
         of->mode = mode;
+        of->changed = false;
         of->scan = 1;
         if (wants_learned(o)) /* else when all that is learned is withdrawn */
             rib_sub_set_originated_only(o->rib, &o->sub, false);
@@ -157,7 +164,7 @@ static bool may_go(const struct adjout *o, enum family f, const struct rib_path 
         return false;
     if (!p->peer)
         return true;
-    if (of->mode != EXPORT_ALL || p->peer == o->peer->number)
+    if (of->mode == EXPORT_ORIGINATED || p->peer == o->peer->number)
         return false;
     /* RFC 4271 9.2: what an internal peer told us is not for another one. */
     if (o->peer->ibgp && rib_peer_by_number(o->rib, p->peer)->ibgp)
@@ -170,9 +177,22 @@ static bool may_go(const struct adjout *o, enum family f, const struct rib_path 
     return !community_forbids(a, !o->peer->ibgp);
 }
 
-bool adjout_path_exportable(const struct adjout *o, enum family f, const struct rib_path *p)
+int adjout_path_attr(struct adjout *o, enum family f, const struct rib_entry *e, const struct rib_path *p,
+                     const struct attr **a)
 {
-    return rib_path_usable(o->rib, f, p) && may_go(o, f, p);
+    if (!rib_path_usable(o->rib, f, p) || !may_go(o, f, p))
+        return 0;
+    if (o->fam[f].mode == EXPORT_BY_POLICY)
+        return out_policy_apply(&o->policy, o, f, e, p, a);
+    *a = rib_path_attr(o->rib, p);
+    return 1;
+}
+
+const struct attr *adjout_attr(struct adjout *o, enum family f, const struct rib_entry *e,
+                               const struct rib_path *p)
+{
+    const struct attr *a;
+    return adjout_path_attr(o, f, e, p, &a) > 0 ? a : NULL;
 }
 
 const struct rib_path *adjout_exportable(const struct adjout *o, enum family f, const struct rib_entry *e)
@@ -196,10 +216,14 @@ static void gather(struct adjout *o, enum family f, unsigned limit, struct batch
     for (uint32_t i = dirty_next(d, 0);
          i != DIRTY_NONE && b->n_reach + b->n_unreach < limit && looked_at < SCAN_STEP;
          i = dirty_next(d, i + 1), looked_at++) {
-        bool used = rib_entry_used(o->rib, f, i);
-        const struct rib_path *p = used ? adjout_exportable(o, f, rib_entry(o->rib, f, i)) : NULL;
-        if (p)
-            b->reach[b->n_reach++] = (uint64_t)p->attr << 32 | i;
+        const struct rib_entry *e = rib_entry_used(o->rib, f, i) ? rib_entry(o->rib, f, i) : NULL;
+        const struct rib_path *best = e ? rib_best(o->rib, e) : NULL;
+        const struct attr *a;
+        int may = best ? adjout_path_attr(o, f, e, best, &a) : 0;
+        if (may < 0)
+            continue; /* out of memory: stays dirty */
+        if (may)
+            b->reach[b->n_reach++] = (uint64_t)adjout_hold(&o->fam[f], a) << 32 | i;
         else if (dirty_test(&o->fam[f].has, i))
             b->unreach[b->n_unreach++] = i;
         else
@@ -300,6 +324,7 @@ static unsigned write_batch(struct adjout *o, struct wire_writer *w, enum family
 {
     struct batch b;
     gather(o, f, batch_limit(w), &b);
+    unsigned n_held = b.n_reach;
     adjout_sort(b.reach, b.sorted, b.n_reach);
     unsigned messages = write_unreach(o, w, f, &b);
     for (unsigned from = 0, to; from < b.n_reach && adjout_room(o, w); from = to) {
@@ -307,6 +332,7 @@ static unsigned write_batch(struct adjout *o, struct wire_writer *w, enum family
             ;
         messages += write_run(o, w, f, &b, from, to);
     }
+    adjout_release(o, f, b.reach, n_held);
     return messages;
 }
 
@@ -318,14 +344,16 @@ static void scan_step(struct adjout *o, enum family f)
     for (unsigned n = 0; n < SCAN_STEP && of->scan < limit; n++, of->scan++) {
         if (!rib_entry_used(o->rib, f, of->scan))
             continue;
-        bool differs = of->add_path ? paths_differ(o, f, of->scan)
-                                    : !adjout_exportable(o, f, rib_entry(o->rib, f, of->scan)) !=
-                                          !dirty_test(&of->has, of->scan);
+        bool differs = of->add_path ? paths_differ(o, f, of->scan) : out_policy_differs(o, f, of->scan);
         if (differs && dirty_set(&o->sub.dirty[f], of->scan))
             return; /* out of memory: goes on from here */
     }
-    if (of->scan >= limit)
-        of->scan = 0;
+    if (of->scan < limit)
+        return;
+    of->scan = 0;
+    of->unsure = false;
+    if (!o->fam[FAM_IPV4].scan && !o->fam[FAM_IPV6].scan)
+        out_policy_reset(&o->before);
 }
 
 static bool family_pending(const struct adjout *o, enum family f)
@@ -387,7 +415,7 @@ bool adjout_has(const struct adjout *o, enum family f, uint32_t index)
 
 uint64_t adjout_memory(const struct adjout *o)
 {
-    uint64_t sum = sizeof *o;
+    uint64_t sum = sizeof *o + policy_memo_memory(o->policy.memo);
     for (enum family f = 0; f < FAM_COUNT; f++)
         sum += dirty_memory(&o->fam[f].has) + dirty_memory(&o->sub.dirty[f]) + paths_memory(o, f);
     return sum;

@@ -35,9 +35,17 @@ bool adjout_has(const struct adjout *o, enum family f, uint32_t index);
 bool adjout_sends_paths(const struct adjout *o, enum family f); /* ADD-PATH was agreed on */
 /* With ADD-PATH: whether the peer has this path of the entry; `path` is also its identifier. */
 bool adjout_has_path(const struct adjout *o, enum family f, uint32_t index, uint32_t path);
-/* Whether the best path of the entry may go to this peer: split horizon (not back to its source), iBGP not to
- * iBGP, NO_EXPORT / NO_ADVERTISE / NO_EXPORT_SUBCONFED (RFC 1997), the mode, a usable own next hop for the
- * family. */
+/* The policy of EXPORT_BY_POLICY, from the next adjout_start or adjout_resend on; NULL: none. Takes a
+ * reference. One that does the same as before changes nothing. */
+struct policy;
+struct policy_env;
+void adjout_set_policy(struct adjout *o, const struct policy *p, const struct policy_env *env);
+/* What a path of the entry is sent with now, borrowed until the next call; NULL: it is not. */
+const struct attr *adjout_attr(struct adjout *o, enum family f, const struct rib_entry *e,
+                               const struct rib_path *p);
+/* Whether the best path of the entry may go to this peer, whatever its policy says: split horizon (not back
+ * to its source), iBGP not to iBGP, NO_EXPORT / NO_ADVERTISE / NO_EXPORT_SUBCONFED (RFC 1997), the mode, a
+ * usable own next hop for the family. */
 const struct rib_path *adjout_exportable(const struct adjout *o, enum family f, const struct rib_entry *e);
 uint64_t adjout_memory(const struct adjout *o);
 

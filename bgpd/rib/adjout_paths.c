@@ -179,7 +179,11 @@ static bool gather_reach(struct adjout *o, enum family f, uint32_t index, uint32
     for (uint32_t i = e->paths; i; i = rib_path(o->rib, i)->next) {
         const struct rib_path *p = rib_path(o->rib, i);
         b->budget -= b->budget > 0;
-        if (!adjout_path_exportable(o, f, p))
+        const struct attr *a;
+        int may = adjout_path_attr(o, f, e, p, &a);
+        if (may < 0)
+            return false;
+        if (!may)
             continue;
         if (!*record && !(*record = record_new(&o->fam[f], index)))
             return false;
@@ -188,11 +192,11 @@ static bool gather_reach(struct adjout *o, enum family f, uint32_t index, uint32
             return false;
         struct sent_path *s = path_at(t, k);
         s->stamp = t->stamp & 0x7fffffff;
-        if (is_said(t, s, rib_path_attr(o->rib, p)))
+        if (is_said(t, s, a))
             continue;
         if (b->n_reach == b->limit)
             return false;
-        b->order[b->n_reach] = (uint64_t)p->attr << 32 | b->n_reach;
+        b->order[b->n_reach] = (uint64_t)adjout_hold(&o->fam[f], a) << 32 | b->n_reach;
         b->reach[b->n_reach++] = (struct item){k, index};
     }
     return true;
@@ -327,6 +331,7 @@ unsigned paths_write(struct adjout *o, struct wire_writer *w, enum family f, uns
     struct path_batch b;
     b.limit = limit < BATCH ? limit : BATCH;
     gather(o, f, &b);
+    unsigned n_held = b.n_reach;
     adjout_sort(b.order, b.scratch, b.n_reach);
     unsigned messages = write_unreach(o, w, f, &b);
     for (unsigned from = 0, to; from < b.n_reach && adjout_room(o, w); from = to) {
@@ -334,16 +339,18 @@ unsigned paths_write(struct adjout *o, struct wire_writer *w, enum family f, uns
             ;
         messages += write_run(o, w, f, &b, from, to);
     }
+    adjout_release(o, f, b.order, n_held);
     return messages;
 }
 
-bool paths_differ(const struct adjout *o, enum family f, uint32_t index)
+bool paths_differ(struct adjout *o, enum family f, uint32_t index)
 {
     const struct rib_entry *e = rib_entry(o->rib, f, index);
     if (dirty_test(&o->fam[f].has, index))
         return true;
+    const struct attr *a;
     for (uint32_t i = e->paths; i; i = rib_path(o->rib, i)->next)
-        if (adjout_path_exportable(o, f, rib_path(o->rib, i)))
+        if (adjout_path_attr(o, f, e, rib_path(o->rib, i), &a))
             return true;
     return false;
 }

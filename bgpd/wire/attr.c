@@ -495,10 +495,10 @@ static void gather_carried(struct pa_decoder *d, uint8_t *p)
 static void check_first_as(struct pa_decoder *d)
 {
     const struct pa_tlv *t = &d->as_path;
-    uint32_t first = aspath_first(d->build.part[PART_AS_PATH], d->build.part_len[PART_AS_PATH]);
-    if (!d->ctx->ebgp || !d->reach || !t->start || first == d->ctx->peer_as)
+    if (!d->ctx->ebgp || !d->reach || !t->start)
         return;
-    if (d->ctx->role == ROLE_RS_CLIENT && first)
+    uint32_t first = aspath_first(d->build.part[PART_AS_PATH], d->build.part_len[PART_AS_PATH]);
+    if (first == d->ctx->peer_as || (first && d->ctx->role == ROLE_RS_CLIENT))
         return;
     update_offend_why(d->out, UPDATE_TREAT_AS_WITHDRAW, BGP_ERR_UPD_AS_PATH, PA_AS_PATH,
                       "does not begin with the peer's AS", t->start, pa_tlv_size(t));

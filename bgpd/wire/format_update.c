@@ -268,7 +268,7 @@ static const struct {
     {PA_AS4_PATH, OPT_TRANSITIVE, "as4-path", format_as4_path},
     {PA_AS4_AGGREGATOR, OPT_TRANSITIVE, "as4-aggregator", format_aggregator},
     {PA_LARGE_COMMUNITIES, OPT_TRANSITIVE, "large-communities", format_large},
-    {35, OPT_TRANSITIVE, "only-to-customer", format_u32}, /* RFC 9234 section 5 */
+    {PA_OTC, OPT_TRANSITIVE, "otc", format_u32},
 };
 
 static void format_attribute(struct text *t, uint8_t flags, uint8_t type, const uint8_t *p, size_t n)

@@ -9,10 +9,9 @@ static size_t prefix_bytes(const struct prefix *p)
     return (p->len + 7u) / 8;
 }
 
-bool nlri_check(const uint8_t *p, size_t n, enum family f, bool add_path)
+/* id: octets before each prefix. Inlined for both, as a table without identifiers is not to pay for them. */
+static inline __attribute__((always_inline)) bool check(const uint8_t *p, size_t n, unsigned max, size_t id)
 {
-    unsigned max = family_bits(f);
-    size_t id = add_path ? 4 : 0;
     const uint8_t *end = p + n;
     while (p < end) {
         if (id >= (size_t)(end - p))
@@ -24,6 +23,11 @@ bool nlri_check(const uint8_t *p, size_t n, enum family f, bool add_path)
         p += bytes;
     }
     return true;
+}
+
+bool nlri_check(const uint8_t *p, size_t n, enum family f, bool add_path)
+{
+    return add_path ? check(p, n, family_bits(f), 4) : check(p, n, family_bits(f), 0);
 }
 
 unsigned nlri_fit(const struct prefix *prefixes, const uint32_t *ids, unsigned n, size_t room, size_t *bytes)

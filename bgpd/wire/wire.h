@@ -19,7 +19,7 @@ struct wire_writer {
 
 static inline struct wire_reader wire_reader(const void *p, size_t n)
 {
-    return (struct wire_reader){.p = p, .end = (const uint8_t *)p + n};
+    return (struct wire_reader){.p = p, .end = n ? (const uint8_t *)p + n : p}; /* NULL of no bytes too */
 }
 static inline size_t wire_left(const struct wire_reader *r)
 {

@@ -16,8 +16,8 @@ static int read_key(void *arg, const char *path, char *buf, size_t size, size_t 
 }
 static const struct config_files files = {.read = read_key};
 
-/* A password is printed as <hidden>, which is refused as a password: one of the same length takes its place in
- * the text and in what it is compared with. */
+/* A password is printed as <hidden>, which is refused as a password: one of the same length takes its place
+ * in the text and in what it is compared with. */
 static void put_passwords_back(struct config *c, char *text)
 {
     static const char hidden[] = "password: \"<hidden>\"", other[] = "password: \"-hidden-\"";

@@ -33,7 +33,7 @@ void speaker_addresses_changed(struct speaker *sp)
     const struct fib_address *a;
     unsigned n = fibclient_addresses(sp->fib, &a);
     for (unsigned i = 0; i < n; i++)
-        fibclient_is_own(sp->fib, &a[i].addr);
+        fibclient_is_own(sp->fib, &a[i].addr, a[i].ifindex);
     struct ip_addr peer = fx_addr(1);
     fibclient_subnet_of(sp->fib, &peer, 0);
     fibclient_link_by_name(sp->fib, "eth0");
@@ -52,7 +52,8 @@ void speaker_fib_closed(struct speaker *sp, const char *why)
     gone = true;
 }
 
-/* A step comes once a turn: at the third one all that was woken has had two. No timer, whose ticks are long. */
+/* A step comes once a turn: at the third one all that was woken has had two. No timer, whose ticks are long.
+ */
 static bool stop(void *arg)
 {
     unsigned *steps = arg;

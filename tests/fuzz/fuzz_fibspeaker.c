@@ -88,7 +88,8 @@ static void closed(void *arg, const char *why)
     gone = true;
 }
 
-/* A step comes once a turn: at the third one all that was woken has had two. No timer, whose ticks are long. */
+/* A step comes once a turn: at the third one all that was woken has had two. No timer, whose ticks are long.
+ */
 static bool stop(void *arg)
 {
     unsigned *steps = arg;
@@ -174,7 +175,8 @@ static void add_link(uint32_t ifindex, uint8_t third)
     struct kevent link = {.type = KEVENT_LINK}, addr = {.type = KEVENT_ADDRESS};
     link.u.link = (struct klink){.ifindex = ifindex, .flags = IFF_UP | IFF_LOWER_UP | IFF_RUNNING};
     links_event(f.links, &link);
-    addr.u.address = (struct kaddress){.ifindex = ifindex, .len = 24, .local = addr_v4(0x0a090001u | third << 8)};
+    addr.u.address =
+        (struct kaddress){.ifindex = ifindex, .len = 24, .local = addr_v4(0x0a090001u | third << 8)};
     addr.u.address.subnet = addr.u.address.local;
     links_event(f.links, &addr);
 }

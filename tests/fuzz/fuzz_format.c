@@ -1,5 +1,5 @@
-/* Any bytes as one line of printable text, whatever room there is for it. What a peer says in UTF-8 (RFC 9003) is
- * shown as such, and never cut inside of a character. */
+/* Any bytes as one line of printable text, whatever room there is for it. What a peer says in UTF-8 (RFC
+ * 9003) is shown as such, and never cut inside of a character. */
 #include <errno.h>
 
 #include "tests/fuzz/fuzz.h"

@@ -1,5 +1,5 @@
-/* The state file as it may lie on a disk after anything: it is read to its end, never more is carried out than
- * the commands that may stand in it, and the daemon starts whatever it holds. */
+/* The state file as it may lie on a disk after anything: it is read to its end, never more is carried out
+ * than the commands that may stand in it, and the daemon starts whatever it holds. */
 #include <errno.h>
 #include <sys/mman.h>
 #include <unistd.h>

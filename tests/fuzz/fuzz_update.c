@@ -45,10 +45,10 @@ static struct routes walk(struct nlri_span s, enum family f, bool add_path, cons
     return r;
 }
 
-/* Written by us for a peer of that kind, and read by that peer. The attributes as it has them, a new reference,
- * or NULL when they do not fit the message. */
-static const struct attr *there(const struct attr *a, enum family f, const struct routes *r, bool ebgp, bool as4,
-                                bool add_path)
+/* Written by us for a peer of that kind, and read by that peer. The attributes as it has them, a new
+ * reference, or NULL when they do not fit the message. */
+static const struct attr *there(const struct attr *a, enum family f, const struct routes *r, bool ebgp,
+                                bool as4, bool add_path)
 {
     const struct update_export x = {
         .ebgp = ebgp,

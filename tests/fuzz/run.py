@@ -10,9 +10,11 @@ import argparse
 import glob
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 
 HERE = os.path.dirname(os.path.abspath(__file__))
@@ -23,7 +25,7 @@ LENGTH = {"message": 4500, "update": 6000, "config": 4000, "command": 600, "stat
 
 
 class Target:
-    def __init__(self, path, options):
+    def __init__(self, path, options, directory):
         self.name, self.path, self.began = os.path.basename(path), path, time.monotonic()
         corpus = os.path.join(HERE, "corpus", self.name)
         words = [path, f"-max_len={LENGTH.get(self.name, 2000)}", "-timeout=20", "-rss_limit_mb=2048", "-print_final_stats=1",
@@ -34,10 +36,10 @@ class Target:
             words += [f"-runs={options.runs}", "-seed=1"]
         dictionary = os.path.join(HERE, f"{self.name}.dict")
         words += [f"-dict={dictionary}"] if os.path.exists(dictionary) else []
-        if options.grow:
-            grown = os.path.join(options.grow, self.name)
-            os.makedirs(grown, exist_ok=True)
-            words.append(grown)  # the first directory is the one that is written to
+        # The first directory is the one that is written to; the corpus itself never is.
+        grown = os.path.join(options.grow or directory, self.name)
+        os.makedirs(grown, exist_ok=True)
+        words.append(grown)
         words += [corpus] if os.path.isdir(corpus) else []
         self.log = os.path.join(CRASHES, f"{self.name}.log")
         with open(self.log, "w") as log:
@@ -95,12 +97,13 @@ def main():
         names = [n for n in names if n in options.only.split(",")]
     os.makedirs(CRASHES, exist_ok=True)
     waiting, running, passed, failed = list(reversed(names)), [], 0, 0
+    directory = tempfile.mkdtemp(prefix="ul-fuzz-")
     try:
         while waiting or running:
             while waiting and len(running) < options.j:
                 path = os.path.abspath(os.path.join(options.build, "fuzz", waiting.pop()))
                 if os.access(path, os.X_OK):
-                    running.append(Target(path, options))
+                    running.append(Target(path, options, directory))
                 else:
                     print(f"FAIL  {path}: not built")
                     failed += 1
@@ -112,6 +115,7 @@ def main():
     finally:
         for target in running:
             target.end()
+        shutil.rmtree(directory, ignore_errors=True)
     print(f"{passed} passed, {failed} failed, 0 skipped")
     return 1 if failed else 0
 

@@ -1,9 +1,11 @@
 """debug PEER against what real peers say."""
+import rawbgp as bgp
 from lab import wait_for
+from rack import Rack, attributes
 from runner import cases, feature
-from topology import FAR4, FAR6, POD4, POD6, Pair, prefixes
+from topology import FAR4, FAR6, POD4, POD6, Pair
 
-ALL = (("frr",), ("bird",), ("gobgp",), ("exabgp",))
+ALL = (("frr",), ("bird",), ("gobgp",), ("exabgp",), ("openbgpd",))
 
 
 def said(pair, way):
@@ -40,10 +42,9 @@ def test_messages_are_readable_in_both_directions(lab, kind):
     assert not odd, odd
     node.command(f"no debug {pair.theirs}")
     assert not node.ctl("show debug")
-    before = len(said(pair, "sent"))
-    node.command(f"clear bgp {pair.theirs}")
-    pair.wait_up()
-    assert len(said(pair, "sent")) == before
+    before = len(said(pair, "received"))
+    pair.learn(FAR4)
+    assert len(said(pair, "received")) == before
 
 
 def test_a_refresh_and_a_secret(lab):
@@ -56,13 +57,31 @@ def test_a_refresh_and_a_secret(lab):
     assert "horse" not in pair.underlay.process.output()
 
 
+@feature("Debug of messages", peer="raw")
 def test_a_table_does_not_drown_the_log(lab):
-    """Each route in an UPDATE of its own (a MED apart): what is too much to read is counted."""
-    pair = Pair(lab, "exabgp").up()
-    pair.underlay.command(f"debug {pair.theirs} for 1m")
-    for i, prefix in enumerate(prefixes(1500)):
-        pair.tor.announce(prefix, attributes=f"med {i}")
-    wait_for(lambda: pair.underlay.installed(*prefixes(1500)), 40, what="all of them")
-    wait_for(lambda: "messages not shown" in pair.underlay.process.output(), what="the rest is counted")
-    assert len(said(pair, "received")) < 1200
-    assert pair.underlay.neighbor()["connectionsDropped"] == 0
+    """20,000 UPDATEs as fast as they come: what is too much to read is counted, and the session is none the worse."""
+    rack = Rack(lab, 1, fib={"install": False})
+    peer = rack.session()
+    rack.underlay.command(f"debug {rack.addresses[0]} for 1m")
+    routes = [f"100.64.{i // 256}.{i % 256}/32" for i in range(20000)]
+    peer.send(b"".join(bgp.update(attributes(), bgp.nlri(route)) for route in routes))
+    rack.wait_routes(20000)
+    wait_for(lambda: "messages not shown" in rack.underlay.process.output(), what="the rest is counted")
+    lines = [line for line in rack.underlay.process.output().splitlines() if "debug: received" in line]
+    assert 40 <= len(lines) < 4000, len(lines)
+    assert all(len(line) < 1400 for line in lines)
+    assert rack.info()["connectionsDropped"] == 0
+    rack.unharmed()
+
+
+@feature("Debug of messages", peer="raw")
+def test_what_is_malformed_is_shown_as_hex(lab):
+    rack = Rack(lab, 1)
+    rack.underlay.command(f"debug {rack.addresses[0]}")
+    peer = rack.session()
+    peer.send(bgp.update(bgp.attribute(0x40, 1, b"\x09"), bgp.nlri("192.0.2.0/24")))
+    peer.send(bgp.message(2, b"\xff\xff\x00\x00"))
+    wait_for(lambda: "origin malformed value: 09" in rack.underlay.process.output())
+    wait_for(lambda: "UPDATE malformed lengths: ffff0000" in rack.underlay.process.output())
+    assert "debug: sent" in rack.underlay.process.output()
+    rack.unharmed()

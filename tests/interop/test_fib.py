@@ -3,6 +3,7 @@ import os
 import signal
 
 from lab import never_during, wait_for
+from peers import PEERS
 from runner import cases, feature
 from topology import FAR4, FAR6, POD4, POD6, PODS, Dual, Pair, prefixes
 from underlay import PROTOCOL
@@ -15,10 +16,10 @@ def group_size(underlay, prefix):
     return len(underlay.next_hops(prefix))
 
 
-@cases(("session",), ("link",))
-@feature("ECMP over two ToRs", peer="frr")
-def test_ecmp_over_two_tors_and_one_lost(lab, lost):
-    dual = Dual(lab).up()
+@cases(*[(lost, k) for k in PEERS for lost in ("session", "link")])
+@feature("ECMP over two ToRs")
+def test_ecmp_over_two_tors_and_one_lost(lab, lost, kind):
+    dual = Dual(lab, kinds=(kind, kind)).up()
     dual.learn(FAR4, FAR6)
     assert dual.underlay.next_hops(FAR4) == sorted(k.b4 for k in dual.links)
     assert len([p for p in dual.underlay.rib()[FAR4] if p.get("multipath") or p.get("bestpath")]) == 2

@@ -1,9 +1,11 @@
 """max-prefixes against real peers: how the session ends, what each side shows, and what lets the peer come back."""
+import rawbgp as bgp
 from lab import never_during, wait_for
+from rack import Rack, attributes, bounded
 from runner import cases, feature
 from topology import FAR4, FAR6, Pair, prefixes
 
-ALL = (("frr",), ("bird",), ("gobgp",), ("exabgp",))
+ALL = (("frr",), ("bird",), ("gobgp",), ("exabgp",), ("openbgpd",))
 
 
 def over_limit(node):
@@ -99,3 +101,37 @@ def test_the_peers_limit_on_us(lab, kind):
     shown = pair.underlay.neighbor()
     assert "NOTIFICATION received" in shown["lastResetDueTo"] or "NOTIFICATION received" in shown[
         "notEstablishedBecause"], shown
+
+
+@feature("Prefix limit", peer="raw")
+def test_a_table_by_mistake_is_stopped_at_once(lab):
+    """500,000 routes where 1000 are allowed: the session ends with the family and the limit, and no memory is gone."""
+    rack = Rack(lab, 1, fib={"install": False}, keys={"max-prefixes": {"ipv4": 1000, "action": "stop"}})
+    peer, before = rack.session(), rack.rss()
+    try:
+        peer.send(*[bgp.update(attributes(), piece) for piece in bgp.host_routes(500000)])
+    except OSError:
+        pass  # it is hung up on while it talks
+    wait_for(lambda: rack.info()["bgpState"] == "Idle", what="the session is closed")
+    assert rack.info()["lastErrorCodeSubcode"] == "0601"
+    assert "more than 1000 ipv4 prefixes" in rack.info()["notEstablishedBecause"]
+    assert rack.info()["messageStats"]["updatesRecv"] < 5
+    bounded(before, rack.rss(), 3, "a table beyond the limit")
+    again = rack.speaker().connect("10.9.0.1")
+    again.expect_notification(6, 5)
+    rack.underlay.command(f"clear bgp {rack.addresses[0]}")
+    rack.session()
+    rack.unharmed()
+
+
+@feature("Prefix limit", peer="raw")
+def test_the_notification_has_the_family_and_the_limit(lab):
+    rack = Rack(lab, 1, keys={"max-prefixes": {"ipv4": 3}})
+    peer = rack.session()
+    peer.send(bgp.update(attributes(), bgp.nlri("192.0.2.0/26", "192.0.2.64/26", "192.0.2.128/26")))
+    rack.wait_routes(3)
+    peer.send(bgp.update(attributes(), bgp.nlri("192.0.2.192/26"), withdrawn=bgp.nlri("192.0.2.0/26")))
+    rack.wait_routes(3)
+    peer.send(bgp.update(attributes(), bgp.nlri("192.0.2.0/26")))
+    peer.expect_notification(6, 1, bytes.fromhex("00010100000003"))
+    rack.unharmed()

@@ -1,6 +1,6 @@
 """Sessions: who connects, who may, how they end, and what the other side is told."""
 from lab import never_during, wait_for
-from peers import Frr, Neighbor
+from peers import PEERS, Frr, Neighbor
 from runner import cases, feature
 from topology import FAR4, FAR6, NODE_AS, POD4, POD6, PODS, TOR_AS, Pair
 from underlay import Underlay, tor
@@ -12,10 +12,10 @@ def connections(pair):
     return len(out.splitlines())
 
 
-@cases(("ipv4",), ("ipv6",))
-@feature("Passive and active opening", peer="frr")
-def test_passive_waits_for_the_peer(lab, transport):
-    pair = Pair(lab, "frr", transport, peer={"passive": True}).up()
+@cases(*[(k, t) for k in PEERS for t in ("ipv4", "ipv6")])
+@feature("Passive and active opening")
+def test_passive_waits_for_the_peer(lab, kind, transport):
+    pair = Pair(lab, kind, transport, peer={"passive": True}).up()
     assert pair.underlay.neighbor()["portLocal"] == 179
 
 
@@ -26,10 +26,10 @@ def test_passive_on_both_sides_stays_down(lab):
     assert pair.underlay.state() == "Active"
 
 
-@cases(("ipv4",), ("ipv6",))
-@feature("Passive and active opening", peer="frr")
-def test_active_with_a_peer_that_only_waits(lab, transport):
-    pair = Pair(lab, "frr", transport, neighbor={"passive": True}).up()
+@cases(*[(k, t) for k in PEERS for t in ("ipv4", "ipv6")])
+@feature("Passive and active opening")
+def test_active_with_a_peer_that_only_waits(lab, kind, transport):
+    pair = Pair(lab, kind, transport, neighbor={"passive": True}).up()
     assert pair.underlay.neighbor()["portForeign"] == 179
 
 
@@ -64,19 +64,21 @@ def test_collisions_leave_one_session(lab, router_id):
     never_during(lambda: node.neighbor()["connectionsDropped"] != flaps, 1.5, "the session flaps after a collision")
 
 
-@feature("Multihop", peer="frr")
-def test_multihop_over_a_router(lab):
+@cases(*[(k,) for k in PEERS])
+@feature("Multihop")
+def test_multihop_over_a_router(lab, kind):
     node, middle, far = lab.node("node"), lab.node("middle").forward(), lab.node("far")
     near_link, far_link = lab.link(node, middle), lab.link(middle, far)
     node.ip("route", "add", f"{far_link.b4}/32", "via", near_link.b4)
     far.ip("route", "add", f"{near_link.a4}/32", "via", far_link.a4)
-    frr = Frr(far, TOR_AS, "10.255.0.1", [Neighbor(near_link.a4, NODE_AS, far_link.b4, multihop=2)])
+    peer = PEERS[kind](far, TOR_AS, "10.255.0.1", [
+        Neighbor(near_link.a4, NODE_AS, far_link.b4, far_link.b4, multihop=2, families=("ipv4",))])
     underlay = Underlay(node, [tor(far_link.b4, multihop=2, families=["ipv4"])], advertise={"pod-cidrs": [POD4]})
-    frr.start()
+    peer.start()
     underlay.start()
     underlay.wait_established()
-    wait_for(lambda: frr.has(POD4), what="advertised over two hops")
-    frr.announce(FAR4)
+    wait_for(lambda: peer.has(POD4), what="advertised over two hops")
+    peer.announce(FAR4)
     wait_for(lambda: underlay.installed(FAR4), what="a next hop that is a router away resolves")
     assert underlay.next_hops(FAR4) == [near_link.b4]
 

@@ -1,6 +1,12 @@
 """BGP unnumbered and IPv6 next hops for IPv4 routes (RFC 8950), with no address on the links but the kernel's own."""
+import os
+import socket
+import struct
+
+import rawbgp as bgp
 from lab import never_during, wait_for
-from peers import PEERS, Bird, Frr, GoBgp, Neighbor
+from peers import PEERS, Bird, ExaBgp, Frr, GoBgp, Neighbor
+from rack import Rack, attributes
 from runner import cases, feature
 from topology import FAR4, FAR6, NODE_AS, POD4, POD6, PODS, TOR_AS
 from underlay import Underlay, on_interface, tor
@@ -11,7 +17,7 @@ def link_local(node, device):
     def usable():
         for row in node.ip_json("-6", "addr", "show", "dev", device, "scope", "link"):
             for a in row.get("addr_info", []):
-                if not a.get("tentative"):
+                if "local" in a and not a.get("tentative"):
                     return a["local"]
         return None
     return wait_for(usable, what=f"a link-local address on {device}")
@@ -53,13 +59,13 @@ class Bare:
         return self
 
 
-@feature("Unnumbered: session over link-local addresses", "Extended next hop (RFC 8950): IPv4 over IPv6", peer="frr")
+@feature("Unnumbered: link-local session", "RFC 8950 IPv4 over IPv6 next hops", peer="frr")
 def test_frr_without_any_address(lab):
     bare = Bare(lab).up()
     theirs = link_local(bare.tor_node, bare.link.dev_b)
     info = bare.underlay.neighbor()
     assert info["bgpNeighborAddr"] == theirs, info
-    assert info["neighborCapabilities"]["extendedNexthop"] == {"ipv4Unicast": {"advertisedAndReceived": True}}
+    assert "advertisedAndReceived" in str(info["neighborCapabilities"]["extendedNexthop"]), info["neighborCapabilities"]
     assert bare.underlay.summary()["peers"][bare.device]["idType"] == "interface"
     bare.tor.announce(FAR4, FAR6)
     wait_for(lambda: bare.underlay.installed(FAR4, FAR6), what="both families in the kernel")
@@ -187,7 +193,7 @@ def test_routes_of_a_lost_link_are_gone_without_the_hold_time(lab):
     wait_for(lambda: not bare.underlay.rib().get(FAR4), 3, "the routes of the session")
 
 
-@feature("Unnumbered: TCP-MD5 and GTSM", peer="frr")
+@feature("Unnumbered: MD5 and GTSM", peer="frr")
 def test_md5_and_gtsm(lab):
     bare = Bare(lab, peer={"password": "secret", "ttl_security": 1}, neighbor={"password": "secret", "ttl_security": 1})
     bare.up()
@@ -221,7 +227,7 @@ def bird_on(node, link, remote, asn=TOR_AS, **options):
 
 
 @cases((True,), (False,))
-@feature("Unnumbered: session over link-local addresses", "Extended next hop (RFC 8950): IPv4 over IPv6", peer="bird")
+@feature("Unnumbered: link-local session", "RFC 8950 IPv4 over IPv6 next hops", peer="bird")
 def test_bird(lab, extended):
     """It does not advertise itself, so it is known only when it connects. Without RFC 8950 there is no IPv4, and why is told."""
     node, tor_node = lab.node("node"), lab.node("tor").forward()
@@ -243,7 +249,7 @@ def test_bird(lab, extended):
     assert not underlay.installed(FAR4)
 
 
-@feature("Unnumbered: session over link-local addresses", "Extended next hop (RFC 8950): IPv4 over IPv6", peer="gobgp")
+@feature("Unnumbered: link-local session", "RFC 8950 IPv4 over IPv6 next hops", peer="gobgp")
 def test_gobgp(lab):
     """GoBGP advertises nothing and looks for the other side in the kernel's neighbour table."""
     node, tor_node = lab.node("node"), lab.node("tor").forward()
@@ -262,8 +268,24 @@ def test_gobgp(lab):
     assert vias(node, FAR4) == [(link.dev_a, "inet6", theirs)]
 
 
+@feature("RFC 8950 IPv4 over IPv6 next hops", peer="exabgp")
+def test_exabgp(lab):
+    node, tor_node = lab.node("node"), lab.node("tor")
+    link = bare_link(lab, node, tor_node)
+    node.address(link.dev_a, "fd00::a/64")
+    tor_node.address(link.dev_b, "fd00::b/64")
+    peer = ExaBgp(tor_node, TOR_AS, "10.255.0.1", [Neighbor("fd00::a", NODE_AS, local="fd00::b", extra=(
+        "capability { nexthop enable; }", "nexthop { ipv4 unicast ipv6; }"))])
+    underlay = Underlay(node, [tor("fd00::b")], advertise=PODS).start()
+    peer.start()
+    underlay.wait_established()
+    peer.command(f"announce route {FAR4} next-hop fd00::b")
+    wait_for(lambda: underlay.installed(FAR4) and peer.has(POD4, POD6), what="IPv4 both ways")
+    assert vias(node, FAR4) == [(link.dev_a, "inet6", "fd00::b")]
+
+
 @cases(("frr",), ("bird",))
-@feature("Extended next hop (RFC 8950): IPv4 over IPv6")
+@feature("RFC 8950 IPv4 over IPv6 next hops")
 def test_extended_next_hop_between_addresses(lab, kind):
     """A numbered IPv6 session on a link without IPv4."""
     node, tor_node = lab.node("node"), lab.node("tor").forward()
@@ -283,7 +305,7 @@ def test_extended_next_hop_between_addresses(lab, kind):
 
 
 @cases((None,), (False,))
-@feature("Extended next hop (RFC 8950): not negotiated", peer="frr")
+@feature("RFC 8950: one side without it", peer="frr")
 def test_extended_next_hop_that_is_not_agreed_on(lab, ours):
     """One side does not offer it: IPv4 needs an address on the link, and until there is one its absence is explained."""
     node, tor_node = lab.node("node"), lab.node("tor").forward()
@@ -306,7 +328,7 @@ def test_extended_next_hop_that_is_not_agreed_on(lab, ours):
     assert vias(node, FAR4) == [(link.dev_a, "same", "10.0.1.1")]
 
 
-@feature("ECMP over IPv4 and IPv6 next hops", peer="frr")
+@feature("RFC 8950: ECMP of both families", peer="frr")
 def test_one_prefix_over_both_kinds_of_next_hop(lab):
     node, tops = lab.node("node"), [lab.node(f"tor{i}").forward() for i in (1, 2)]
     numbered, bare = lab.link(node, tops[0]), bare_link(lab, node, tops[1])
@@ -324,7 +346,7 @@ def test_one_prefix_over_both_kinds_of_next_hop(lab):
     wait_for(lambda: vias(node, FAR4) == both[:1] if both[0][1] == "inet6" else both[1:], what="only the IPv6 next hop")
 
 
-@feature("Unnumbered: two routers on one link", peer="frr")
+@feature("Unnumbered: two routers on a link", peer="frr")
 def test_a_second_router_on_the_link(lab):
     """The present one keeps the session while it lives; when it is gone the other one takes its place."""
     node, hub = lab.node("node"), lab.node("hub")
@@ -379,7 +401,7 @@ def test_peers_come_and_go_by_reload(lab):
     wait_for(lambda: not frr.established("down0") and frr.established("down1"), what="only the second is left")
 
 
-@feature("Unnumbered: session over link-local addresses", peer="underlay")
+@feature("Unnumbered: link-local session", peer="underlay")
 def test_two_of_ours_back_to_back(lab):
     a, b = lab.node("a"), lab.node("b")
     link = bare_link(lab, a, b)
@@ -392,3 +414,87 @@ def test_two_of_ours_back_to_back(lab):
     before = one.neighbor()["connectionsEstablished"]
     b.run("kill", "-9", str(two.speaker()))
     wait_for(lambda: one.neighbor()["connectionsEstablished"] > before and one.established(), what="a speaker that dies")
+
+
+@feature("Unnumbered: link-local session", peer="frr")
+def test_one_link_local_address_everywhere(lab):
+    """fe80::1 at both ToRs, and on a bridge of our own: only the interface tells them apart."""
+    node, tops = lab.node("node"), [lab.node(f"tor{i}").forward() for i in (1, 2)]
+    links = [bare_link(lab, node, t) for t in tops]
+    node.ip("link", "add", "docker0", "type", "bridge")
+    node.ip("link", "set", "docker0", "up")
+    for n, device in ((node, "docker0"), *((t, link.dev_b) for t, link in zip(tops, links))):
+        n.ip("-6", "addr", "flush", "dev", device)
+        n.address(device, "fe80::1/64")
+    frrs = [frr_on(t, [link], TOR_AS + i, f"10.255.0.{i + 1}") for i, (t, link) in enumerate(zip(tops, links))]
+    for frr in frrs:
+        frr.networks = [FAR4, FAR6]
+        frr.start()
+    underlay = Underlay(node, [on_interface(link.dev_a) for link in links], advertise=PODS).start()
+    underlay.wait_established()
+    wait_for(lambda: underlay.installed(FAR4, FAR6) and vias(node, FAR4) == sorted(
+        (link.dev_a, "inet6", "fe80::1") for link in links), what="both next hops, one address")
+    links[0].down(tops[0])
+    wait_for(lambda: vias(node, FAR4) == [(links[1].dev_a, "inet6", "fe80::1")], what="one of them")
+    assert underlay.established(links[1].dev_a)
+
+
+ADVERTISEMENT = struct.pack(">BBHBBHII", 134, 0, 0, 64, 0, 1800, 0, 0)
+
+
+class Advertiser:
+    """A raw ICMPv6 socket of the test's own in the other node."""
+
+    def __init__(self, node, device):
+        self.sock = bgp.socket_in(node, socket.AF_INET6, socket.SOCK_RAW, socket.IPPROTO_ICMPV6)
+        self.index = int(node.ip_json("link", "show", "dev", device)[0]["ifindex"])
+        self.hops(255)
+        self.sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_MULTICAST_IF, self.index)
+
+    def hops(self, number):
+        self.sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_MULTICAST_HOPS, number)
+
+    def source(self, address):
+        self.sock.bind((address, 0, 0, self.index))
+
+    def say(self, packet, to="ff02::1"):
+        self.sock.sendto(packet, (to, 0, 0, self.index))
+
+
+def test_advertisements_that_must_be_discarded(lab):
+    """RFC 4861 6.1.2: nothing of it names a peer; a flood of it, and of good ones, costs nobody anything."""
+    node, far = lab.node("node"), lab.node("far")
+    link = bare_link(lab, node, far)
+    far.address(link.dev_b, "fd00::b/64")
+    theirs = link_local(far, link.dev_b)
+    underlay = Underlay(node, [on_interface(link.dev_a)], advertise=PODS).start()
+    pid = underlay.speaker()
+    wait_for(lambda: why(underlay).startswith("no router advertisement"))
+    bad = Advertiser(far, link.dev_b)
+    bad.hops(64)
+    bad.say(ADVERTISEMENT)
+    bad.hops(255)
+    for packet in (ADVERTISEMENT[:15], b"\x86\x01" + ADVERTISEMENT[2:], ADVERTISEMENT + b"\x01\x00",
+                   ADVERTISEMENT + b"\x01\x00" + b"\0" * 6, ADVERTISEMENT + b"\x01\x02" + b"\0" * 6,
+                   b"\x85\x00" + b"\0" * 6, ADVERTISEMENT + os.urandom(1400)):
+        for _ in range(100):
+            bad.say(packet)
+    stranger = Advertiser(far, link.dev_b)
+    stranger.source("fd00::b")
+    stranger.say(ADVERTISEMENT)
+    never_during(lambda: underlay.neighbor()["bgpNeighborAddr"] != "none", 2, "it believed one of these")
+    assert underlay.neighbor()["routerAdvertisementsRecv"] == 0
+    bad.say(ADVERTISEMENT)
+    wait_for(lambda: underlay.neighbor()["bgpNeighborAddr"] == theirs, what="a good one is believed")
+    for _ in range(20000):
+        bad.say(ADVERTISEMENT)
+    assert underlay.speaker() == pid and underlay.neighbor()["bgpNeighborAddr"] == theirs
+
+
+def test_an_ipv4_link_local_next_hop(lab):
+    """169.254/16 means nothing without a scope, but a peer may say it; the privileged process takes none with IPv4."""
+    rack = Rack(lab)
+    peer = rack.session()
+    peer.send(bgp.update(attributes(hop="169.254.1.1"), bgp.nlri(FAR4)))
+    wait_for(lambda: FAR4 in rack.underlay.rib(), what="the path is known")
+    rack.unharmed()

@@ -35,9 +35,13 @@ class Neighbor:
     passive: bool = False
     hold: int = 9
     families: tuple = FAMILIES
+    add_path: str = None  # "send", "receive" or "both", as the peer sees it
     interface: bool = False  # unnumbered: address is the peer's own interface; FRR and GoBGP
     extended_nexthop: bool = False  # RFC 8950; FRR and BIRD (FRR always offers it when unnumbered)
     extra: tuple = ()  # configuration lines in the peer's own language
+
+    def paths(self, way):
+        return self.add_path in (way, "both")
 
 
 def family_of(prefix):
@@ -134,6 +138,7 @@ class Frr(Peer):
             lines.append(f" address-family {family} unicast")
             lines += [f"  network {p}" for p in self.networks if family_of(p) == family]
             lines += [f"  neighbor {n.address} activate" for n in self.neighbors if family in n.families]
+            lines += [f"  neighbor {n.address} addpath-tx-all-paths" for n in self.neighbors if n.paths("send")]
             lines += [f"  {line}" for line in self.options.get(family, ())]
             lines.append(" exit-address-family")
         return "\n".join(lines + list(self.options.get("lines", ()))) + "\n"
@@ -232,7 +237,8 @@ class Bird(Peer):
             out.append(f"protocol static static_{family} {{ {family};{nets} }}")
         for i, n in enumerate(self.neighbors):
             local = f"local {n.local or ''} as {self.asn};"
-            out.append(f"protocol bgp peer{i} {{ {local} neighbor {n.address} as {n.asn}; hold time {n.hold}; "
+            whose = n.asn if n.asn in ("internal", "external") else f"as {n.asn}"
+            out.append(f"protocol bgp peer{i} {{ {local} neighbor {n.address} {whose}; hold time {n.hold}; "
                        "connect retry time 1; connect delay time 1; error wait time 1, 4; startup hold time 60;")
             out += [f'  password "{n.password}";'] if n.password else []
             out += ["  ttl security on;"] if n.ttl_security else []
@@ -243,8 +249,11 @@ class Bird(Peer):
                 via = n.via4 if family == "ipv4" else n.via6
                 hop = f" next hop address {via}; next hop self;" if via else " next hop self;"
                 hop += " extended next hop on;" if n.extended_nexthop and family == "ipv4" else ""
-                more = "".join(f" {line}" for line in self.options.get("channel", ()))
-                out.append(f"  {family} {{ import all; import table; export all;{hop}{more} }};")
+                hop += {"send": " add paths tx;", "receive": " add paths rx;", "both": " add paths on;"}.get(n.add_path, "")
+                hop += "".join(f" {line}" for line in self.options.get("channel", ()))
+                table = "" if self.options.get("no_import_table") else " import table;"
+                exported = self.options.get("export", "all;")
+                out.append(f"  {family} {{ import all;{table} export {exported}{hop} }};")
             out.append("}")
         return "\n".join(out) + "\n"
 
@@ -306,6 +315,9 @@ class GoBgp(Peer):
                                          "connect-retry": 1, "idle-hold-time-after-reset": 1}},
                    "transport": {"config": {"passive-mode": n.passive}},
                    "afi-safis": [{"config": {"afi-safi-name": f"{f}-unicast"}} for f in n.families]}
+            if n.add_path:
+                for family in one["afi-safis"]:
+                    family["add-paths"] = {"config": {"receive": n.paths("receive"), "send-max": 8 * n.paths("send")}}
             if n.local:
                 one["transport"]["config"]["local-address"] = n.local
             if n.password:
@@ -395,6 +407,8 @@ class ExaBgp(Peer):
             out += ["  outgoing-ttl 255;", f"  incoming-ttl {256 - n.ttl_security};"] if n.ttl_security else []
             out += [f"  outgoing-ttl {n.multihop};"] if n.multihop else []
             out += ["  passive true;"] if n.passive else []
+            ways = [way for way in ("send", "receive") if n.paths(way)]
+            out += ["  capability {", "    route-refresh enable;", f"    add-path {'/'.join(ways)};", "  }"] if ways else []
             out += [f"  {line}" for line in n.extra]
             out += ["  family {", *[f"    {f} unicast;" for f in n.families], "  }", "  api {", "    processes [ api ];",
                     "    neighbor-changes;", "    receive { parsed; update; notification; }", "  }", "}"]
@@ -494,6 +508,8 @@ class OpenBgpd(Peer):
             out += ["  ttl-security yes"] if n.ttl_security else []
             out += [f"  multihop {hops}"] if hops > 1 else []
             out += ["  passive"] if n.passive else []
+            out += ["  announce add-path send all"] if n.paths("send") else []
+            out += ["  announce add-path recv yes"] if n.paths("receive") else []
             out += [f"  announce IPv{f[-1]} {'unicast' if f in n.families else 'none'}" for f in FAMILIES]
             out += [f"  {line}" for line in n.extra] + ["}"]
         return "\n".join(out + filters + list(self.options.get("filters", ()))) + "\n"

@@ -16,6 +16,9 @@ TCP_GROUP = 0x2000000  # "Sequence": the expert information of TCP
 DETAILS = 3  # messages shown in full
 FORGIVEN = (
     # (what Wireshark says, why it is wrong there)
+    (r"^Length is invalid (409[7-9]|4[1-9]\d\d|[5-9]\d{3}|[1-6]\d{4})$",
+     "4.0 does not know extended messages (RFC 8654); whether they were negotiated is judged by the peer, which would end the "
+     "session over a long message"),
 )
 
 

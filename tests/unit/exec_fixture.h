@@ -70,6 +70,10 @@ struct peer *peer_set_find(const struct peer_set *ps, const char *name)
             return &peers[i];
     return NULL;
 }
+struct peer *peer_set_expect(struct peer_set *ps, const char *name)
+{
+    return peer_set_find(ps, name);
+}
 const char *peer_name(const struct peer *p)
 {
     return p->name;
@@ -240,6 +244,7 @@ static void make_peer(unsigned i, const char *description, enum peer_state state
     static char names[PEERS][ADDR_STRLEN];
     struct peer *p = &peers[i];
     *p = (struct peer){.rib = fx_peer(&fx, i + 1, false)};
+    p->rib->owner = p;
     p->name = addr_format(&p->rib->address, names[i]);
     p->config = (struct peer_config){.address = p->rib->address,
                                      .asn = 65001 + i,

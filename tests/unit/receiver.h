@@ -24,11 +24,13 @@ struct receiver {
     unsigned messages, announced, withdrawn, spurious; /* spurious: withdrawn without being there */
     bool withdrew_after_announcing;
     unsigned eor[FAM_COUNT];
+    size_t max_len; /* of a message */
 };
 
 static inline struct receiver *receiver_new(bool ebgp)
 {
     struct receiver *v = calloc(1, sizeof *v);
+    v->max_len = BGP_MAX_LEN;
     v->nexthops = nexthop_table_new(NULL, NULL);
     v->attrs = attr_table_new(v->nexthops);
     v->ctx = (struct update_ctx){.attrs = v->attrs,
@@ -118,7 +120,7 @@ static inline void receiver_take(struct receiver *v, const struct wire_writer *w
         enum bgp_msg_type type;
         struct bgp_error err;
         size_t len;
-        CU_ASSERT_EQUAL_FATAL(msg_header_decode(p, BGP_MAX_LEN, &type, &len, &err), 0);
+        CU_ASSERT_EQUAL_FATAL(msg_header_decode(p, v->max_len, &type, &len, &err), 0);
         CU_ASSERT_EQUAL(type, BGP_UPDATE);
         receiver_update(v, p + BGP_HEADER_LEN, len - BGP_HEADER_LEN);
         v->messages++;

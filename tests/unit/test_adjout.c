@@ -361,6 +361,33 @@ static void attributes_that_fit_in_no_message_are_withdrawn(void)
     teardown(&t);
 }
 
+/* RFC 8654: as many prefixes a message as it has room for, and chunks that have room for more than one. */
+static void extended_messages_are_filled(void)
+{
+    static uint8_t buf[64 * 1024 + BGP_MAX_EXT_LEN];
+    struct out t;
+    setup(&t, true, EXPORT_ALL);
+    struct update_export x = receiver_export(true);
+    x.max_len = BGP_MAX_EXT_LEN;
+    t.v->max_len = BGP_MAX_EXT_LEN;
+    many(&t, 4000, 1, 1);
+    CU_ASSERT_EQUAL(adjout_start(t.o, &x, EXPORT_ALL, both), 0);
+    bool more = true;
+    for (unsigned fills = 0; more; fills++) {
+        struct wire_writer w = wire_writer(buf, sizeof buf);
+        adjout_fill(t.o, &w, &more);
+        receiver_take(t.v, &w);
+        CU_ASSERT_FATAL(fills < 10);
+    }
+    CU_ASSERT(t.v->n >= 4000);
+    CU_ASSERT(t.v->messages <= 8); /* 4000 * 4 bytes in one or two, a few other routes, two End-of-RIB */
+    struct wire_writer small = wire_writer(buf, BGP_MAX_LEN);
+    CU_ASSERT_EQUAL(adjout_resend(t.o, FAM_IPV4, EXPORT_ALL, true), 0);
+    CU_ASSERT_EQUAL(adjout_fill(t.o, &small, &more), 0); /* less room than the longest message */
+    CU_ASSERT_TRUE(more);
+    teardown(&t);
+}
+
 static const struct unit_case cases[] = {
     UNIT(the_initial_dump_is_packed_and_ends_with_eor),
     UNIT(what_a_peer_told_us_does_not_go_back),
@@ -376,5 +403,6 @@ static const struct unit_case cases[] = {
     UNIT(a_lost_session_lets_go_of_what_it_had),
     UNIT(a_family_without_next_hop_gets_eor_alone),
     UNIT(attributes_that_fit_in_no_message_are_withdrawn),
+    UNIT(extended_messages_are_filled),
 };
 UNIT_MAIN("adjout", cases)

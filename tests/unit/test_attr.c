@@ -83,6 +83,10 @@ static void every_field_makes_a_difference(void)
         {.nexthop = {.af = AF_INET6, .b = {0xfe, 0x80}}, .nexthop_scope = 2},
         {.part = {[PART_COMMUNITY] = (const uint8_t *)"abcd"}, .part_len = {[PART_COMMUNITY] = 4}},
         {.part = {[PART_CLUSTER] = (const uint8_t *)"abcd"}, .part_len = {[PART_CLUSTER] = 4}},
+        {.part = {[PART_OTC] = (const uint8_t *)"abcd"}, .part_len = {[PART_OTC] = 4}},
+        {.part = {[PART_COMMUNITY] = (const uint8_t *)"abcd"},
+         .part_len = {[PART_COMMUNITY] = 4},
+         .partial = PARTIAL_COMMUNITY},
     };
     enum { N = sizeof builds / sizeof *builds };
     const struct attr *got[N];
@@ -170,6 +174,13 @@ static void communities_read_as_operators_write_them(void)
     int n = attr_format_extended(a, buf, sizeof buf);
     CU_ASSERT_STRING_EQUAL(
         buf, "RT:65000:100 SoO:65000:1 RT:10.0.0.1:5 RT:100000:7 0x0605000000000001 LB:65000:12500000");
+    set_part(&b, &p, PART_CLUSTER, "0a000001 0a000002");
+    set_part(&b, &p, PART_UNKNOWN, "e0 63 0002 abcd c0 80 0000");
+    const struct attr *rare = attr_intern(table, &b);
+    attr_format_clusters(rare, buf, sizeof buf);
+    CU_ASSERT_STRING_EQUAL(buf, "10.0.0.1 10.0.0.2");
+    attr_format_carried(rare, buf, sizeof buf);
+    CU_ASSERT_STRING_EQUAL(buf, "99:abcd 128:");
     char small[8];
     memset(small, 'x', sizeof small);
     CU_ASSERT_EQUAL(attr_format_extended(a, small, 6), n);
@@ -192,7 +203,12 @@ static void a_build_from_an_object_interns_to_the_same(void)
                       back;
     set_part(&b, &p, PART_AS_PATH, "0201 0000fde9");
     set_part(&b, &p, PART_UNKNOWN, "e0 63 0002 abcd");
+    set_part(&b, &p, PART_OTC, "0000fde9");
+    set_part(&b, &p, PART_COMMUNITY, "ffff0000");
+    b.partial = PARTIAL_OTC;
     const struct attr *a = attr_intern(table, &b);
+    CU_ASSERT_EQUAL(attr_otc(a), 65001);
+    CU_ASSERT_TRUE(a->flags & ATTR_GRACEFUL_SHUTDOWN);
     attr_to_build(table, a, &back);
     CU_ASSERT_EQUAL(back.nexthop_scope, 3);
     CU_ASSERT_PTR_EQUAL(attr_intern(table, &back), a);

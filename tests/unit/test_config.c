@@ -237,7 +237,7 @@ static void every_value_arrives(void)
     CU_ASSERT(c->router.asn == 65546 && c->router.id == 0x0a00000b && c->router.port == 1179);
     CU_ASSERT(c->router.multipath == 1 && !c->router.multipath_as_path_relax && c->router.n_listen == 2);
     CU_ASSERT(c->router.always_compare_med && c->router.med_missing_as_worst);
-    CU_ASSERT_EQUAL_FATAL(c->n_peers, 3);
+    CU_ASSERT_EQUAL_FATAL(c->n_peers, 6);
     const struct peer_config *p = &c->peers[0];
     CU_ASSERT(p->asn_kind == ASN_EXTERNAL && p->asn == 0 && p->port == 2179 && p->passive && p->shutdown);
     CU_ASSERT_STRING_EQUAL(p->password, "s3cret: with # and \"quotes\"");

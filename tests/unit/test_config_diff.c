@@ -93,6 +93,27 @@ static void the_key_that_forces_a_reset_is_named(void)
     config_free(b);
 }
 
+static void ranges_are_paired_by_their_prefix(void)
+{
+    struct config *a =
+        load("router: {asn: 64512}\npeers: [{range: 10.0.0.0/8, asn: 1}, {range: 10.0.0.0/9, asn: 1}]\n");
+    struct config *b = load("router: {asn: 64512}\npeers: [{range: 10.0.0.0/9, asn: 1, limit: 5}, {range: "
+                            "\"fd00::/8\", asn: 1}]\n");
+    struct config_diff d;
+    CU_ASSERT_PTR_NOT_NULL_FATAL(a);
+    CU_ASSERT_PTR_NOT_NULL_FATAL(b);
+    CU_ASSERT_EQUAL(config_diff(a, b, &d), 0);
+    CU_ASSERT_EQUAL_FATAL(d.n_peers, 3);
+    CU_ASSERT(d.peers[0].before == &a->peers[0] && !d.peers[0].after);
+    CU_ASSERT(d.peers[1].before == &a->peers[1] && d.peers[1].after == &b->peers[0]);
+    CU_ASSERT_EQUAL(d.peers[1].changes, PEER_DIFF_OTHER);
+    CU_ASSERT_STRING_EQUAL(d.peers[1].key, "limit");
+    CU_ASSERT(!d.peers[2].before && d.peers[2].after == &b->peers[1]);
+    config_diff_reset(&d);
+    config_free(a);
+    config_free(b);
+}
+
 static void unnumbered_peers_are_paired_by_interface(void)
 {
     struct config *a =
@@ -216,6 +237,7 @@ static const struct unit_case cases[] = {
     UNIT(a_changed_peer_key_means_what_it_should),
     UNIT(the_key_that_forces_a_reset_is_named),
     UNIT(peers_are_paired_by_address),
+    UNIT(ranges_are_paired_by_their_prefix),
     UNIT(unnumbered_peers_are_paired_by_interface),
     UNIT(changes_beside_the_peers_are_classified),
     UNIT(a_changed_vip_is_seen),

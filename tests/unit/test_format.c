@@ -15,7 +15,8 @@ static size_t message(uint8_t type, const uint8_t *body, size_t n, uint8_t *out)
     out[16] = (uint8_t)(n >> 8);
     out[17] = (uint8_t)n;
     out[18] = type;
-    memcpy(out + BGP_HEADER_LEN, body, n - BGP_HEADER_LEN);
+    if (n > BGP_HEADER_LEN)
+        memcpy(out + BGP_HEADER_LEN, body, n - BGP_HEADER_LEN);
     return n;
 }
 
@@ -154,7 +155,7 @@ static void update_shows_attributes_and_routes(void)
          "large-communities 1:2:3, extended-communities 4004fde849742400", 0},
         {"", "800904 0a000001 800a08 0a0000020a000003", "",
          "originator-id 10.0.0.1, cluster-list 10.0.0.2 10.0.0.3", 0},
-        {"", "c02304 0000fde9", "", "only-to-customer 65001", 0},
+        {"", "c02304 0000fde9", "", "otc 65001", 0},
         {"", "c00101 00", "", "origin (flags c0) igp", 0},
         {"", "400101 05", "", "origin malformed value: 05", -EBADMSG},
         {"", "c06302 abcd", "", "attribute 99 flags c0 abcd", 0},

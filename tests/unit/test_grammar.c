@@ -36,6 +36,9 @@ static void commands_parse_to_their_row(void)
         {"show ip route", CMD_SHOW_IP_ROUTE, false},
         {"sh ip ro 10.1.2.3 json", CMD_SHOW_IP_ROUTE, true},
         {"show ipv6 route 2001:db8::/32", CMD_SHOW_IPV6_ROUTE, false},
+        {"show policy", CMD_SHOW_POLICY, false},
+        {"sh pol from-tor json", CMD_SHOW_POLICY, true},
+        {"show policy from-tor 10.0.0.0/8", CMD_SHOW_POLICY, false},
         {"show running-config", CMD_SHOW_RUNNING, false},
         {"sh ru", CMD_SHOW_RUNNING, false},
         {"show memory json", CMD_SHOW_MEMORY, true},
@@ -202,7 +205,7 @@ static void completion_offers_what_may_follow(void)
     } rows[] = {
         {"show bgp s", "summary|"},   {"show bgp summary ", "established|failed||"},
         {"sh bgp neighbors x ", "|"}, /* complete, and: */
-        {"no ", "neighbor|debug|"},         {"log level ", "error|warn|info|debug|"},
+        {"no ", "neighbor|debug|"},   {"log level ", "error|warn|info|debug|"},
         {"advertise ", "PREFIX|"},    {"nonsense ", ""},
     };
     struct grammar *g = grammar_new();

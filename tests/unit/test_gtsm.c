@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "gtsm.h"
+#include "transport.h"
 #include "unit.h"
 
 #define PATIENCE_MS 3000
@@ -170,6 +171,40 @@ static void data_from_afar_is_dropped_before_anybody_accepts(void)
     close(e.listener);
 }
 
+/* Where the kernel keeps filters to the privileged. */
+static void a_kept_syn_tells_where_it_came_from(void)
+{
+    static const struct {
+        int af, ttl;
+        uint8_t hops;
+        int want;
+    } rows[] = {{AF_INET, 255, 1, 0},  {AF_INET, 254, 1, -EHOSTUNREACH},  {AF_INET, 253, 3, 0},
+                {AF_INET6, 255, 1, 0}, {AF_INET6, 64, 1, -EHOSTUNREACH},  {AF_INET6, 64, 192, 0},
+                {AF_INET, 1, 0, 0},    {AF_INET6, 63, 192, -EHOSTUNREACH}};
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        struct ends e = listening(rows[i].af, NULL, 0);
+        struct transport_options o = {.gtsm_hops = rows[i].hops, .check_syn = true};
+        CU_ASSERT_EQUAL(transport_save_syn(e.listener), 0);
+        CU_ASSERT_TRUE(connects(&e, rows[i].af, rows[i].af == AF_INET6 ? "::1" : "127.0.0.2", rows[i].ttl));
+        int r = transport_accepted(e.server, &o);
+        if (r != rows[i].want)
+            printf("      row %zu: %d\n", i, r);
+        CU_ASSERT_EQUAL(r, rows[i].want);
+        hang_up(&e);
+        close(e.listener);
+    }
+}
+
+static void a_syn_that_was_not_kept_is_not_trusted(void)
+{
+    struct ends e = listening(AF_INET, NULL, 0);
+    struct transport_options o = {.gtsm_hops = 1, .check_syn = true};
+    CU_ASSERT_TRUE(connects(&e, AF_INET, "127.0.0.2", 255));
+    CU_ASSERT_EQUAL(transport_accepted(e.server, &o), -EHOSTUNREACH);
+    hang_up(&e);
+    close(e.listener);
+}
+
 static void no_rule_takes_the_filter_away(void)
 {
     const struct gtsm_rule rules[] = {rule("127.0.0.2/32", 1)};
@@ -203,8 +238,9 @@ static void what_is_too_much_for_the_kernel_is_said(void)
 }
 
 static const struct unit_case cases[] = {
-    UNIT(a_syn_from_afar_is_dropped),    UNIT(ipv6_sources_are_compared_whole),
-    UNIT(ranges_count_in_their_order),   UNIT(data_from_afar_is_dropped_before_anybody_accepts),
-    UNIT(no_rule_takes_the_filter_away), UNIT(what_is_too_much_for_the_kernel_is_said),
+    UNIT(a_syn_from_afar_is_dropped),          UNIT(ipv6_sources_are_compared_whole),
+    UNIT(ranges_count_in_their_order),         UNIT(data_from_afar_is_dropped_before_anybody_accepts),
+    UNIT(a_kept_syn_tells_where_it_came_from), UNIT(a_syn_that_was_not_kept_is_not_trusted),
+    UNIT(no_rule_takes_the_filter_away),       UNIT(what_is_too_much_for_the_kernel_is_said),
 };
 UNIT_MAIN("gtsm", cases)

@@ -23,6 +23,9 @@ static void up(struct rig *r, struct raw *x, const struct capabilities *caps)
     said = 0;
     rig_set_up(r);
     r->a.peers[0].passive = true;
+    r->a.config.router.graceful_restart.enabled = true; /* the enhanced form comes with it */
+    r->a.config.router.graceful_restart.restart_time_ms = 120000;
+    r->a.config.router.graceful_restart.stale_time_ms = 360000;
     CU_ASSERT_EQUAL(rig_originate(&r->a, "192.0.2.0/24"), 0);
     rig_start(&r->a);
     CU_ASSERT_TRUE_FATAL(raw_connect(r, x, "127.0.0.2"));

@@ -285,8 +285,8 @@ static void every_condition_holds_and_fails_as_the_manual_says(void)
                                         .from = rows[i].route.from == 1 ? t.a
                                                 : rows[i].route.from    ? t.b
                                                                         : NULL,
-                                        .source = rows[i].route.from ? POLICY_SOURCE_LEARNED
-                                                                     : rows[i].route.kind};
+                                        .source =
+                                            rows[i].route.from ? POLICY_SOURCE_LEARNED : rows[i].route.kind};
         CU_ASSERT_EQUAL(policy_apply(t.c->policies[0], t.in, &pr, &r), 0);
         CU_ASSERT_EQUAL(r.accepted, rows[i].holds);
         CU_ASSERT_EQUAL(r.rule, rows[i].holds);
@@ -330,8 +330,12 @@ static void every_change_is_made(void)
         {"community-add: [\"9:9\"], community-remove: [\"*:*\"]",
          {NET, "65001", "1:1", .from = 1},
          "path=65001 com=9:9 nh=10.0.0.1"},
-        {"community-add: \"@bad\"", {NET, "65001", .from = 1}, "path=65001 com=65001:666 large=1:2:3 nh=10.0.0.1"},
-        {"weight: 100", {NET, "65001", "0x4004000100000000", .from = 1}, "path=65001 ext=LB:64512:12500000 nh=10.0.0.1"},
+        {"community-add: \"@bad\"",
+         {NET, "65001", .from = 1},
+         "path=65001 com=65001:666 large=1:2:3 nh=10.0.0.1"},
+        {"weight: 100",
+         {NET, "65001", "0x4004000100000000", .from = 1},
+         "path=65001 ext=LB:64512:12500000 nh=10.0.0.1"},
     };
     for (unsigned i = 0; i < sizeof rows / sizeof *rows; i++) {
         struct bench t;
@@ -502,8 +506,8 @@ static void policies_are_compared_by_what_they_do(void)
         {"[{then: accept}]", "[{match: {}, then: accept}]", true},
         {"[{then: accept}]", "[{then: reject}]", false},
         {"[{then: accept}]", "[{then: accept}, {then: accept}]", false},
-        {"[{match: {prefix: 10.0.0.0/8}, then: accept}]", "[{match: {prefix: [10.0.0.0/8 le 8]}, then: accept}]",
-         true},
+        {"[{match: {prefix: 10.0.0.0/8}, then: accept}]",
+         "[{match: {prefix: [10.0.0.0/8 le 8]}, then: accept}]", true},
         {"[{match: {prefix: \"@pods\"}, then: accept}]",
          "[{match: {prefix: [10.244.0.0/16 le 24, \"fd00::/16 le 64\"]}, then: accept}]", true},
         {"[{match: {peer: tor}, then: accept}]", "[{match: {peer: 10.0.0.1}, then: accept}]", true},
@@ -517,8 +521,8 @@ static void policies_are_compared_by_what_they_do(void)
         {"[{set: {next-hop: self}, then: next}]", "[{set: {next-hop: 10.0.0.1}, then: next}]", false},
         {"[{set: {community-add: \"1:1\"}, then: next}]", "[{set: {community-remove: \"1:1\"}, then: next}]",
          false},
-        {"[{set: {community-remove: \"1:1\"}, then: next}]", "[{set: {community-remove: \"1:*\"}, then: next}]",
-         false},
+        {"[{set: {community-remove: \"1:1\"}, then: next}]",
+         "[{set: {community-remove: \"1:*\"}, then: next}]", false},
         {"[{set: {community-replace: \"1:1\"}, then: next}]", "[{set: {community-add: \"1:1\"}, then: next}]",
          false},
     };
@@ -540,13 +544,14 @@ static void printed_policies_load_again(void)
     struct config_errors e = {0};
     struct config *c, *again;
     char *text = NULL;
-    c = load("policies:\n"
-             "  a: [{match: {prefix: [\"@pods\", 10.0.0.0/8 ge 9], community: [\"@bad\", \"rt:1:*\"], as-path: "
-             "\"^65001_[0-9]{2}\\\\(\", peer: tor, next-hop: [10.0.0.1, 10.1.0.0/16], family: ipv4, origin: igp, "
-             "source: [vip, learned]}, set: {local-pref: 1, med: none, origin: egp, next-hop: self, "
-             "community-add: [\"1:1\", no-export], community-remove: [\"*:*\", \"lb:*\", \"1:*:3\"], "
-             "community-replace: \"soo:10.0.0.1:7\", prepend: 2, weight: 3}, then: next}, {then: accept}]\n"
-             "  b: []\n  c: [{set: {med: 0, next-hop: 10.9.9.9}, then: accept}]\n");
+    c = load(
+        "policies:\n"
+        "  a: [{match: {prefix: [\"@pods\", 10.0.0.0/8 ge 9], community: [\"@bad\", \"rt:1:*\"], as-path: "
+        "\"^65001_[0-9]{2}\\\\(\", peer: tor, next-hop: [10.0.0.1, 10.1.0.0/16], family: ipv4, origin: igp, "
+        "source: [vip, learned]}, set: {local-pref: 1, med: none, origin: egp, next-hop: self, "
+        "community-add: [\"1:1\", no-export], community-remove: [\"*:*\", \"lb:*\", \"1:*:3\"], "
+        "community-replace: \"soo:10.0.0.1:7\", prepend: 2, weight: 3}, then: next}, {then: accept}]\n"
+        "  b: []\n  c: [{set: {med: 0, next-hop: 10.9.9.9}, then: accept}]\n");
     CU_ASSERT_PTR_NOT_NULL_FATAL(c);
     text = config_print(c);
     CU_ASSERT_PTR_NOT_NULL_FATAL(text);
@@ -604,32 +609,6 @@ static void a_reload_touches_those_whose_policy_changed(void)
     }
 }
 
-static void a_rule_names_the_unusual_only_by_an_entry_of_its_own(void)
-{
-    static const struct {
-        const char *match, *prefix;
-        bool named;
-    } rows[] = {
-        {"{}", "0.0.0.0/0", false},
-        {"{prefix: 0.0.0.0/0}", "0.0.0.0/0", true},
-        {"{prefix: 0.0.0.0/0 le 32}", "0.0.0.0/0", true},
-        {"{prefix: 0.0.0.0/0 ge 8}", "0.0.0.0/0", false},
-        {"{prefix: 0.0.0.0/0 le 32}", "127.0.0.0/8", false},
-        {"{prefix: 127.0.0.0/8 le 32}", "127.1.0.0/16", true},
-        {"{prefix: [0.0.0.0/0 le 32, 169.254.0.0/16 le 32]}", "169.254.1.1/32", true},
-        {"{prefix: \"::/0\"}", "::/0", true},
-    };
-    for (unsigned i = 0; i < sizeof rows / sizeof *rows; i++) {
-        struct bench t;
-        char rules[200];
-        snprintf(rules, sizeof rules, "[{match: %s, then: accept}]", rows[i].match);
-        setup(&t, rules);
-        struct prefix p = fx_prefix(rows[i].prefix);
-        CU_ASSERT_EQUAL(policy_rule_names(&t.c->policies[0]->rules[0], &p), rows[i].named);
-        teardown(&t);
-    }
-}
-
 static const struct unit_case cases[] = {
     UNIT(every_condition_holds_and_fails_as_the_manual_says),
     UNIT(every_change_is_made),
@@ -645,6 +624,5 @@ static const struct unit_case cases[] = {
     UNIT(policies_are_compared_by_what_they_do),
     UNIT(printed_policies_load_again),
     UNIT(a_reload_touches_those_whose_policy_changed),
-    UNIT(a_rule_names_the_unusual_only_by_an_entry_of_its_own),
 };
 UNIT_MAIN("policy", cases)

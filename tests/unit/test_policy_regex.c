@@ -52,8 +52,8 @@ static void patterns_find_what_frr_finds(void)
 
 static void what_cannot_be_or_costs_too_much_is_refused(void)
 {
-    static const char *const bad[] = {"",  "(",          "a)(b", "[",           "(a)\\1", "((1{99}){99})", "a{1001}",
-                                      "*", "a{2,1}", "\x01", "a\xc3\xa4"};
+    static const char *const bad[] = {"",        "(", "a)(b",   "[",    "(a)\\1",   "((1{99}){99})",
+                                      "a{1001}", "*", "a{2,1}", "\x01", "a\xc3\xa4"};
     char why[100], pattern[300];
     for (unsigned i = 0; i < sizeof bad / sizeof *bad; i++) {
         struct path_regex *r = path_regex_new(bad[i], why, sizeof why);

@@ -151,7 +151,8 @@ static void a_first_policy_changes_what_is_there(void)
     }
 }
 
-/* The peer says now what the policy had made of it: no change to anybody, but it is its own original again. */
+/* The peer says now what the policy had made of it: no change to anybody, but it is its own original again.
+ */
 static void an_update_that_needs_no_change_any_more_is_as_received(void)
 {
     for (int keep = 0; keep < 2; keep++) {

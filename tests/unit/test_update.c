@@ -611,6 +611,51 @@ static void out_of_memory_costs_the_session_only(void)
     fixture_close(&x);
 }
 
+/* RFC 7911 section 3: in every place where NLRI can be, and where one is wrong nobody knows what was meant.
+ */
+static void path_identifiers_are_part_of_nlri(void)
+{
+    static const struct {
+        const char *withdrawn, *attrs, *nlri;
+        enum update_action action;
+        unsigned n[4]; /* withdrawn, its MP_UNREACH; announced, its MP_REACH */
+        uint32_t id;   /* of all */
+    } rows[] = {
+        {"00000007 18 0a0100 00000007 00", "", "", UPDATE_OK, {2, 0, 0, 0}, 7},
+        {"", GOOD, "00000007 18 0a0100 00000007 10 0a02", UPDATE_OK, {0, 0, 2, 0}, 7},
+        {"", ORIGIN_ PATH "800e1e 0002 01 " HOP6 "00000007 " NLRI6, "", UPDATE_OK, {0, 0, 0, 1}, 7},
+        {"", "800f0b 0002 01 00000007 18 20010d", "", UPDATE_OK, {0, 1, 0, 0}, 7},
+        {"18 0a0100", "", "", UPDATE_RESET, {0}, 0}, /* without one */
+        {"", GOOD, "18 0a0100", UPDATE_RESET, {0}, 0},
+        {"", ORIGIN_ PATH REACH6, "", UPDATE_RESET, {0}, 0},
+        {"", "800f07 0002 01 18 20010d", "", UPDATE_RESET, {0}, 0},
+        {"", GOOD, "00000007", UPDATE_RESET, {0}, 0},
+        {"", GOOD, "00000007 21 0a01000000", UPDATE_RESET, {0}, 0},
+    };
+    struct fixture x;
+    fixture_open(&x, EBGP);
+    x.ctx.add_path[FAM_IPV4] = x.ctx.add_path[FAM_IPV6] = true;
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        CU_ASSERT_EQUAL(fixture_decode(&x, rows[i].withdrawn, rows[i].attrs, rows[i].nlri), 0);
+        CU_ASSERT_EQUAL(x.u.action, rows[i].action);
+        struct nlri_span spans[4] = {x.u.withdrawn[FAM_IPV4][0], x.u.withdrawn[FAM_IPV6][1],
+                                     x.u.reach[FAM_IPV4][0], x.u.reach[FAM_IPV6][1]};
+        for (unsigned k = 0; k < 4; k++) {
+            struct prefix p;
+            uint32_t id;
+            unsigned n = 0;
+            for (; nlri_next_path(&spans[k], k & 1 ? FAM_IPV6 : FAM_IPV4, true, &p, &id); n++)
+                CU_ASSERT_EQUAL(id, rows[i].id);
+            CU_ASSERT_EQUAL(n, rows[i].n[k]);
+        }
+    }
+    /* One direction or family alone. */
+    x.ctx.add_path[FAM_IPV6] = false;
+    fixture_decode(&x, "00000001 08 0a", ORIGIN_ PATH REACH6, "");
+    CU_ASSERT_EQUAL(x.u.action, UPDATE_OK);
+    fixture_close(&x);
+}
+
 static const struct unit_case cases[] = {
     UNIT(good_messages_pass),
     UNIT(the_frame_is_checked),
@@ -621,6 +666,7 @@ static const struct unit_case cases[] = {
     UNIT(rfc7606_7_11_next_hop_of_mp_reach),
     UNIT(the_error_carries_the_attribute),
     UNIT(spans_and_attributes_come_out),
+    UNIT(path_identifiers_are_part_of_nlri),
     UNIT(next_hops_of_ipv6_are_picked),
     UNIT(ipv4_may_have_an_ipv6_next_hop_where_agreed),
     UNIT(an_ipv4_link_local_next_hop_has_no_scope),

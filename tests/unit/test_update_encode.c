@@ -270,10 +270,11 @@ static void a_family_without_a_next_hop_cannot_be_sent(void)
 }
 
 /* All n prefixes in as few messages as the length allows, all decoded again. */
-static void pack(enum family f, size_t max_len, bool reach)
+static void pack(enum family f, size_t max_len, bool reach, bool add_path)
 {
     enum { N = 3000 };
     static struct prefix p[N];
+    static uint32_t ids[N];
     static uint8_t out[65536 * 2];
     struct fixture x;
     fixture_open(&x, IBGP);
@@ -282,17 +283,20 @@ static void pack(enum family f, size_t max_len, bool reach)
     const struct attr *a = attr_intern(x.attrs, &b);
     unsigned sent = 0, got = 0, messages = 0;
     to.max_len = max_len;
+    x.ctx.add_path[f] = add_path;
     for (unsigned i = 0; i < N; i++) {
+        ids[i] = i * 0x01234567u;
         p[i] = prefix(f == FAM_IPV6 ? "2001:db8::/64" : "10.0.0.0/24");
         p[i].addr.b[f == FAM_IPV6 ? 6 : 1] = (uint8_t)(i >> 8);
         p[i].addr.b[f == FAM_IPV6 ? 7 : 2] = (uint8_t)i;
     }
     while (sent < N) {
         struct wire_writer w = wire_writer(out, sizeof out);
-        unsigned n = reach ? update_encode_reach(&w, &to, x.attrs, a, f, p + sent, N - sent)
-                           : update_encode_unreach(&w, &to, f, p + sent, N - sent);
+        const uint32_t *id = add_path ? ids + sent : NULL;
+        unsigned n = reach ? update_encode_reach_paths(&w, &to, x.attrs, a, f, p + sent, id, N - sent)
+                           : update_encode_unreach_paths(&w, &to, f, p + sent, id, N - sent);
         CU_ASSERT_FATAL(n > 0 && wire_len(&w) <= max_len);
-        CU_ASSERT(sent + n == N || wire_len(&w) > max_len - 12); /* filled up */
+        CU_ASSERT(sent + n == N || wire_len(&w) > max_len - 16); /* filled up */
         enum bgp_msg_type type;
         size_t len;
         struct bgp_error e;
@@ -301,14 +305,15 @@ static void pack(enum family f, size_t max_len, bool reach)
         CU_ASSERT_EQUAL(update_decode(&x.ctx, out + 19, len - 19, &x.u), 0);
         CU_ASSERT_EQUAL_FATAL(x.u.action, UPDATE_OK);
         struct nlri_span s = (reach ? x.u.reach : x.u.withdrawn)[f][f == FAM_IPV6];
-        for (struct prefix q; nlri_next(&s, f, &q); got++)
-            CU_ASSERT_FATAL(got < N && prefix_equal(&q, &p[got]));
+        uint32_t got_id;
+        for (struct prefix q; nlri_next_path(&s, f, add_path, &q, &got_id); got++)
+            CU_ASSERT_FATAL(got < N && prefix_equal(&q, &p[got]) && got_id == (add_path ? ids[got] : 0));
         update_release(&x.ctx, &x.u);
         sent += n;
         messages++;
     }
     CU_ASSERT_EQUAL(got, N);
-    CU_ASSERT(messages <= (f == FAM_IPV6 ? 3000 * 9 : 3000 * 4) / (max_len - 120) + 1);
+    CU_ASSERT(messages <= ((f == FAM_IPV6 ? 9 : 4) + 4 * add_path) * 3000 / (max_len - 120) + 1);
     attr_unref(x.attrs, a);
     fixture_close(&x);
 }
@@ -317,9 +322,11 @@ static void messages_are_filled(void)
 {
     for (enum family f = 0; f < FAM_COUNT; f++)
         for (int reach = 0; reach < 2; reach++) {
-            pack(f, BGP_MAX_LEN, reach);
-            pack(f, BGP_MAX_EXT_LEN, reach);
-            pack(f, 300, reach);
+            for (int add_path = 0; add_path < 2; add_path++) {
+                pack(f, BGP_MAX_LEN, reach, add_path);
+                pack(f, BGP_MAX_EXT_LEN, reach, add_path);
+                pack(f, 300, reach, add_path);
+            }
         }
 }
 
