@@ -217,6 +217,7 @@ static void strange_advertisement(struct unnumbered *u, const struct ip_addr *fr
     }
     peer_note_ground_lost(p, "another router has taken the peer's place on the interface", "");
     peer_drop(p);
+    peer_restart_drop(p, "another router has taken the peer's place");
     p->waiting = p->started;
     take(u, from);
     u->heard_ms = now;
@@ -321,6 +322,7 @@ static void lose(struct unnumbered *u, const char *what)
     snprintf(why, sizeof why, "interface %s %s", interface(u), what);
     peer_note_ground_lost(p, why, "the cable, the other side, and `ip link`");
     peer_drop(p);
+    peer_restart_drop(p, why); /* who comes back may be another one, and nothing is forwarded until then */
     if (p->address.af)
         peer_set_move(p, &none, 0);
 }
