@@ -38,6 +38,7 @@ struct sources {
     struct prefix *pod_cidrs; /* borrowed order of the configuration; own copy */
     unsigned n_pod_cidrs;
     unsigned count;
+    uint32_t asn;       /* says the weights */
     bool guard_changed; /* the set that the import refuses has changed since the last word about it */
 };
 
@@ -182,8 +183,7 @@ static const struct attr *make_attr(struct sources *s, const struct advertise_op
     b.part[PART_LARGE] = large;
     b.part_len[PART_LARGE] = n_large;
     if (c.weight) {
-        b.part_len[PART_EXTENDED] =
-            (uint16_t)attr_put_weight(NULL, 0, s->s->config->router.asn, c.weight, extended);
+        b.part_len[PART_EXTENDED] = (uint16_t)attr_put_weight(NULL, 0, s->asn, c.weight, extended);
         b.part[PART_EXTENDED] = extended;
     }
     return attr_intern(s->s->attrs, &b);
@@ -287,8 +287,7 @@ static int renumber(struct sources *s, struct source *src)
     if (!src->cli || !(src->cli->flags & ATTR_HAS_BANDWIDTH))
         return 0;
     attr_to_build(s->s->attrs, src->cli, &b);
-    b.part_len[PART_EXTENDED] =
-        (uint16_t)attr_put_weight(NULL, 0, s->s->config->router.asn, attr_weight(src->cli), extended);
+    b.part_len[PART_EXTENDED] = (uint16_t)attr_put_weight(NULL, 0, s->asn, attr_weight(src->cli), extended);
     b.part[PART_EXTENDED] = extended;
     const struct attr *a = attr_intern(s->s->attrs, &b);
     if (!a)
@@ -327,6 +326,7 @@ static void set_bound(struct sources *s, struct source *src, bool bound)
 int sources_apply(struct sources *s, const struct config *c)
 {
     struct walk w;
+    s->asn = c->router.asn;
     int rc = copy_pod_cidrs(s, c);
     if (!rc)
         rc = want_all(s, c);

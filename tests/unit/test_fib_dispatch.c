@@ -145,6 +145,11 @@ static void malformed_routes_are_refused(void)
         {"delete with a group", {.op = FM_ROUTE_DEL, .af = AF_INET, .len = 8, .group = 1, .addr = {10}}},
         {"unreachable with a group",
          {.op = FM_ROUTE_UNREACHABLE, .af = AF_INET, .len = 8, .group = 1, .addr = {10}}},
+        {"blackhole over a group",
+         {.op = FM_ROUTE_BLACKHOLE, .af = AF_INET, .len = 32, .group = 1, .addr = {10, 0, 0, 1}}},
+        {"blackhole for many", {.op = FM_ROUTE_BLACKHOLE, .af = AF_INET, .len = 31, .addr = {10}}},
+        {"blackhole for many of IPv6",
+         {.op = FM_ROUTE_BLACKHOLE, .af = AF_INET6, .len = 127, .addr = {0xfd}}},
         {"reserved byte", {.op = FM_ROUTE_DEL, .af = AF_INET, .len = 8, .reserved = 1, .addr = {10}}},
     };
 
