@@ -104,8 +104,8 @@ struct rib_peer {
     uint8_t gen[FAM_COUNT]; /* of what comes now */
     bool one_hop;           /* RFC 4271 6.3: only next hops on a subnet of ours will do */
     uint32_t as;            /* of its last session, 0 none yet */
-    bool keep_received;     /* cannot be asked to say it again: what a policy changes is kept as received too */
-    uint32_t router_id;     /* host order */
+    bool keep_received; /* cannot be asked to say it again: what a policy changes is kept as received too */
+    uint32_t router_id; /* host order */
     struct ip_addr address;
     void *owner;                  /* struct peer */
     uint32_t paths[FAM_COUNT];    /* of the current session and stale ones, filtered included */
