@@ -427,7 +427,8 @@ int rib_unoriginate(struct rib *r, enum family f, const struct prefix *p)
 
 void rib_stats(const struct rib *r, struct rib_stats *out)
 {
-    *out = (struct rib_stats){.path_bytes = slab_memory(&r->paths), .version = r->version};
+    *out =
+        (struct rib_stats){.path_bytes = slab_memory(&r->paths) + path_ids_memory(r), .version = r->version};
     for (enum family f = 0; f < FAM_COUNT; f++) {
         const struct rib_table *t = &r->table[f];
         out->prefixes[f] = t->entries.used;

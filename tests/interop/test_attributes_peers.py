@@ -34,11 +34,11 @@ OURS = {
 }
 FRR_MARK = ["route-map mark permit 10", " set community 65001:7", " set large-community 65001:8:9", " set extcommunity rt 65001:10",
             " set extcommunity soo 65001:11"]
-BIRD_MARK = ("filter { bgp_community.add((65001,7)); bgp_large_community.add((65001,8,9)); "
+BIRD_MARK = ("export filter { bgp_community.add((65001,7)); bgp_large_community.add((65001,8,9)); "
              "bgp_ext_community.add((rt,65001,10)); bgp_ext_community.add((ro,65001,11)); accept; };")
 OPTIONS = {
     "frr": {"lines": FRR_MARK},
-    "bird": {"export": BIRD_MARK},
+    "bird": {"channel": (BIRD_MARK,)},
     "openbgpd": {"filters": ["match to any set { community 65001:7 large-community 65001:8:9 ext-community rt 65001:10 "
                              "ext-community soo 65001:11 }"]},
 }
@@ -94,7 +94,7 @@ WIDE_AS, BEHIND = 4200000001, 4200000005
 @feature("AS4_PATH, 2-octet peer")
 def test_peer_with_two_octet_as_numbers(lab, kind):
     """RFC 6793 4.2.2 and 4.2.3, both ways: AS_TRANS stands for us there, and what is behind the peer is whole here."""
-    options = {"bird": {"export": f"filter {{ bgp_path.prepend({BEHIND}); accept; }};"}}.get(kind)
+    options = {"bird": {"channel": (f"export filter {{ bgp_path.prepend({BEHIND}); accept; }};",)}}.get(kind)
     us = NODE_AS if kind == "bird" else WIDE_AS  # with as4 off it takes no such AS for a neighbour's
     # IPv4 only: Wireshark guesses the width from what follows AS_PATH, and gets it wrong where nothing does.
     pair = Pair(lab, kind, node_as=us, neighbor=AS4_OFF[kind]["neighbor"], tor_options=options, advertise={"pod-cidrs": [POD4]})
