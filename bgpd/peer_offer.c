@@ -40,7 +40,7 @@ static void offer_graceful_restart(const struct peer *p, const struct peer_sessi
     peer_restart_offer(p, c);
 }
 
-/* Only with graceful restart: FRR before 10.1 sends End-of-RIB to none but peers that have that capability,
+/* Only with graceful restart: FRR (8.4 to 10.0) sends End-of-RIB only to peers that have that capability,
  * and until it has sent one it answers no request of a peer that knows the enhanced form. */
 static void offer_enhanced_refresh(const struct peer *p, const struct peer_session *s, struct capabilities *c)
 {

@@ -354,16 +354,16 @@ int rib_update(struct rib *r, enum family f, const struct prefix *p, struct rib_
     if (reason < 0)
         return reason;
     bool changed = used != a;
-    struct rib_path fresh = {.attr = used->id,
-                             .peer = peer->number,
-                             .gen = peer->gen[f],
-                             .flags = (uint8_t)((reason == IMPORT_OK ? 0 : PATH_FILTERED) |
-                                                (changed ? PATH_CHANGED : 0)),
-                             .reason = (unsigned)reason & 0xf};
+    struct rib_path fresh = {
+        .attr = used->id,
+        .peer = peer->number,
+        .gen = peer->gen[f],
+        .flags = (uint8_t)((reason == IMPORT_OK ? 0 : PATH_FILTERED) | (changed ? PATH_CHANGED : 0)),
+        .reason = (unsigned)reason & 0xf};
     int err = path_put(r, f, p, &fresh, path_id, used);
     if (!err && (changed || r->n_received) && (peer->keep_received || r->n_received)) {
-        uint32_t path = *path_link(r, table_entry(&r->table[f], table_find(&r->table[f], p)), peer->number,
-                                   path_id);
+        uint32_t path =
+            *path_link(r, table_entry(&r->table[f], table_find(&r->table[f], p)), peer->number, path_id);
         err = path_set_received(r, path, changed && peer->keep_received ? a : NULL);
     }
     return err;
@@ -427,7 +427,8 @@ int rib_unoriginate(struct rib *r, enum family f, const struct prefix *p)
 
 void rib_stats(const struct rib *r, struct rib_stats *out)
 {
-    *out = (struct rib_stats){.path_bytes = slab_memory(&r->paths), .version = r->version};
+    *out =
+        (struct rib_stats){.path_bytes = slab_memory(&r->paths) + path_ids_memory(r), .version = r->version};
     for (enum family f = 0; f < FAM_COUNT; f++) {
         const struct rib_table *t = &r->table[f];
         out->prefixes[f] = t->entries.used;

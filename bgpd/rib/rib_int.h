@@ -112,6 +112,7 @@ void path_count(struct rib *r, enum family f, const struct rib_path *p, bool in)
 /* rib_pathid.c */
 int path_set_id(struct rib *r, uint32_t path, uint32_t id); /* 0 or -ENOMEM; never fails for id 0 */
 void path_ids_reset(struct rib *r);
+uint64_t path_ids_memory(const struct rib *r);
 static inline uint32_t path_id(const struct rib *r, uint32_t path)
 {
     uint32_t chunk = path >> SLAB_CHUNK_BITS;

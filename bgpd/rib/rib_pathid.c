@@ -46,6 +46,14 @@ void path_ids_reset(struct rib *r)
     r->n_path_ids = 0;
 }
 
+uint64_t path_ids_memory(const struct rib *r)
+{
+    uint64_t n = r->n_path_ids * sizeof *r->path_ids;
+    for (uint32_t i = 0; i < r->n_path_ids; i++)
+        n += r->path_ids[i] ? SLAB_CHUNK * sizeof **r->path_ids : 0;
+    return n;
+}
+
 uint32_t rib_path_id(const struct rib *r, uint32_t path)
 {
     return path_id(r, path);

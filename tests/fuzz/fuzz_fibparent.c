@@ -24,9 +24,9 @@ void speaker_got_fd(struct speaker *sp, enum fm_file_role role, uint32_t index, 
     if (fd >= 0)
         close(fd);
 }
-void speaker_links_known(struct speaker *sp)
+void speaker_links_known(struct speaker *sp, uint32_t kept)
 {
-    (void)sp;
+    (void)sp, (void)kept;
 }
 void speaker_addresses_changed(struct speaker *sp)
 {
@@ -42,9 +42,9 @@ void speaker_reload_asked(struct speaker *sp)
 {
     (void)sp;
 }
-void speaker_stop(struct speaker *sp)
+void speaker_stop(struct speaker *sp, bool preserve)
 {
-    (void)sp;
+    (void)sp, (void)preserve;
 }
 void speaker_fib_closed(struct speaker *sp, const char *why)
 {

@@ -60,7 +60,7 @@ struct octets {
 static void put(struct octets *o, unsigned bytes, uint32_t v)
 {
     while (bytes--)
-        o->b[o->n++] = (uint8_t)(v >> 8 * bytes);
+        o->b[o->n++] = (uint8_t)((bytes < 4 ? v >> 8 * bytes : 0));
 }
 
 static void put_octets(struct octets *o, const struct octets *more)
