@@ -127,7 +127,7 @@ static void malformed_routes_are_refused(void)
         struct fm_route r;
     } table[] = {
         {"no operation", {.op = 0, .af = AF_INET, .len = 8, .group = 1, .addr = {10}}},
-        {"unknown operation", {.op = 5, .af = AF_INET, .len = 8, .addr = {10}}},
+        {"unknown operation", {.op = 6, .af = AF_INET, .len = 32, .addr = {10}}},
         {"no family", {.op = FM_ROUTE_SET, .af = 0, .len = 8, .group = 1, .addr = {10}}},
         {"other family", {.op = FM_ROUTE_SET, .af = AF_UNIX, .len = 8, .group = 1, .addr = {10}}},
         {"IPv4 length", {.op = FM_ROUTE_SET, .af = AF_INET, .len = 33, .group = 1, .addr = {10}}},
