@@ -14,8 +14,8 @@
 #include <string.h>
 #include <sys/random.h>
 
+#include "lib/ixhash.h"
 #include "lib/slab.h"
-#include "rib/ixhash.h"
 
 struct group {
     struct nhgroup_member *members; /* NULL: not in use */
