@@ -248,7 +248,8 @@ static void neighbors_say_what_holds_and_why_not(void)
     run("show bgp neighbors tor-a");
     expect_output(" Hostname: tor-a\n");
     expect_output("  Local Role: customer, Remote Role: undefined\n");
-    expect_output("    AddPath IPv4 Unicast: we send and receive, the peer send\n");
+    expect_output("    AddPath:\n      IPv4 Unicast: TX advertised and received\n"
+                  "      IPv4 Unicast: RX advertised\n");
     json_t *j = run_json("show bgp neighbors");
     CU_ASSERT_EQUAL(json_object_size(j), 3);
     CU_ASSERT_STRING_EQUAL(json_string_value(at(j, "10.0.0.1/hostname")), "tor-a");
