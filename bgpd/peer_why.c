@@ -90,7 +90,7 @@ static void error_hint(const struct peer *p, const struct bgp_error *e, bool rec
                        size_t size)
 {
     struct bgp_error inner;
-    if (bgp_error_unwrap(e, &inner))
+    if (bgp_error_unwrap(e, &inner) && inner.code)
         e = &inner;
     unsigned what = (unsigned)e->code << 8 | e->subcode;
     *hint = 0;
