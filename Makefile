@@ -67,10 +67,8 @@ $(BUILD)/obj/%.o: %.c
 	@echo "  CC    $<"
 	@$(CC) $(CPPFLAGS) $(CFLAGS) -MMD -MP -c -o $@ $<
 
-# What prints the version is built anew when it changes, and nothing else.
-$(patsubst %,$(BUILD)/obj/%.o,bgpd/main bgpd/cli/underlayctl bgpd/control/show_misc tests/unit/test_show): $(BUILD)/version-$(VERSION)
-$(BUILD)/version-$(VERSION):
-	@mkdir -p $(@D) && rm -f $(BUILD)/version-* && touch $@
+# What prints the version follows it.
+$(patsubst %,$(BUILD)/obj/%.o,bgpd/main bgpd/cli/underlayctl bgpd/control/show_misc tests/unit/test_show): Makefile
 
 units: $(UNITS)
 $(BUILD)/tests/%: $(BUILD)/obj/tests/unit/%.o $(BUILD)/obj/tests/unit/unit.o $(BUILD)/libunderlay.a
