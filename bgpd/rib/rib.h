@@ -154,6 +154,9 @@ void rib_peer_down(struct rib *r, struct rib_peer *p);
 void rib_peer_stale(struct rib *r, struct rib_peer *p, enum family f);
 /* The same, but what was stale already stays (RFC 8538 4.1, RFC 7313). */
 void rib_peer_stale_too(struct rib *r, struct rib_peer *p, enum family f);
+/* The same within a session, as often as the peer likes. False, and nothing is changed: what earlier ones
+ * have left behind has to be swept first. */
+bool rib_peer_refresh(struct rib *r, struct rib_peer *p, enum family f);
 void rib_peer_stale_end(struct rib *r, struct rib_peer *p,
                         enum family f); /* in the background; none: no-op */
 /* RFC 9494 4.3: what is still stale gets the community LLGR_STALE, by which it is the least preferred; what
