@@ -6,7 +6,7 @@ BUILD    = build
 SAN      =
 PREFIX   = /usr/local
 SYSCONFDIR = /etc
-VERSION  = 0.1.0
+VERSION  = 0.2.0
 
 # Root by way of su has the caller's PATH, and dpkg and the labs want more.
 export PATH := $(PATH):/usr/sbin:/sbin
@@ -66,6 +66,9 @@ $(BUILD)/obj/%.o: %.c
 	@mkdir -p $(@D)
 	@echo "  CC    $<"
 	@$(CC) $(CPPFLAGS) $(CFLAGS) -MMD -MP -c -o $@ $<
+
+# What prints the version follows it.
+$(patsubst %,$(BUILD)/obj/%.o,bgpd/main bgpd/cli/underlayctl bgpd/control/show_misc tests/unit/test_show): Makefile
 
 units: $(UNITS)
 $(BUILD)/tests/%: $(BUILD)/obj/tests/unit/%.o $(BUILD)/obj/tests/unit/unit.o $(BUILD)/libunderlay.a

@@ -58,7 +58,8 @@ static void stop(struct peer *p, enum family f, uint32_t n)
                  : "too many prefixes: the session is closed until an operator clears it",
              F_STR("peer", p->name), F_STR("family", family_name(f)), F_UINT("prefixes", n),
              F_UINT("limit", most));
-    snprintf(p->detail, sizeof p->detail, "more than %" PRIu32 " %s prefixes", most, family_name(f));
+    snprintf(p->detail, sizeof p->detail, "more than %" PRIu32 " %s prefixes", most,
+             f == FAM_IPV6 ? "IPv6" : "IPv4");
     p->limit.family = f;
     hold(p); /* before the session ends, so that nothing starts the next one */
     peer_stop(p, &e);

@@ -14,6 +14,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "fibclient.h"
 #include "gtsm.h"
 #include "peer_impl.h"
 #include "transport.h"
@@ -327,6 +328,10 @@ static void take_over(struct peer *p, const struct peer_config *now, bool reset)
         peer_import_changed(p, before);
     if ((diff & PEER_DIFF_REEXPORT) && peer_export_changed(p))
         peer_out_of_memory(p->up);
+    if (p->rib->blackhole != now->blackhole) {
+        p->rib->blackhole = now->blackhole;
+        fibclient_reconsider(p->set->speaker->fib);
+    }
     peer_limit_changed(p, before);
     peer_tx_wake(p);
 }

@@ -203,6 +203,7 @@ int peer_routes_up(struct peer_link *l)
         p->ctx.add_path[f] = ss->common.add_path[f] & ADD_PATH_RECEIVE;
     p->rib->router_id = ss->remote_id;
     p->rib->as = ss->remote_as;
+    p->rib->blackhole = p->config->blackhole;
     p->rib->one_hop = !p->ibgp && !p->config->multihop;
     p->rib->keep_received = !ss->received.route_refresh;
     peer_policy_forget(p);

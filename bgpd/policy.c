@@ -229,7 +229,8 @@ struct walk {
     struct attr_build b;     /* the same */
     struct ip_addr next_hop; /* where traffic would go, as far as that is known */
     bool changed;
-    int path_len; /* of path; -1: not printed yet */
+    int path_len;   /* of path; -1: not printed yet */
+    unsigned steps; /* of AS path matching that are left; 0: it was too much */
     char path[POLICY_MAX_PATH];
     struct policy_buffer buffer;
 };
@@ -239,8 +240,8 @@ static bool match_as_path(struct walk *w, const struct policy_rule *r)
     if (w->path_len < 0)
         w->path_len = attr_format_as_path(w->seen, w->path, sizeof w->path);
     for (unsigned i = 0; i < r->n_paths; i++)
-        if (path_regex_match(r->paths[i], w->path, strlen(w->path)))
-            return true;
+        if (path_regex_match(r->paths[i], w->path, strlen(w->path), &w->steps))
+            return w->steps;
     return false;
 }
 
@@ -346,12 +347,17 @@ static int walk_rules(const struct policy *p, struct policy_memo *m, const struc
     w.next_hop = w.b.nexthop;
     w.changed = false;
     w.path_len = -1;
+    w.steps = POLICY_MAX_STEPS;
     for (unsigned i = 0; !err && then == POLICY_NEXT && i < p->n_rules; i++) {
         const struct policy_rule *r = &p->rules[i];
         enum policy_cond failed =
             mask >> i & 1 ? match_attributes(&w, r) : policy_check_prefix(r, route->family, route->prefix);
         if (told)
             told(arg, p, i, failed, w.seen);
+        if (!w.steps) { /* what the rule would have said is not known */
+            *rule = (uint8_t)(i + 1);
+            then = POLICY_REJECT;
+        }
         if (failed)
             continue;
         then = r->then;

@@ -174,6 +174,9 @@ static bool may_go(const struct adjout *o, enum family f, const struct rib_path 
         return false;
     if (a->flags & ATTR_LLGR_STALE && !o->x.llgr) /* RFC 9494 4.3 */
         return false;
+    /* RFC 7999 3.2: as if it had NO_EXPORT, unless a policy says otherwise. */
+    if (a->flags & ATTR_BLACKHOLE && !o->peer->ibgp && of->mode != EXPORT_BY_POLICY)
+        return false;
     return !community_forbids(a, !o->peer->ibgp);
 }
 

@@ -4,9 +4,9 @@
 #ifndef UNDERLAY_RIB_INT_H
 #define UNDERLAY_RIB_INT_H
 
+#include "lib/ixhash.h"
 #include "lib/slab.h"
 #include "rib/decision.h"
-#include "rib/ixhash.h"
 
 /* A source and what the table still has of its earlier sessions. */
 struct source {
