@@ -254,7 +254,8 @@ void peer_out_of_memory(struct peer_link *l)
 
 /* Start and stop */
 
-void peer_start(struct peer *p, bool by_operator)
+/* hesitates: listens at first, and connects a moment later. */
+static void start(struct peer *p, bool by_operator, bool hesitates)
 {
     struct peer_link *l = &p->links[0];
     bool damped = p->errors > 0;
@@ -277,9 +278,9 @@ void peer_start(struct peer *p, bool by_operator)
         return;
     }
     p->waiting = false;
-    bool defer = p->unnumbered && !by_operator && !p->config->passive;
+    hesitates &= !p->config->passive;
     l->incoming = false;
-    if (p->config->passive || defer)
+    if (p->config->passive || hesitates)
         peer_link_event(l,
                         by_operator ? FSM_EV_MANUAL_START_PASSIVE
                         : damped    ? FSM_EV_AUTO_START_DAMPED_PASSIVE
@@ -291,10 +292,15 @@ void peer_start(struct peer *p, bool by_operator)
                         : damped    ? FSM_EV_AUTO_START_DAMPED
                                     : FSM_EV_AUTO_START,
                         NULL);
-    /* Two who find each other by advertisements do so in the same moment, and would connect in the same one
-     * too. */
-    if (defer)
-        timer_set(p->connect_retry, 50 + arc4random_uniform(200));
+    if (hesitates)
+        timer_set(p->connect_retry, PEER_HESITATE_MS + arc4random_uniform(200));
+}
+
+/* Two who find each other by advertisements do so in the same moment, and would connect in the same one too.
+ */
+void peer_start(struct peer *p, bool by_operator)
+{
+    start(p, by_operator, p->unnumbered && !by_operator);
 }
 
 void peer_stop(struct peer *p, const struct bgp_error *why)
@@ -308,11 +314,14 @@ void peer_stop(struct peer *p, const struct bgp_error *why)
     peer_restart_drop(p, "the peer was shut down, reset or removed");
 }
 
+/* A peer that sees the new connection before it has read the NOTIFICATION takes it for a restart (RFC 4724
+ * 4.2): it never hears why, and FRR refuses the first OPEN. */
 void peer_reset(struct peer *p, uint8_t cease)
 {
     const struct bgp_error e = bgp_error_make(BGP_ERR_CEASE, cease, NULL, 0);
+    bool lost = p->up;
     peer_stop(p, &e);
-    peer_start(p, true);
+    start(p, true, lost);
 }
 
 void peer_shutdown(struct peer *p, const char *message)
