@@ -345,6 +345,8 @@ void json_neighbor(struct exec *e, const struct peer *p, const struct peer_info 
     }
     if (i->admin_down)
         writer_bool(w, "adminShutDown", true);
+    if (peer_config(p)->blackhole)
+        writer_bool(w, "blackhole", true);
     writer_uint(w, "bgpVersion", BGP_VERSION);
     writer_str(w, "remoteRouterId", show_router_id(i->remote_id, id));
     writer_str(w, "localRouterId", show_router_id(i->local_id, id));

@@ -244,6 +244,7 @@ def test_a_host_route_with_the_community_becomes_a_blackhole_where_agreed(lab, k
     (row,) = [r for r in underlay.ctl("show ip route") if r["dst"] == HIT4.split("/")[0]]
     assert (row["type"], row["state"]) == ("blackhole", "installed"), row
     assert "blackhole 198.51.100.66" in underlay.command("show ip route")
+    assert underlay.neighbor()["blackhole"] and "BLACKHOLE is honored" in underlay.command("show bgp neighbors")
     wait_for(lambda: "installed as blackhole" in underlay.command(f"show bgp {HIT6}"), what="the answer of the kernel")
 
     # Whoever takes it away or puts another in its place: it comes back.
