@@ -288,7 +288,8 @@ void peer_set_move(struct peer *p, const struct ip_addr *a, uint32_t scope)
 
     if (key_of(p->config))
         take_key(p);
-    p->address = p->rib->address = *a;
+    p->address = *a;
+    rib_peer_move(ps->speaker->rib, p->rib, a);
     p->scope = scope;
     qsort(ps->by_addr, ps->n_fixed, sizeof *ps->by_addr, by_address);
     if (key_of(p->config))

@@ -153,6 +153,10 @@ bool peer_tx_step(void *arg)
     }
     unsigned n = adjout_fill(p->adjout, &w, &more);
     conn_commit(l->conn, &w, BGP_UPDATE, n);
+    if (!n && adjout_no_memory(p->adjout)) { /* to try again at once, and again, helps nobody */
+        peer_out_of_memory(l);
+        return false;
+    }
     more |= peer_refresh_end(p);
     conn_flush(l->conn);
     if (n)

@@ -15,8 +15,10 @@
 
 #define POLICY_MAX_RULES       64
 #define POLICY_NAMELEN         64
-#define POLICY_MAX_COMMUNITIES 32    /* in one `set` */
-#define POLICY_MAX_PATH        16384 /* of a printed AS_PATH: far more than an UPDATE of 4096 octets can carry */
+#define POLICY_MAX_COMMUNITIES 32 /* in one `set` */
+/* What matching the AS path of one route may cost, in steps of policy_regex.h: some 10 ms. */
+#define POLICY_MAX_STEPS 4000000
+#define POLICY_MAX_PATH  16384 /* of a printed AS_PATH: far more than an UPDATE of 4096 octets can carry */
 
 enum policy_then { POLICY_ACCEPT, POLICY_REJECT, POLICY_NEXT };
 

@@ -10,7 +10,7 @@ const struct grammar_row grammar_rows[] = {
     {CMD_SHOW_SUMMARY, "show [ip] bgp " FAMILY " summary [established|failed]",
      "peers, their state and prefix counts; those that failed with the reason", GRAMMAR_JSON},
     {CMD_SHOW_NEIGHBORS, "show [ip] bgp " FAMILY " neighbors [PEER]",
-     "everything about one peer (address or description) or all", GRAMMAR_JSON},
+     "everything about one peer (address, interface, description) or all", GRAMMAR_JSON},
     {CMD_SHOW_ADVERTISED, "show [ip] bgp " FAMILY " neighbors PEER advertised-routes",
      "what the peer has from us", GRAMMAR_JSON},
     {CMD_SHOW_RECEIVED, "show [ip] bgp " FAMILY " neighbors PEER received-routes",

@@ -77,6 +77,24 @@ static void json_names(struct writer *w, const struct peer_info *i)
     writer_end(w);
 }
 
+/* What the peer's graceful restart says; "preserved" is the bit F. */
+static void json_restart_by_peer(struct writer *w, const struct peer_info *i)
+{
+    if (!i->received.graceful_restart)
+        return;
+    writer_uint(w, "gracefulRestartRemoteTimerMsecs", (i->received.gr_flags_time & 0xfffu) * 1000);
+    writer_object(w, "addressFamiliesByPeer");
+    for (enum family f = 0; f < FAM_COUNT; f++) {
+        if (!i->received.gr_family[f])
+            continue;
+        writer_object(w, family_json_name(f));
+        if (i->received.gr_forwarding[f])
+            writer_bool(w, "preserved", true);
+        writer_end(w);
+    }
+    writer_end(w);
+}
+
 static void json_capabilities(struct writer *w, const struct peer_info *i)
 {
     if (i->fewer_capabilities)
@@ -106,6 +124,7 @@ static void json_capabilities(struct writer *w, const struct peer_info *i)
     json_by_peer(w, "longLivedGracefulRestartByPeer", i->received.llgr_family, "received");
     json_add_path(w, i);
     json_names(w, i);
+    json_restart_by_peer(w, i);
     writer_end(w);
 }
 

@@ -206,6 +206,14 @@ static const char *refusal(struct exec *e, enum family f, const struct rib_entry
     return show_refusal(e, f, &prefix, v, buf, size);
 }
 
+/* Of an unnumbered peer the interface: its link-local address says nothing, and may be that of another too.
+ */
+static const char *path_from(const struct path_view *v, char buf[ADDR_STRLEN])
+{
+    const struct peer *p = v->from->owner;
+    return p && peer_config(p)->kind == PEER_BY_INTERFACE ? peer_name(p) : show_path_peer(v, buf);
+}
+
 static void text_path(struct exec *e, enum family f, const struct rib_entry *entry, const struct path_view *v)
 {
     struct writer *w = e->w;
@@ -215,7 +223,7 @@ static void text_path(struct exec *e, enum family f, const struct rib_entry *ent
     struct ip_addr next = show_nexthop(v, f);
     text_as_path(w, a);
     writer_text(w, "    %s from %s (%s)\n", addr_format(&next, hop),
-                v->from ? show_path_peer(v, peer) : "this node",
+                v->from ? path_from(v, peer) : "this node",
                 show_router_id(v->from ? v->from->router_id : e->s->router_id, id));
     size_t n = (size_t)snprintf(text, sizeof text, "Origin %s", origin_name(a->origin));
     if (a->flags & ATTR_HAS_MED)
@@ -242,9 +250,10 @@ static void text_path(struct exec *e, enum family f, const struct rib_entry *ent
     if (lost)
         writer_text(w, "      Not the best: %s%s\n", lost,
                     v->path->flags & PATH_MULTIPATH ? "; used beside it (multipath)" : "");
-    if (v->path->flags & PATH_FILTERED)
-        writer_text(w, "      Not used, refused by the import: %s\n",
-                    refusal(e, f, entry, v, text, sizeof text));
+    if (v->path->flags & PATH_FILTERED) {
+        writer_text(w, "      Not used, refused by the import: ");
+        show_wrap(w, 39, 8, refusal(e, f, entry, v, text, sizeof text));
+    }
     if (v->path->flags & PATH_CHANGED)
         writer_text(w, "      As the import policy left it\n");
     if (v->path->flags & PATH_UNREACHABLE)
@@ -434,8 +443,17 @@ static void json_path_source(struct exec *e, const struct path_view *v)
     writer_object(e->w, "peer");
     writer_str(e->w, "peerId", show_path_peer(v, text));
     writer_str(e->w, "routerId", show_router_id(v->from ? v->from->router_id : e->s->router_id, text));
-    if (v->from)
+    if (v->from) {
+        const struct peer *p = v->from->owner;
+        struct peer_info i = {0};
+        if (p)
+            peer_info(p, &i);
+        if (show_given(i.hostname))
+            writer_str(e->w, "hostname", i.hostname);
+        if (i.interface)
+            writer_str(e->w, "interface", i.interface);
         writer_str(e->w, "type", v->from->ibgp ? "internal" : "external");
+    }
     writer_end(e->w);
 }
 

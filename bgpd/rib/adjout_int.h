@@ -47,6 +47,7 @@ struct adjout {
     void *arg;
     struct update_export x;
     bool running, eor_held;
+    bool no_memory; /* in the last fill */
     struct out_family fam[FAM_COUNT];
     struct rib_sub sub;
     struct out_policy policy, before; /* before: while a scan compares */

@@ -101,6 +101,7 @@ struct rib_config {
 /* A source of paths. Registered once; number stays for its life. */
 struct rib_peer {
     uint16_t number; /* set by rib_peer_add */
+    uint32_t serial; /* likewise; unlike the number never given twice, and another one after rib_peer_move */
     bool ibgp;
     uint8_t gen[FAM_COUNT]; /* of what comes now */
     bool one_hop;           /* RFC 4271 6.3: only next hops on a subnet of ours will do */
@@ -140,6 +141,8 @@ void rib_set_now(struct rib *r, uint64_t seconds);
 
 struct rib_peer *rib_peer_add(struct rib *r, bool ibgp, const struct ip_addr *address,
                               void *owner); /* NULL: ENOMEM */
+/* Another address, between two sessions. */
+void rib_peer_move(struct rib *r, struct rib_peer *p, const struct ip_addr *address);
 /* Removes all its paths in the background; then the number is free again. The pointer is dead at once. */
 void rib_peer_remove(struct rib *r, struct rib_peer *p);
 /* A session came up: its paths are of a new generation; router_id set before by the caller. */
@@ -154,6 +157,9 @@ void rib_peer_down(struct rib *r, struct rib_peer *p);
 void rib_peer_stale(struct rib *r, struct rib_peer *p, enum family f);
 /* The same, but what was stale already stays (RFC 8538 4.1, RFC 7313). */
 void rib_peer_stale_too(struct rib *r, struct rib_peer *p, enum family f);
+/* The same within a session, as often as the peer likes. False, and nothing is changed: what earlier ones
+ * have left behind has to be swept first. */
+bool rib_peer_refresh(struct rib *r, struct rib_peer *p, enum family f);
 void rib_peer_stale_end(struct rib *r, struct rib_peer *p,
                         enum family f); /* in the background; none: no-op */
 /* RFC 9494 4.3: what is still stale gets the community LLGR_STALE, by which it is the least preferred; what

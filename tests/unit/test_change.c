@@ -262,7 +262,7 @@ static void debug_watches_a_peer_for_a_while(void)
     run("no debug 10.0.0.1");
     CU_ASSERT_EQUAL(debugged[0], 0);
     run("no debug 10.0.0.1");
-    expect_error(1, "is not watched");
+    expect_error(1, "are not logged; `show debug`");
     end();
 }
 
