@@ -77,6 +77,7 @@ $(BUILD)/tests/%: $(BUILD)/obj/tests/unit/%.o $(BUILD)/obj/tests/unit/unit.o $(B
 	@$(CC) $(LDFLAGS) -o $@ $(filter %.o,$^) $(filter %.a,$^) $(LDLIBS) -lcunit
 # What a test has beside itself.
 $(filter $(BUILD)/tests/test_peer%,$(UNITS)): $(BUILD)/obj/tests/unit/peer_rig.o
+$(BUILD)/tests/test_adjout_policy: LDFLAGS += -Wl,--wrap=policy_apply
 
 benches: $(BENCHES)
 $(BUILD)/bench/%: $(BUILD)/obj/tests/bench/%.o $(BUILD)/libunderlay.a

@@ -84,9 +84,12 @@ static void receive_begin(struct peer_link *l, enum family f)
         ignored(p, "a refresh begins before End-of-RIB", BEGIN);
         return;
     }
+    if (!rib_peer_refresh(p->set->speaker->rib, p->rib, f)) { /* as if it knew no brackets */
+        ignored(p, "one refresh follows the other too fast", BEGIN);
+        return;
+    }
     log_debug("route refresh begins", F_STR("peer", p->name), F_STR("family", family_name(f)),
               F_UINT("routes", p->rib->paths[f]));
-    rib_peer_stale_too(p->set->speaker->rib, p->rib, f);
     p->refresh.in[f] = true;
     p->refresh.in_until_ms[f] = loop_now_ms() + stale_time_ms(p);
     if (!timer_running(p->refresh.timer))

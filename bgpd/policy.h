@@ -15,8 +15,10 @@
 
 #define POLICY_MAX_RULES       64
 #define POLICY_NAMELEN         64
-#define POLICY_MAX_COMMUNITIES 32    /* in one `set` */
-#define POLICY_MAX_PATH        16384 /* of a printed AS_PATH: far more than an UPDATE of 4096 octets can carry */
+#define POLICY_MAX_COMMUNITIES 32 /* in one `set` */
+/* What matching the AS path of one route may cost, in steps of policy_regex.h: some 10 ms. */
+#define POLICY_MAX_STEPS 4000000
+#define POLICY_MAX_PATH  16384 /* of a printed AS_PATH: far more than an UPDATE of 4096 octets can carry */
 
 enum policy_then { POLICY_ACCEPT, POLICY_REJECT, POLICY_NEXT };
 
@@ -139,11 +141,6 @@ struct policy_buffer {
 /* -E2BIG: more than an attribute can hold. */
 int policy_rule_apply(const struct policy_rule *r, const struct policy_env *env, enum family f,
                       struct attr_build *b, struct policy_buffer *buf);
-
-/* Link bandwidth, draft-ietf-idr-link-bandwidth: 40 04, AS, bytes per second as IEEE float. A weight is so
- * many Mbit/s: only the relation of weights counts, and routers take it for a bandwidth. Replaces the one
- * that is there; weight 0 removes it. out has room for the part and 8 bytes more; returns its length. */
-size_t attr_put_weight(const uint8_t *extended, size_t len, uint32_t as, uint32_t weight, uint8_t *out);
 
 /* policy_text.c: for people. Return buf. */
 const char *policy_cond_name(enum policy_cond c); /* "prefix", "as-path": the keys */

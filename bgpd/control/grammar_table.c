@@ -30,7 +30,7 @@ const struct grammar_row grammar_rows[] = {
     {CMD_SHOW_VERSION, "show version", "version and uptime of the daemon", GRAMMAR_JSON},
     {CMD_CLEAR_BGP, "clear bgp PEER|* [soft [in|out]]",
      "reset sessions; soft: judge or send the routes again without a reset", 0},
-    {CMD_ADVERTISE, "advertise PREFIX... [community COMMUNITY...]... [med N]",
+    {CMD_ADVERTISE, "advertise PREFIX... [community COMMUNITY...]... [med N] [weight N]",
      "originate prefixes until they are withdrawn, restarts included", GRAMMAR_STATE},
     {CMD_WITHDRAW, "withdraw PREFIX...", "take back what advertise said", 0},
     {CMD_SHUTDOWN, "neighbor PEER shutdown [message TEXT...]",

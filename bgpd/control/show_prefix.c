@@ -70,6 +70,8 @@ static void text_communities(struct exec *e, const struct attr *a)
         writer_text(e->w, "      %s: ", rows[i].name);
         show_wrap(e->w, 8 + (unsigned)strlen(rows[i].name), 8, text);
     }
+    if (a->flags & ATTR_HAS_BANDWIDTH)
+        writer_text(e->w, "      Link bandwidth: %g Mbit/s\n", (double)attr_bandwidth(a) / 125000);
 }
 
 /* Why a usable path is not the best: what the decision says between the two alone. MED is compared within one
@@ -270,10 +272,15 @@ static void text_kernel(struct exec *e, enum family f, uint32_t index)
     const struct rib_path *head = rib_path(r, entry->paths);
     char text[256];
     int32_t error;
+    int told;
     writer_text(e->w, "  In the kernel: ");
     switch ((enum fib_state)entry->fib) {
     case FIB_INSTALLED:
-        writer_text(e->w, "installed%s\n", rib_fib_is_unreachable(r, f, index) ? " as unreachable" : "");
+        told = rib_fib_told(r, f, index);
+        writer_text(e->w, "installed%s\n",
+                    told == FM_ROUTE_UNREACHABLE ? " as unreachable"
+                    : told == FM_ROUTE_BLACKHOLE ? " as blackhole"
+                                                 : "");
         return;
     case FIB_PENDING:
         writer_text(e->w, "pending\n");
@@ -420,6 +427,10 @@ static void json_rare(struct writer *w, const struct attr *a)
     json_clusters(w, a);
     if (a->part_len[PART_OTC])
         writer_uint(w, "otc", attr_otc(a));
+    if (a->flags & ATTR_HAS_BANDWIDTH) { /* bytes per second, as it was sent */
+        float bandwidth = attr_bandwidth(a);
+        writer_uint(w, "linkBandwidth", bandwidth < 0x1p63f ? (uint64_t)bandwidth : 1ull << 63);
+    }
     if (a->part_len[PART_UNKNOWN]) {
         attr_format_carried(a, text, sizeof text);
         writer_str(w, "unknownAttributes", text);

@@ -96,6 +96,24 @@ static unsigned keep_lowest(struct candidate *cand, unsigned n, key_fn key, cons
     return left;
 }
 
+/* All of the first one's neighbour AS. */
+static unsigned judge_neighbor_as(struct candidate *cand, unsigned n, const struct rib_config *cfg)
+{
+    uint32_t as = cand->attr->neighbor_as;
+    uint64_t least = UINT64_MAX;
+    unsigned left = 0;
+    for (unsigned i = 0; i < n; i++)
+        if (cand[i].in && cand[i].attr->neighbor_as == as && key_med(&cand[i], cfg) < least)
+            least = key_med(&cand[i], cfg);
+    for (unsigned i = 0; i < n; i++) {
+        if (!cand[i].in || cand[i].attr->neighbor_as != as)
+            continue;
+        cand[i].judged = true;
+        left += cand[i].in = key_med(&cand[i], cfg) == least;
+    }
+    return left;
+}
+
 /* 9.1.2.2 c. A path goes when another one of its neighbour AS has a lower MED. Those lowest ones never go
  * themselves, so removing at once is the same as removing after the comparison. */
 static unsigned keep_lowest_med(struct candidate *cand, unsigned n, const struct rib_config *cfg)
@@ -103,13 +121,11 @@ static unsigned keep_lowest_med(struct candidate *cand, unsigned n, const struct
     if (cfg->always_compare_med)
         return keep_lowest(cand, n, key_med, cfg);
     unsigned left = 0;
-    for (unsigned m = 0; m < n; m++) {
-        for (unsigned k = 0; k < n && cand[m].in; k++)
-            if (cand[k].in && cand[k].attr->neighbor_as == cand[m].attr->neighbor_as &&
-                key_med(&cand[k], cfg) < key_med(&cand[m], cfg))
-                cand[m].in = false;
-        left += cand[m].in;
-    }
+    for (unsigned m = 0; m < n; m++)
+        cand[m].judged = false;
+    for (unsigned m = 0; m < n; m++)
+        if (cand[m].in && !cand[m].judged)
+            left += judge_neighbor_as(cand + m, n - m, cfg);
     return left;
 }
 
@@ -170,23 +186,41 @@ static bool same_as_path(const struct attr *a, const struct attr *b)
     return la == lb && !memcmp(pa, pb, la);
 }
 
-/* Of those tied with the best, the first ones in the order of the remaining steps, up to the width. */
+/* The first ones in the order of the remaining steps, most of them at most: their indices in list, in that
+ * order. Called for each path of a prefix that is one of many, so it does not sort them all. */
+static unsigned first_ones(const struct candidate *cand, unsigned n, unsigned most, unsigned list[])
+{
+    unsigned have = 0;
+    for (unsigned i = 0; i < n; i++) {
+        if (!cand[i].in || (have == most && compare_ties(&cand[i], &cand[list[have - 1]]) >= 0))
+            continue;
+        unsigned lo = 0, hi = have;
+        while (lo < hi) {
+            unsigned mid = (lo + hi) / 2;
+            if (compare_ties(&cand[i], &cand[list[mid]]) < 0)
+                hi = mid;
+            else
+                lo = mid + 1;
+        }
+        have += have < most;
+        memmove(list + lo + 1, list + lo, (have - 1 - lo) * sizeof *list);
+        list[lo] = i;
+    }
+    return have;
+}
+
+/* Of those tied with the best, up to the width. */
 static void mark_multipaths(struct candidate *cand, unsigned n, int best, const struct rib_config *cfg)
 {
+    unsigned list[RIB_PATHS_MAX],
+        most = cfg->multipath - 1 < RIB_PATHS_MAX ? cfg->multipath - 1 : RIB_PATHS_MAX;
     for (unsigned i = 0; i < n; i++)
         if (cand[i].in && !cfg->as_path_relax && !same_as_path(cand[i].attr, cand[best].attr))
             cand[i].in = false;
     cand[best].in = false;
-    for (unsigned width = 1; width < cfg->multipath; width++) {
-        int next = -1;
-        for (unsigned i = 0; i < n; i++)
-            if (cand[i].in && (next < 0 || compare_ties(&cand[i], &cand[next]) < 0))
-                next = (int)i;
-        if (next < 0)
-            break;
-        cand[next].in = false;
-        cand[next].multipath = cand[best].multipath = true;
-    }
+    unsigned found = first_ones(cand, n, most, list);
+    for (unsigned i = 0; i < found; i++)
+        cand[list[i]].multipath = cand[best].multipath = true;
 }
 
 int decision_select(struct candidate *cand, unsigned n, const struct rib_config *c, enum select_reason *why)

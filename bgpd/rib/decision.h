@@ -11,7 +11,7 @@ struct candidate {
     uint32_t path_id; /* RFC 7911: only to tell paths of one peer apart */
     bool usable;      /* not filtered, next hop resolvable */
     bool multipath;   /* out: used beside the best */
-    bool in;          /* scratch: still under consideration */
+    bool in, judged;  /* scratch: still under consideration; its neighbour AS has been looked at */
 };
 /* What counts: LOCAL_PREF or the default; 0 for an external path that is being shut down (RFC 8326). */
 uint32_t decision_local_pref(const struct attr *a, const struct rib_peer *from, const struct rib_config *c);

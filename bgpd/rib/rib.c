@@ -235,27 +235,34 @@ static uint32_t *path_link(struct rib *r, struct rib_entry *e, uint16_t source, 
     return link;
 }
 
-/* Whether the prefix may have one path more: of this source, and for the arrays of the decision. What is
- * stale or of an earlier session goes anyhow. */
-static int path_make_room(struct rib *r, enum family f, const struct rib_entry *e, uint16_t source)
+/* Whether the prefix may have one path more: of this source, and for the arrays of the decision. Of those at
+ * the limit a stale one gives way, since a peer can make its paths stale as often as it likes. What is of an
+ * earlier session goes anyhow. */
+static int path_make_room(struct rib *r, enum family f, struct rib_entry *e, uint16_t source, unsigned *hints)
 {
-    uint32_t n = 0, own = 0;
-    for (uint32_t i = e->paths; i; i = path_at(r, i)->next, n++) {
-        const struct rib_path *p = path_at(r, i);
-        own += p->peer == source && p->gen == r->sources[source]->pub.gen[f];
+    uint32_t n = 0, own = 0, *stale = NULL;
+    for (uint32_t *link = &e->paths; *link; link = &path_at(r, *link)->next, n++) {
+        const struct rib_path *p = path_at(r, *link);
+        if (p->peer != source || path_is_old(r, f, p))
+            continue;
+        own++;
+        if (path_is_stale(r, f, p))
+            stale = link;
+    }
+    if (own >= RIB_PATHS_MAX && !stale)
+        return -ENOSPC;
+    if (n >= r->n_cand) {
+        uint32_t size = 2 * n + 8;
+        struct candidate *cand = realloc(r->cand, size * sizeof *cand);
+        r->cand = cand ? cand : r->cand;
+        uint32_t *cand_path = realloc(r->cand_path, size * sizeof *cand_path);
+        r->cand_path = cand_path ? cand_path : r->cand_path;
+        if (!cand || !cand_path)
+            return -ENOMEM;
+        r->n_cand = size;
     }
     if (own >= RIB_PATHS_MAX)
-        return -ENOSPC;
-    if (n < r->n_cand)
-        return 0;
-    uint32_t size = 2 * n + 8;
-    struct candidate *cand = realloc(r->cand, size * sizeof *cand);
-    r->cand = cand ? cand : r->cand;
-    uint32_t *cand_path = realloc(r->cand_path, size * sizeof *cand_path);
-    r->cand_path = cand_path ? cand_path : r->cand_path;
-    if (!cand || !cand_path)
-        return -ENOMEM;
-    r->n_cand = size;
+        path_drop(r, f, e, stale, hints);
     return 0;
 }
 
@@ -296,14 +303,16 @@ static int path_add(struct rib *r, enum family f, uint32_t index, const struct r
                     const struct attr *a)
 {
     struct rib_entry *e = table_entry(&r->table[f], index);
-    int err = e->paths ? path_make_room(r, f, e, fresh->peer) : 0;
+    unsigned hints = HINT_PATHS;
+    int err = e->paths ? path_make_room(r, f, e, fresh->peer, &hints) : 0;
     if (err)
         return err;
     uint32_t i = slab_alloc(&r->paths);
-    if (!i)
-        return -ENOMEM;
-    if (id && path_set_id(r, i, id)) {
-        slab_free(&r->paths, i);
+    if (!i || (id && path_set_id(r, i, id))) {
+        if (i)
+            slab_free(&r->paths, i);
+        if (e->paths)
+            entry_decide(r, f, index, hints); /* one may have given way */
         return -ENOMEM;
     }
     struct rib_path *p = path_at(r, i);
@@ -316,7 +325,7 @@ static int path_add(struct rib *r, enum family f, uint32_t index, const struct r
     *link = i;
     r->n_paths[f]++;
     path_count(r, f, p, true);
-    entry_decide(r, f, index, HINT_PATHS);
+    entry_decide(r, f, index, hints);
     return 0;
 }
 

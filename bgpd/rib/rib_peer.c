@@ -14,6 +14,7 @@
 #include "rib/rib_int.h"
 
 #define STALE_GENERATIONS 128 /* of one family: a peer that restarts so often has lost its credit */
+#define SPARE_GENERATIONS 64  /* for sessions that are lost; refreshes leave them free */
 
 static int sources_grow(struct rib *r)
 {
@@ -48,9 +49,15 @@ struct rib_peer *rib_peer_add(struct rib *r, bool ibgp, const struct ip_addr *ad
     if (!s)
         return NULL;
     s->pub.ibgp = ibgp;
-    s->pub.address = *address;
+    rib_peer_move(r, &s->pub, address);
     s->pub.owner = owner;
     return &s->pub;
+}
+
+void rib_peer_move(struct rib *r, struct rib_peer *p, const struct ip_addr *address)
+{
+    p->address = *address;
+    p->serial = ++r->serials;
 }
 
 static bool source_has_old(const struct source *s)
@@ -112,7 +119,8 @@ static void paths_are_over(struct rib *r, enum family f, struct source *s, uint3
         memset(s->over[f], 0, sizeof s->over[f]);
 }
 
-/* One that no path has. To find none takes as many sessions lost within one sweep. */
+/* One that no path has. To find none takes as many sessions lost within one sweep; refreshes do not count,
+ * see rib_peer_refresh. */
 static uint8_t free_generation(struct rib *r, enum family f, struct source *s)
 {
     if (!s->pub.stale[f])
@@ -151,6 +159,19 @@ void rib_peer_stale_too(struct rib *r, struct rib_peer *p, enum family f)
     p->stale[f] = p->paths[f];
     s->stale_accepted[f] = p->accepted[f];
     p->gen[f] = next;
+}
+
+bool rib_peer_refresh(struct rib *r, struct rib_peer *p, enum family f)
+{
+    struct source *s = (struct source *)p;
+    if (p->paths[f] == p->stale[f])
+        return true;
+    if (!p->stale[f])
+        memset(s->stale_gens[f], 0, sizeof s->stale_gens[f]);
+    if (set_size(s->over[f]) + set_size(s->stale_gens[f]) >= 255 - SPARE_GENERATIONS)
+        return false;
+    rib_peer_stale_too(r, p, f);
+    return true;
 }
 
 void rib_peer_stale(struct rib *r, struct rib_peer *p, enum family f)

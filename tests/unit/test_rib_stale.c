@@ -215,6 +215,69 @@ static void a_peer_cannot_use_up_the_generations(void)
     fx_free(&x);
 }
 
+/* A refresh that needs a generation when none is free is not begun: the sweep is not waited for. */
+static void refreshes_without_end_wait_for_nothing(void)
+{
+    struct fixture x;
+    struct rib_peer *a = one_peer(&x);
+    unsigned begun = 0, refused = 0;
+    char text[PREFIX_STRLEN];
+    for (unsigned i = 0; i < 1000; i++) {
+        snprintf(text, sizeof text, "10.%u.%u.0/24", 10 + (i >> 8), i & 255);
+        fx_update(&x, a, text, fx_attr(&x, 1, 1));
+        bool ok = rib_peer_refresh(x.rib, a, FAM_IPV4);
+        begun += ok;
+        refused += !ok;
+        CU_ASSERT(!refused || rib_has_work(x.rib));
+    }
+    CU_ASSERT(begun > 100 && begun < 255);
+    CU_ASSERT_EQUAL(begun + refused, 1000);
+    CU_ASSERT(a->paths[FAM_IPV4] > a->stale[FAM_IPV4]);
+    rib_peer_down(x.rib, a); /* one is always free for a session that is lost */
+    CU_ASSERT(rib_has_work(x.rib));
+    fx_work(&x);
+    rib_peer_up(x.rib, a);
+    fx_update(&x, a, P, fx_attr(&x, 1, 2));
+    CU_ASSERT(rib_peer_refresh(x.rib, a, FAM_IPV4));
+    fx_work(&x);
+    CU_ASSERT(is_stale(&x, P));
+    fx_free(&x);
+}
+
+/* A new identifier each time, and what was said before made stale each time. */
+static void stale_paths_of_a_prefix_count_to_its_limit(void)
+{
+    struct fixture x;
+    struct rib_peer *a = one_peer(&x), *b = fx_peer(&x, 2, false);
+    struct prefix p = fx_prefix(P);
+    uint32_t id = 1;
+    rib_withdraw(x.rib, FAM_IPV4, &p, a, 0);
+    fx_update(&x, b, P, fx_attr(&x, 2, 3));
+    fx_nexthop(&x, 2, true, 0);
+    for (unsigned round = 0; round < 100; round++) {
+        for (unsigned i = 0; i < RIB_PATHS_MAX; i++) {
+            const struct attr *at = fx_attr(&x, 1, 1 + id % 2);
+            CU_ASSERT_EQUAL(rib_update(x.rib, FAM_IPV4, &p, a, id++, at), 0);
+            attr_unref(x.attrs, at);
+        }
+        const struct attr *at = fx_attr(&x, 1, 1);
+        CU_ASSERT(rib_update(x.rib, FAM_IPV4, &p, a, id, at) < 0);
+        attr_unref(x.attrs, at);
+        struct rib_stats s;
+        rib_stats(x.rib, &s);
+        CU_ASSERT(s.paths[FAM_IPV4] <= RIB_PATHS_MAX + 2); /* Q, and that of b */
+        CU_ASSERT_EQUAL(fx_best_peer(&x, P), a->number);
+        rib_peer_refresh(x.rib, a, FAM_IPV4);
+        if (round % 10 == 9)
+            fx_work(&x);
+    }
+    rib_peer_stale_end(x.rib, a, FAM_IPV4);
+    fx_work(&x);
+    CU_ASSERT_EQUAL(a->paths[FAM_IPV4], 0);
+    CU_ASSERT_EQUAL(fx_best_peer(&x, P), b->number);
+    fx_free(&x);
+}
+
 static void to_mark_a_family_walks_nothing(void)
 {
     enum { N = 20000 };
@@ -357,6 +420,8 @@ static const struct unit_case cases[] = {
     UNIT(filtered_ones_are_counted_right),
     UNIT(generations_go_around_the_stale_one),
     UNIT(a_peer_cannot_use_up_the_generations),
+    UNIT(refreshes_without_end_wait_for_nothing),
+    UNIT(stale_paths_of_a_prefix_count_to_its_limit),
     UNIT(to_mark_a_family_walks_nothing),
     UNIT(a_removed_peer_leaves_no_stale_paths),
     UNIT(long_lived_stale_paths_lose_against_any_other),
