@@ -262,6 +262,8 @@ static void json_families(struct writer *w, const struct peer *p, const struct p
                 writer_str(w, "routeMapForOutgoingAdvertisements", peer_config(p)->export_policy);
             writer_uint(w, "acceptedPrefixCounter", rp->accepted[f]);
             writer_uint(w, "receivedPrefixCounter", rp->paths[f]);
+            if (i->sent.add_path[f] & 2 && i->received.add_path[f] & 1)
+                writer_bool(w, "addpathTxAllPaths", true);
             writer_uint(w, "sentPrefixCounter", adjout_count(peer_adjout(p), (enum family)f));
         } else {
             writer_str(w, "notInUse",
