@@ -207,16 +207,17 @@ static void keep(struct peer_link *l, enum family f)
     const struct peer_session *s = &l->s;
     struct peer_kept *k = &p->restart.kept[f];
     uint32_t stale_ms = c->router.graceful_restart.stale_time_ms, most = p->config->max_prefixes.most[f];
-    bool again = k->on && !k->long_lived && notifications_are_graceful(s) &&
-                 (!most || p->rib->paths[f] <= most);
+    bool again =
+        k->on && !k->long_lived && notifications_are_graceful(s) && (!most || p->rib->paths[f] <= most);
 
     if (again || !k->on)
         rib_peer_stale_too(p->set->speaker->rib, p->rib, f);
     else
         rib_peer_stale(p->set->speaker->rib, p->rib, f);
-    uint64_t latest = again ? k->due_ms : p->restart.lost_ms + stale_ms;
+    uint64_t latest = again ? k->last_ms : p->restart.lost_ms + stale_ms;
     uint64_t due = p->restart.lost_ms + (s->common.gr_family[f] ? p->restart.restart_s * 1000ull : 0);
-    *k = (struct peer_kept){.on = p->rib->stale[f] > 0, .due_ms = due < latest ? due : latest};
+    *k = (struct peer_kept){
+        .on = p->rib->stale[f] > 0, .due_ms = due < latest ? due : latest, .last_ms = latest};
     if (s->common.llgr_family[f])
         k->long_ms =
             least(s->common.llgr_stale_s[f], seconds(c->router.graceful_restart.long_lived_ms)) * 1000u;
@@ -256,7 +257,6 @@ void peer_restart_up(struct peer_link *l)
 {
     struct peer *p = l->peer;
     const struct peer_session *s = &l->s;
-    uint32_t stale_ms = p->set->speaker->config->router.graceful_restart.stale_time_ms;
 
     for (enum family f = 0; f < FAM_COUNT; f++) {
         struct peer_kept *k = &p->restart.kept[f];
@@ -270,7 +270,7 @@ void peer_restart_up(struct peer_link *l)
         else if (!forwarding)
             forget(p, f, "the peer did not keep its forwarding state");
         else if (k->on && !k->long_lived)
-            k->due_ms = p->restart.lost_ms + stale_ms;
+            k->due_ms = k->last_ms;
     }
     set_timer(p);
 }

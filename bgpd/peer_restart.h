@@ -26,7 +26,8 @@ struct peer_kept {
     bool on;         /* stale paths of an earlier session are used */
     bool long_lived; /* for longer than the restart time, RFC 9494 */
     uint32_t long_ms;
-    uint64_t due_ms; /* when that ends */
+    uint64_t due_ms;  /* when that ends */
+    uint64_t last_ms; /* when it ends at the latest: the stale time after the first loss */
 };
 
 struct peer_restart {

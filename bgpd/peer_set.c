@@ -320,8 +320,9 @@ static void take_over(struct peer *p, const struct peer_config *now, bool reset)
         peer_stop(p, &e);
     } else if (diff & PEER_DIFF_ADMIN) {
         peer_start(p, true);
-    } else if (before->passive != now->passive && p->state < PEER_OPEN_SENT) {
-        peer_reset(p, BGP_CEASE_CONFIG_CHANGE); /* nothing is lost, and the FSM starts the other way */
+    } else if (before->passive != now->passive && (p->state == PEER_CONNECT || p->state == PEER_ACTIVE)) {
+        peer_drop(p); /* the FSM starts the other way; what is kept for a restart stays */
+        peer_start(p, false);
     }
     if (diff & PEER_DIFF_REIMPORT)
         peer_import_changed(p, before);

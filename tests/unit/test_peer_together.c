@@ -1,4 +1,5 @@
-/* Features of a session that meet: graceful restart with limits, ranges, interfaces and second connections. */
+/* Features of a session that meet: graceful restart with limits, ranges, interfaces and second connections.
+ */
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -116,6 +117,69 @@ static void what_a_restarted_peer_left_is_not_counted_by_its_limit(void)
     CU_ASSERT_TRUE(info(&r).over_limit);
     CU_ASSERT_EQUAL(rib(&r)->paths[FAM_IPV4], 0); /* nor is anything kept of a session that passed it */
     raw_close(&x);
+    rig_tear_down(&r);
+}
+
+static void a_flapping_peer_does_not_keep_stale_routes_for_ever(void)
+{
+    struct rig r;
+    struct raw x;
+    set_up(&r);
+    rig_start(&r.a);
+    up(&r, &x);
+    announce(&r, &x, 0, 2);
+    lost(&r, &x);
+    uint64_t first = loop_now_ms();
+    for (int i = 0; i < 3; i++) {
+        rig_run(&r, 100);
+        up(&r, &x);
+        announce(&r, &x, 10, 1);
+        uint64_t end = loop_now_ms() + info(&r).kept[FAM_IPV4].left_ms;
+        CU_ASSERT(info(&r).kept[FAM_IPV4].on && end <= first + 60000 + 10);
+        if (i < 2)
+            lost(&r, &x);
+    }
+    end_of_rib(&r, &x);
+    CU_ASSERT_EQUAL(rib(&r)->paths[FAM_IPV4], 1);
+    raw_close(&x);
+    rig_tear_down(&r);
+}
+
+static void reload(struct rig *r, struct config *c, struct peer_config *pc)
+{
+    c->peers = pc;
+    r->a.s.config = c;
+    CU_ASSERT_EQUAL(peer_set_apply(r->a.s.peers, c), 0);
+}
+
+static void a_reload_ends_what_is_kept_only_where_it_would_end_the_session(void)
+{
+    struct rig r;
+    struct raw x;
+    set_up(&r);
+    rig_start(&r.a);
+    up(&r, &x);
+    announce(&r, &x, 0, 2);
+    lost(&r, &x);
+    CU_ASSERT_TRUE(rig_wait(&r, &r.a, PEER_ACTIVE, 1000));
+    struct config next = r.a.config;
+    struct peer_config pc = r.a.peers[0];
+    char words[] = "another description";
+    pc.passive = false;
+    pc.description = words;
+    pc.import = IMPORT_NONE; /* the rig's import accepts everything */
+    pc.allow_own_as = 1;
+    pc.export = EXPORT_NONE;
+    pc.idle_hold_max_ms = 5000;
+    reload(&r, &next, &pc);
+    CU_ASSERT_EQUAL(rib(&r)->stale[FAM_IPV4], 2);
+    CU_ASSERT(info(&r).state == PEER_CONNECT || info(&r).state == PEER_ACTIVE);
+    struct config last = next;
+    struct peer_config other = pc;
+    other.hold_time_ms = 30000;
+    reload(&r, &last, &other);
+    CU_ASSERT_EQUAL(rib(&r)->paths[FAM_IPV4], 0);
+    CU_ASSERT_FALSE(info(&r).kept[FAM_IPV4].on);
     rig_tear_down(&r);
 }
 
@@ -299,6 +363,8 @@ static void another_router_on_the_interface_does_not_inherit_routes(void)
 
 static const struct unit_case cases[] = {
     UNIT(what_a_restarted_peer_left_is_not_counted_by_its_limit),
+    UNIT(a_flapping_peer_does_not_keep_stale_routes_for_ever),
+    UNIT(a_reload_ends_what_is_kept_only_where_it_would_end_the_session),
     UNIT(a_dynamic_peer_stays_as_long_as_its_routes_are_kept),
     UNIT(a_silent_connection_does_not_outlast_the_session_for_long),
     UNIT(a_connection_that_lives_takes_over_when_the_session_is_lost),
