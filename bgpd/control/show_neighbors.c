@@ -318,6 +318,8 @@ static void text_transport(struct exec *e, const struct peer *p, const struct pe
         writer_text(w, "  External BGP neighbor may be up to %u hops away\n", (unsigned)c->multihop);
     if (i->gtsm)
         writer_text(w, "  GTSM: at most %u hops away (ttl-security)\n", (unsigned)c->ttl_security);
+    if (c->blackhole)
+        writer_text(w, "  BLACKHOLE is honored: host routes with it drop packets\n");
     text_advertisements(w, i);
     if (i->local.af) {
         writer_text(w, "  Local host: %s, Local port: %u\n", addr_format(&i->local, text),

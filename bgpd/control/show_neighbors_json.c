@@ -262,6 +262,8 @@ static void json_families(struct writer *w, const struct peer *p, const struct p
                 writer_str(w, "routeMapForOutgoingAdvertisements", peer_config(p)->export_policy);
             writer_uint(w, "acceptedPrefixCounter", rp->accepted[f]);
             writer_uint(w, "receivedPrefixCounter", rp->paths[f]);
+            if (i->sent.add_path[f] & 2 && i->received.add_path[f] & 1)
+                writer_bool(w, "addpathTxAllPaths", true);
             writer_uint(w, "sentPrefixCounter", adjout_count(peer_adjout(p), (enum family)f));
         } else {
             writer_str(w, "notInUse",
@@ -364,6 +366,8 @@ void json_neighbor(struct exec *e, const struct peer *p, const struct peer_info 
     }
     if (i->admin_down)
         writer_bool(w, "adminShutDown", true);
+    if (peer_config(p)->blackhole)
+        writer_bool(w, "blackhole", true);
     writer_uint(w, "bgpVersion", BGP_VERSION);
     writer_str(w, "remoteRouterId", show_router_id(i->remote_id, id));
     writer_str(w, "localRouterId", show_router_id(i->local_id, id));

@@ -527,7 +527,11 @@ static void json_entry(struct exec *e, enum family f, uint32_t index)
         const struct peer *p = peer_set_at(e->s->peers, k);
         if (!advertised_to(p, f, index))
             continue;
+        struct peer_info i;
+        peer_info(p, &i);
         writer_object(w, peer_name(p));
+        if (show_given(i.hostname))
+            writer_str(w, "hostname", i.hostname);
         if (*peer_config(p)->description)
             writer_str(w, "desc", peer_config(p)->description);
         writer_end(w);

@@ -110,7 +110,7 @@ def test_weights_only_where_every_path_has_a_bandwidth_that_means_something(lab)
 
 @cases()
 @feature("Link bandwidth: weighted ECMP", peer="bird")
-def test_a_new_speaker_finds_its_groups_by_their_weights(lab):
+def test_weights_outlive_a_crash_of_the_speaker(lab):
     dual = Dual(lab, ("bird", "bird"))
     for peer, mbit in zip(dual.tors, (100, 500)):
         give_bandwidth(peer, mbit)
@@ -119,13 +119,15 @@ def test_a_new_speaker_finds_its_groups_by_their_weights(lab):
         peer.announce(FAR4, FAR6)
     wait_for(lambda: sorted(weights(underlay.kernel().get(FAR4, {})).values()) == [1, 5], what="1:5")
     wait_for(lambda: sorted(weights(underlay.kernel("ipv6").get(FAR6, {})).values()) == [1, 5], what="1:5")
-    watch, before = dual.node.monitor(), underlay.kernel()[FAR4]
+    watch, before = dual.node.monitor(), weights(underlay.kernel()[FAR4])
     dual.node.run("kill", "-9", str(underlay.speaker()))
     wait_for(lambda: back(underlay), 40, what="a new speaker with both sessions")
     wait_for(lambda: known(underlay, FAR4) and bandwidths(underlay, FAR4) == [100 * MBIT, 500 * MBIT], 30, what="both paths")
     wait_for(lambda: underlay.ctl(f"show bgp {FAR4}")["fibInstalled"], what="the route confirmed")
-    assert underlay.kernel()[FAR4] == before
-    assert watch.deleted() == [], watch.deleted()
+    # A session that is first may have the route alone for a moment, but it never goes.
+    wait_for(lambda: weights(underlay.kernel()[FAR4]) == before, what="1:5 again")
+    gone = [line for line in watch.deleted() if FAR4.split("/")[0] in line or FAR6.split("/")[0] in line]
+    assert gone == [], gone
 
 
 def known(underlay, prefix):
@@ -244,6 +246,7 @@ def test_a_host_route_with_the_community_becomes_a_blackhole_where_agreed(lab, k
     (row,) = [r for r in underlay.ctl("show ip route") if r["dst"] == HIT4.split("/")[0]]
     assert (row["type"], row["state"]) == ("blackhole", "installed"), row
     assert "blackhole 198.51.100.66" in underlay.command("show ip route")
+    assert underlay.neighbor()["blackhole"] and "BLACKHOLE is honored" in underlay.command("show bgp neighbors")
     wait_for(lambda: "installed as blackhole" in underlay.command(f"show bgp {HIT6}"), what="the answer of the kernel")
 
     # Whoever takes it away or puts another in its place: it comes back.

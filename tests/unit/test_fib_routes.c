@@ -138,6 +138,44 @@ static unsigned groups_in_kernel(void)
     return n;
 }
 
+static void set_weighted(uint32_t id, uint32_t a, uint32_t b)
+{
+    struct fm_group g = {.id = id, .n_members = 2};
+    g.members[0] = (struct fm_member){{.af = AF_INET, .addr = {10, 9, 0, 2}}, a};
+    g.members[1] = (struct fm_member){{.af = AF_INET, .addr = {10, 9, 1, 2}}, b};
+    CU_ASSERT_EQUAL(groups_set(x.f.groups, &g), 0);
+}
+
+/* What a former life of the whole daemon left is found again by members and weights. */
+static void a_group_is_adopted_by_its_weights(void)
+{
+    const uint32_t first = 87u << 24;
+    struct knexthop hop = {.id = first + 1, .ifindex = 2, .protocol = 87, .gateway = addr_v4(0x0a090002)};
+    struct knexthop group = {.id = first + 3, .protocol = 87, .n_members = 2};
+
+    set_up();
+    x.k.nexthops[x.k.n_nexthops++] = hop;
+    hop.id++, hop.ifindex++, hop.gateway = addr_v4(0x0a090102);
+    x.k.nexthops[x.k.n_nexthops++] = hop;
+    group.members[0] = (struct kmember){first + 1, 1};
+    group.members[1] = (struct kmember){first + 2, 5};
+    x.k.nexthops[x.k.n_nexthops++] = group;
+    reconcile_start(x.f.reconcile);
+    run_for(20);
+    set_weighted(1, 1, 5);
+    CU_ASSERT_EQUAL(x.k.n_nexthops, 3);
+    CU_ASSERT_EQUAL(groups_kernel_id(x.f.groups, groups_usable(x.f.groups, 1)), first + 3);
+    set_weighted(2, 5, 1);
+    set_weighted(3, 1, 1);
+    CU_ASSERT_EQUAL(x.k.n_nexthops, 5);
+    /* Weights that somebody has changed are put back. */
+    x.k.nexthops[2].members[1].weight = 7;
+    reconcile_start(x.f.reconcile);
+    run_for(20);
+    CU_ASSERT_EQUAL(x.k.nexthops[2].members[1].weight, 5);
+    tear_down();
+}
+
 static void many_groups_are_found_by_content_and_outlive_their_link(void)
 {
     set_up();
@@ -396,6 +434,7 @@ static const struct unit_case cases[] = {
     UNIT(without_install_every_wish_is_granted_and_nothing_written),
     UNIT(a_foreign_route_is_never_replaced),
     UNIT(a_refusal_is_reported_and_retried_without_a_busy_loop),
+    UNIT(a_group_is_adopted_by_its_weights),
     UNIT(many_groups_are_found_by_content_and_outlive_their_link),
     UNIT(thousands_of_next_hops_are_watched_and_forgotten),
     UNIT(a_link_that_goes_takes_its_routes_and_brings_them_back),

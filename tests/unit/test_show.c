@@ -127,6 +127,13 @@ static void one_prefix_in_detail(void)
     CU_ASSERT_EQUAL(json_integer_value(at(j, "paths/0/aspath/length")), 2);
     CU_ASSERT_TRUE(json_is_true(at(j, "paths/0/bestpath/overall")));
     CU_ASSERT_STRING_EQUAL(json_string_value(at(j, "paths/0/peer/peerId")), "10.0.0.1");
+    CU_ASSERT_PTR_NULL(at(j, "paths/0/peer/hostname"));
+    json_decref(j);
+    peers[0].info.hostname = "tor-a";
+    peers[0].info.interface = "eth0";
+    j = run_json("show bgp 10.1.0.0/24");
+    CU_ASSERT_STRING_EQUAL(json_string_value(at(j, "paths/0/peer/hostname")), "tor-a");
+    CU_ASSERT_STRING_EQUAL(json_string_value(at(j, "paths/0/peer/interface")), "eth0");
     json_decref(j);
     end();
 }
