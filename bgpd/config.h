@@ -81,7 +81,7 @@ struct config_vip {
     unsigned n_communities, n_large;
     bool has_med;
     uint32_t med;
-    uint32_t weight; /* sent as link bandwidth, 0: none */
+    uint32_t weight; /* sent as link bandwidth, so many Mbit/s; 0: none */
     bool bind_lo;    /* a host prefix then */
 };
 

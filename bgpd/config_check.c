@@ -91,6 +91,18 @@ static void check_times(struct load *ld, const struct peer_view *v)
             "idle-hold-max is shorter than idle-hold-time; it is the limit up to which that is doubled");
 }
 
+/* A section that limits nothing is a mistake; `off` over a template's section takes all of that away. */
+static void check_limits(struct load *ld, const struct peer_view *v)
+{
+    const struct node *n = key_node(v, "max-prefixes");
+    if (n == v->own || v->p->max_prefixes.most[FAM_IPV4] || v->p->max_prefixes.most[FAM_IPV6])
+        return;
+    if (n->kind == NODE_MAP && !node_find(n, "ipv4") && !node_find(n, "ipv6"))
+        peer_error(ld, v, "max-prefixes", "limits nothing; give `ipv4`, `ipv6` or both a number");
+    else if (schema_key_default(schema_find(&schema_peer, "max-prefixes"), v->p))
+        ld->oom = true;
+}
+
 static void check_asns(struct load *ld, const struct peer_view *v)
 {
     struct peer_config *p = v->p;
@@ -312,6 +324,7 @@ static void check_peers(struct load *ld)
         check_asns(ld, &v);
         check_identity(ld, &v);
         check_times(ld, &v);
+        check_limits(ld, &v);
         if (v.p->kind == PEER_BY_INTERFACE)
             check_interface(ld, &v);
         else if (v.p->kind == PEER_BY_RANGE)

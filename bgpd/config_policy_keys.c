@@ -9,7 +9,6 @@
 #include "config_policy.h"
 
 #define MAX_PREPEND 16
-#define MAX_WEIGHT  1000000
 
 int list_append(void *list, unsigned *n, size_t size, const void *item)
 {
@@ -229,7 +228,7 @@ static int set_prepend(struct policy_rule *r, const char *text, struct why *why)
 
 static int set_weight(struct policy_rule *r, const char *text, struct why *why)
 {
-    return number(text, 1, MAX_WEIGHT, &r->weight, why);
+    return number(text, 1, ATTR_WEIGHT_MOST, &r->weight, why);
 }
 
 static int set_list(struct community_pattern **list, unsigned *n, const char *text, bool wildcard,

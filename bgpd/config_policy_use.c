@@ -216,22 +216,35 @@ static void print_item(void *arg, const struct policy_item *i)
     fputs(i->list ? "]" : "", p->f);
 }
 
+static void print_rule(FILE *f, const struct policy_rule *r)
+{
+    struct printer match = {.f = f}, set = {.f = f};
+    const char *lead = "    - ";
+    bool conditions = false;
+    for (unsigned c = 0; c < COND_COUNT; c++)
+        conditions |= r->words[c].n > 0;
+    if (conditions) {
+        fprintf(f, "%smatch: {", lead);
+        policy_rule_match_items(r, print_item, &match);
+        fputs("}\n", f);
+        lead = "      ";
+    }
+    if (policy_rule_sets(r)) {
+        fprintf(f, "%sset: {", lead);
+        policy_rule_set_items(r, print_item, &set);
+        fputs("}\n", f);
+        lead = "      ";
+    }
+    fprintf(f, "%sthen: %s\n", lead, policy_then_name(r->then));
+}
+
 void config_print_policies(FILE *f, const struct config *c)
 {
     for (unsigned i = 0; i < c->n_policies; i++) {
         const struct policy *p = c->policies[i];
         fprintf(f, "%s  %s:%s\n", i ? "" : "policies:\n", p->name, p->n_rules ? "" : " []");
         for (unsigned j = 0; j < p->n_rules; j++) {
-            struct printer match = {.f = f}, set = {.f = f};
-            fputs("    - match: {", f);
-            policy_rule_match_items(&p->rules[j], print_item, &match);
-            fputs("}\n", f);
-            if (policy_rule_sets(&p->rules[j])) {
-                fputs("      set: {", f);
-                policy_rule_set_items(&p->rules[j], print_item, &set);
-                fputs("}\n", f);
-            }
-            fprintf(f, "      then: %s\n", policy_then_name(p->rules[j].then));
+            print_rule(f, &p->rules[j]);
         }
     }
 }

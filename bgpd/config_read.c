@@ -252,6 +252,16 @@ static void missing_keys(struct load *ld, const struct schema_section *s, const 
     }
 }
 
+/* The keys of a small section, "a, b, c"; "" of one that has more than a line of them. */
+static void names_of(const struct schema_section *s, char *buf, size_t size)
+{
+    size_t n = 0;
+    *buf = 0;
+    for (unsigned i = 0; s->n <= 6 && i < s->n && n < size; i++)
+        if (!(s->keys[i].flags & KEY_NOT_YET))
+            n += (size_t)snprintf(buf + n, size - n, "%s%s", n ? ", " : "", s->keys[i].name);
+}
+
 static void read_section(struct load *ld, const struct schema_section *s, void *base, const struct node *map,
                          const struct path *path, bool in_template)
 {
@@ -259,8 +269,10 @@ static void read_section(struct load *ld, const struct schema_section *s, void *
     /* A section whose keys are all commented out is an empty one. */
     bool empty = node_is_null(map) && path && path->name;
     if (map->kind != NODE_MAP && !empty) {
-        load_error(ld, map, path, "expected a mapping of keys, not %s",
-                   node_is_null(map) ? "nothing" : kind_name(map));
+        char keys[200];
+        names_of(s, keys, sizeof keys);
+        load_error(ld, map, path, "expected a mapping of keys, not %s%s%s",
+                   node_is_null(map) ? "nothing" : kind_name(map), *keys ? "; there are " : "", keys);
         return;
     }
     if (s == &schema_peer && !in_template)

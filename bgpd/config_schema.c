@@ -12,6 +12,7 @@
 #include <string.h>
 
 #include "config_policy.h"
+#include "rib/attr.h"
 
 #define SIZE_OF(S, f)  sizeof(((struct S *)0)->f)
 #define AT(S, f)       .offset = offsetof(struct S, f), .size = SIZE_OF(S, f)
@@ -126,6 +127,7 @@ static const struct schema_key peer_keys[] = {
     {"extended-nexthop", VALUE(peer_config, extended_nexthop, bool), .def = "true", .change = PEER_DIFF_RESET},
     {"role", VALUE(peer_config, role, word), .words = "none provider customer peer rs-server rs-client",
      .def = "none", .change = PEER_DIFF_RESET},
+    {"blackhole", VALUE(peer_config, blackhole, bool), .def = "false", .change = PEER_DIFF_OTHER},
     {"max-prefixes", .shape = SHAPE_MAP, .sub = &schema_limit, .type = &type_limits, AT(peer_config, max_prefixes),
      BETWEEN(1, UINT32_MAX), .flags = KEY_OFF, .change = PEER_DIFF_OTHER},
     {"bfd", NOT_YET(.off = "off false")},
@@ -143,7 +145,7 @@ static const struct schema_key vip_keys[] = {
      .offset = offsetof(struct config_vip, communities),
      .max = 32},
     {"med", VALUE(config_vip, med, med), BETWEEN(0, UINT32_MAX)},
-    {"weight", NOT_YET(.off = "off false")},
+    {"weight", VALUE(config_vip, weight, uint), BETWEEN(1, ATTR_WEIGHT_MOST), .flags = KEY_OFF, .def = "off"},
     {"bind", VALUE(config_vip, bind_lo, bind), .def = "off"},
     {"check", NOT_YET(.off = "off false")},
 };

@@ -85,13 +85,14 @@ static void op_touch(void *arg, const struct nexthop *nh)
     task_wake(c->flush);
 }
 
-static void op_group_set(void *arg, uint32_t group, const uint32_t *nexthops, unsigned n)
+static void op_group_set(void *arg, uint32_t group, const struct nhgroup_member *members, unsigned n)
 {
     struct fibclient *c = arg;
     struct fm_group g = {.id = group};
     for (unsigned i = 0; i < n && i < FM_GROUP_MEMBERS; i++) {
-        const struct nexthop *nh = nexthop_by_id(c->s->nexthops, nexthops[i]);
-        g.members[g.n_members++] = (struct fm_member){.nexthop = nexthop_record(nh), .weight = 1};
+        const struct nexthop *nh = nexthop_by_id(c->s->nexthops, members[i].nexthop);
+        g.members[g.n_members++] =
+            (struct fm_member){.nexthop = nexthop_record(nh), .weight = members[i].weight};
     }
     send_or_die(c, FM_GROUP_SET, &g, 1);
 }
@@ -122,7 +123,7 @@ static void add_route(struct fibclient *c, const struct prefix *p, uint8_t op, u
         c->counts.pending++;
 }
 
-/* Tells the kernel's side what one prefix should be now. A change between unicast and unreachable is two
+/* Tells the kernel's side what one prefix should be now. A change from or to unreachable is two
  * records; the first has cookie 0, whose result nobody waits for. */
 static void serve_index(struct fibclient *c, enum family f, uint32_t index)
 {
@@ -133,7 +134,7 @@ static void serve_index(struct fibclient *c, enum family f, uint32_t index)
     struct prefix p;
     struct rib_entry *e = rib_entry(rib, f, index);
     rib_entry_prefix(rib, f, e, &p);
-    bool has = e->fib != FIB_NONE, unreachable = rib_fib_is_unreachable(rib, f, index);
+    bool has = e->fib != FIB_NONE, unreachable = rib_fib_told(rib, f, index) == FM_ROUTE_UNREACHABLE;
     uint8_t remove = unreachable ? FM_ROUTE_DEL_UNREACHABLE : FM_ROUTE_DEL;
     uint32_t group = 0;
     int op = rib_fib_desired(rib, f, index, &group);
@@ -482,6 +483,15 @@ void fibclient_stopped(struct fibclient *c)
     flush_batch(c);
     send_or_die(c, FM_STOPPED, NULL, 0);
     fibchan_flush(c->chan, 1000);
+}
+
+void fibclient_reconsider(struct fibclient *c)
+{
+    for (enum family f = 0; f < FAM_COUNT; f++) {
+        int rc = rib_mark_all(c->s->rib, &c->sub, f);
+        if (rc)
+            log_error("cannot look at all routes again", F_ERR(rc));
+    }
 }
 
 void fibclient_rib_idle(struct fibclient *c)

@@ -38,8 +38,9 @@ bool fibclient_is_own(const struct fibclient *c, const struct ip_addr *a, uint32
 
 void fibclient_ready(struct fibclient *c, const char *status);
 void fibclient_status(struct fibclient *c, const char *status);
-void fibclient_synced(struct fibclient *c);   /* once a life; later calls are no-ops */
-void fibclient_rib_idle(struct fibclient *c); /* the RIB's background work is done */
+void fibclient_synced(struct fibclient *c);     /* once a life; later calls are no-ops */
+void fibclient_rib_idle(struct fibclient *c);   /* the RIB's background work is done */
+void fibclient_reconsider(struct fibclient *c); /* what any route should be may have changed */
 void fibclient_reloading(struct fibclient *c);
 void fibclient_log(struct fibclient *c, const struct fm_log *m);
 int fibclient_bind(struct fibclient *c, const struct ip_addr *a, bool add);

@@ -155,7 +155,10 @@ static void state_changed(struct peer *p)
 }
 
 /* One link has come to its end. The other one may go on; if it was only trying, an error makes both wait, and
- * so does a session lost once too often: or a flapping peer would always have its next connection ready. */
+ * so does a session lost once too often: or a flapping peer would always have its next connection ready. One
+ * that still waits for the peer's OPEN beside a session is most likely none any more, but a leftover of the
+ * time when both sides connected. It must not keep us from a new one for the four minutes of OpenSent; a peer
+ * that means it has sent its OPEN long before. */
 static void link_ended(struct peer_link *l, bool error, enum peer_state before)
 {
     struct peer *p = l->peer;
@@ -163,6 +166,8 @@ static void link_ended(struct peer_link *l, bool error, enum peer_state before)
 
     l->incoming = false;
     bool flaps = error && before == PEER_ESTABLISHED && p->errors > PEER_FORGIVEN;
+    if (p->started && before >= PEER_OPEN_CONFIRM && other->state == PEER_OPEN_SENT)
+        peer_start_hold(other, PEER_LEFTOVER_MS);
     if (!p->started || (other->state >= PEER_OPEN_SENT && !flaps))
         return;
     if (other->state != PEER_IDLE) {

@@ -19,6 +19,7 @@
 #define PEER_NAMELEN      64     /* an address or an interface */
 #define PEER_HOSTLEN      65     /* of a host or domain name, HOST_NAME_MAX and the end */
 #define PEER_OPEN_HOLD_MS 240000 /* RFC 4271 8.2.2: "a HoldTimer value of 4 minutes is suggested" */
+#define PEER_LEFTOVER_MS  5000   /* in OpenSent when the other connection was lost: so much longer at most */
 #define PEER_SETTLE_MS    5000   /* Established so long: no longer worth waiting for its End-of-RIB */
 #define PEER_STABLE_MS    60000  /* Established so long: earlier errors are forgotten */
 #define PEER_FORGIVEN     3      /* errors in a row after which a peer that comes back too soon has to wait */

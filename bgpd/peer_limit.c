@@ -1,7 +1,8 @@
 /* The limit of prefixes from a peer (`max-prefixes`): warn when it comes near, act when it is passed.
  *
  * Counted is what the peer has said and not taken back, refused by the import or not, with ADD-PATH each
- * path: that is what costs us memory. The count is looked at after each UPDATE, so that routes withdrawn and
+ * path: that is what costs us memory. Not counted is what a restarted peer has not said again yet: with other
+ * path identifiers than before everything would be there twice until its End-of-RIB. The count is looked at after each UPDATE, so that routes withdrawn and
  * announced in one message are judged by what comes of it, and a flood is stopped within the message that
  * passes the limit.
  *
@@ -57,7 +58,8 @@ static void stop(struct peer *p, enum family f, uint32_t n)
                  : "too many prefixes: the session is closed until an operator clears it",
              F_STR("peer", p->name), F_STR("family", family_name(f)), F_UINT("prefixes", n),
              F_UINT("limit", most));
-    snprintf(p->detail, sizeof p->detail, "more than %" PRIu32 " %s prefixes", most, family_name(f));
+    snprintf(p->detail, sizeof p->detail, "more than %" PRIu32 " %s prefixes", most,
+             f == FAM_IPV6 ? "IPv6" : "IPv4");
     p->limit.family = f;
     hold(p); /* before the session ends, so that nothing starts the next one */
     peer_stop(p, &e);
@@ -76,7 +78,7 @@ static void tell(struct peer *p, enum family f, uint32_t n, bool *told, bool is,
 bool peer_limit_check(struct peer *p)
 {
     for (enum family f = 0; p->up && f < FAM_COUNT; f++) {
-        uint32_t n = p->rib->paths[f], most = p->config->max_prefixes.most[f];
+        uint32_t n = p->rib->paths[f] - peer_restart_left(p, f), most = p->config->max_prefixes.most[f];
         bool over = most && n > most;
         bool near = most && (uint64_t)n * 100 > (uint64_t)most * p->config->max_prefixes.warn_percent;
         if (over && p->config->max_prefixes.action != LIMIT_WARN) {

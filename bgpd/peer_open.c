@@ -187,7 +187,7 @@ static bool survives_collision(struct peer_link *l)
     struct peer_link *other = peer_other(l), *loser;
     const struct bgp_error cease = bgp_error_make(BGP_ERR_CEASE, BGP_CEASE_COLLISION, NULL, 0);
 
-    if (other->state == PEER_ESTABLISHED && l->incoming && peer_restart_replaces(other)) {
+    if (other->state == PEER_ESTABLISHED && peer_restart_replaces(l, other)) {
         /* RFC 4724 4.2: "no NOTIFICATION message should be sent -- the previous TCP session is simply closed"
          */
         peer_note_restarted(other);

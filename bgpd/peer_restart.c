@@ -198,27 +198,34 @@ static uint32_t least(uint32_t a, uint32_t b)
 }
 
 /* What is still stale from an earlier loss stays only between two speakers that have the N bit (RFC
- * 8538 4.1), and its time is not prolonged. What a refresh of this session has made stale is as good as the
- * rest. */
+ * 8538 4.1), its time is not prolonged, and max-prefixes counts it then: a peer that comes and goes must not
+ * leave more and more behind. What a refresh of this session has made stale is as good as the rest. */
 static void keep(struct peer_link *l, enum family f)
 {
     struct peer *p = l->peer;
     const struct config *c = p->set->speaker->config;
     const struct peer_session *s = &l->s;
     struct peer_kept *k = &p->restart.kept[f];
-    uint32_t stale_ms = c->router.graceful_restart.stale_time_ms;
-    bool again = k->on && !k->long_lived && notifications_are_graceful(s);
+    uint32_t stale_ms = c->router.graceful_restart.stale_time_ms, most = p->config->max_prefixes.most[f];
+    bool again =
+        k->on && !k->long_lived && notifications_are_graceful(s) && (!most || p->rib->paths[f] <= most);
 
     if (again || !k->on)
         rib_peer_stale_too(p->set->speaker->rib, p->rib, f);
     else
         rib_peer_stale(p->set->speaker->rib, p->rib, f);
-    uint64_t latest = again ? k->due_ms : p->restart.lost_ms + stale_ms;
+    uint64_t latest = again ? k->last_ms : p->restart.lost_ms + stale_ms;
     uint64_t due = p->restart.lost_ms + (s->common.gr_family[f] ? p->restart.restart_s * 1000ull : 0);
-    *k = (struct peer_kept){.on = p->rib->stale[f] > 0, .due_ms = due < latest ? due : latest};
+    *k = (struct peer_kept){
+        .on = p->rib->stale[f] > 0, .due_ms = due < latest ? due : latest, .last_ms = latest};
     if (s->common.llgr_family[f])
         k->long_ms =
             least(s->common.llgr_stale_s[f], seconds(c->router.graceful_restart.long_lived_ms)) * 1000u;
+}
+
+uint32_t peer_restart_left(const struct peer *p, enum family f)
+{
+    return p->restart.kept[f].on ? p->rib->stale[f] : 0;
 }
 
 void peer_restart_down(struct peer_link *l)
@@ -250,7 +257,6 @@ void peer_restart_up(struct peer_link *l)
 {
     struct peer *p = l->peer;
     const struct peer_session *s = &l->s;
-    uint32_t stale_ms = p->set->speaker->config->router.graceful_restart.stale_time_ms;
 
     for (enum family f = 0; f < FAM_COUNT; f++) {
         struct peer_kept *k = &p->restart.kept[f];
@@ -264,7 +270,7 @@ void peer_restart_up(struct peer_link *l)
         else if (!forwarding)
             forget(p, f, "the peer did not keep its forwarding state");
         else if (k->on && !k->long_lived)
-            k->due_ms = p->restart.lost_ms + stale_ms;
+            k->due_ms = k->last_ms;
     }
     set_timer(p);
 }
@@ -300,10 +306,13 @@ static void on_timer(void *arg)
 }
 
 /* RFC 4724 4.2 takes any connection from the peer for its restart. Two that connect to each other at the same
- * time would tear their new session down again, so it takes an OPEN, and a session that is not brand-new. */
-bool peer_restart_replaces(const struct peer_link *established)
+ * time would tear their new session down again, so it takes an OPEN, a session that is not brand-new, and a
+ * connection that came in after it was up (heard_ms is when OpenSent began). */
+bool peer_restart_replaces(const struct peer_link *l, const struct peer_link *established)
 {
-    return established->peer->settled && any_family(established->s.common.gr_family);
+    const struct peer *p = established->peer;
+    return l->incoming && l->s.heard_ms > p->h.up_ms && p->settled &&
+           any_family(established->s.common.gr_family);
 }
 
 /* Section 3: the capability says that the peer will send it, a set R bit only that it shall not be waited for

@@ -26,7 +26,8 @@ struct peer_kept {
     bool on;         /* stale paths of an earlier session are used */
     bool long_lived; /* for longer than the restart time, RFC 9494 */
     uint32_t long_ms;
-    uint64_t due_ms; /* when that ends */
+    uint64_t due_ms;  /* when that ends */
+    uint64_t last_ms; /* when it ends at the latest: the stale time after the first loss */
 };
 
 struct peer_restart {
@@ -57,8 +58,11 @@ void peer_restart_hold_eor(struct peer *p);              /* if it is to be held;
 void peer_restart_eor(struct peer *p, enum family f);    /* End-of-RIB received */
 void peer_restart_drop(struct peer *p, const char *why); /* all that is kept goes */
 void peer_restart_info(const struct peer *p, struct peer_info *o);
-/* Whether a connection that comes in says that the peer behind this Established one has restarted (4.2). */
-bool peer_restart_replaces(const struct peer_link *established);
+/* Of the paths of f those that an earlier session left and this one has not said again yet. */
+uint32_t peer_restart_left(const struct peer *p, enum family f);
+/* Whether an OPEN over this connection, which came in, says that the peer behind the Established one has
+ * restarted (4.2). */
+bool peer_restart_replaces(const struct peer_link *l, const struct peer_link *established);
 /* Whether End-of-RIB is to be waited for, however long it takes (until the stale time of the FIB is over). */
 bool peer_restart_awaits_eor(const struct peer_link *l);
 

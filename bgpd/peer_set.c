@@ -14,6 +14,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "fibclient.h"
 #include "gtsm.h"
 #include "peer_impl.h"
 #include "transport.h"
@@ -287,7 +288,8 @@ void peer_set_move(struct peer *p, const struct ip_addr *a, uint32_t scope)
 
     if (key_of(p->config))
         take_key(p);
-    p->address = p->rib->address = *a;
+    p->address = *a;
+    rib_peer_move(ps->speaker->rib, p->rib, a);
     p->scope = scope;
     qsort(ps->by_addr, ps->n_fixed, sizeof *ps->by_addr, by_address);
     if (key_of(p->config))
@@ -318,13 +320,18 @@ static void take_over(struct peer *p, const struct peer_config *now, bool reset)
         peer_stop(p, &e);
     } else if (diff & PEER_DIFF_ADMIN) {
         peer_start(p, true);
-    } else if (before->passive != now->passive && p->state < PEER_OPEN_SENT) {
-        peer_reset(p, BGP_CEASE_CONFIG_CHANGE); /* nothing is lost, and the FSM starts the other way */
+    } else if (before->passive != now->passive && (p->state == PEER_CONNECT || p->state == PEER_ACTIVE)) {
+        peer_drop(p); /* the FSM starts the other way; what is kept for a restart stays */
+        peer_start(p, false);
     }
     if (diff & PEER_DIFF_REIMPORT)
         peer_import_changed(p, before);
     if ((diff & PEER_DIFF_REEXPORT) && peer_export_changed(p))
         peer_out_of_memory(p->up);
+    if (p->rib->blackhole != now->blackhole) {
+        p->rib->blackhole = now->blackhole;
+        fibclient_reconsider(p->set->speaker->fib);
+    }
     peer_limit_changed(p, before);
     peer_tx_wake(p);
 }

@@ -58,6 +58,7 @@ struct unnumbered {
     uint64_t heard_ms;     /* an advertisement of the present peer, 0 never */
     unsigned strange;      /* advertisements of another one since the present one's last sign of life */
     struct log_limit log_limit;
+    bool warned; /* of what the kernel makes of the peer's advertisements */
     uint64_t advertised, heard;
 };
 
@@ -217,16 +218,34 @@ static void strange_advertisement(struct unnumbered *u, const struct ip_addr *fr
     }
     peer_note_ground_lost(p, "another router has taken the peer's place on the interface", "");
     peer_drop(p);
+    peer_restart_drop(p, "another router has taken the peer's place");
     p->waiting = p->started;
     take(u, from);
     u->heard_ms = now;
 }
 
-static void advertisement(struct unnumbered *u, const struct ip_addr *from)
+/* What a router says to hosts, the kernel of this node may hear too: then it has a default route that nobody
+ * configured, and that BGP knows nothing of. */
+static void warn_of_default_route(struct unnumbered *u, const struct ip_addr *from, const struct ra_msg *m)
+{
+    char hint[128];
+
+    if (u->warned || !m->lifetime || !rasock_host_obeys(rasock(u), interface(u)))
+        return;
+    u->warned = true;
+    snprintf(hint, sizeof hint, "net.ipv6.conf.%s.accept_ra=0 here, or a router lifetime of 0 there",
+             interface(u));
+    log_warn("the kernel takes the router on the interface for a default router, as it advertises itself so",
+             F_STR("peer", u->peer->name), F_ADDR("address", from), F_UINT("lifetime", m->lifetime),
+             F_STR("hint", hint));
+}
+
+static void advertisement(struct unnumbered *u, const struct ip_addr *from, const struct ra_msg *m)
 {
     const struct peer *p = u->peer;
 
     u->heard++;
+    warn_of_default_route(u, from, m);
     if (!p->address.af)
         take(u, from);
     if (addr_equal(&p->address, from)) {
@@ -257,7 +276,7 @@ static void on_received(void *arg, uint32_t ifindex, const struct ip_addr *from,
     if (m->type == RA_SOLICITATION)
         solicited(u, from);
     else if (!peer_admin_down(u->peer))
-        advertisement(u, from);
+        advertisement(u, from, m);
 }
 
 static void on_opened(void *arg, int error)
@@ -321,6 +340,7 @@ static void lose(struct unnumbered *u, const char *what)
     snprintf(why, sizeof why, "interface %s %s", interface(u), what);
     peer_note_ground_lost(p, why, "the cable, the other side, and `ip link`");
     peer_drop(p);
+    peer_restart_drop(p, why); /* who comes back may be another one, and nothing is forwarded until then */
     if (p->address.af)
         peer_set_move(p, &none, 0);
 }

@@ -153,6 +153,10 @@ bool peer_tx_step(void *arg)
     }
     unsigned n = adjout_fill(p->adjout, &w, &more);
     conn_commit(l->conn, &w, BGP_UPDATE, n);
+    if (!n && adjout_no_memory(p->adjout)) { /* to try again at once, and again, helps nobody */
+        peer_out_of_memory(l);
+        return false;
+    }
     more |= peer_refresh_end(p);
     conn_flush(l->conn);
     if (n)
@@ -199,6 +203,7 @@ int peer_routes_up(struct peer_link *l)
         p->ctx.add_path[f] = ss->common.add_path[f] & ADD_PATH_RECEIVE;
     p->rib->router_id = ss->remote_id;
     p->rib->as = ss->remote_as;
+    p->rib->blackhole = p->config->blackhole;
     p->rib->one_hop = !p->ibgp && !p->config->multihop;
     p->rib->keep_received = !ss->received.route_refresh;
     peer_policy_forget(p);

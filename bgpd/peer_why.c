@@ -90,7 +90,7 @@ static void error_hint(const struct peer *p, const struct bgp_error *e, bool rec
                        size_t size)
 {
     struct bgp_error inner;
-    if (bgp_error_unwrap(e, &inner))
+    if (bgp_error_unwrap(e, &inner) && inner.code)
         e = &inner;
     unsigned what = (unsigned)e->code << 8 | e->subcode;
     *hint = 0;
@@ -118,6 +118,16 @@ static void error_hint(const struct peer *p, const struct bgp_error *e, bool rec
                  "`role` here and there: customer and provider, rs-client and rs-server, peer and peer");
     else if (what == (BGP_ERR_CEASE << 8 | BGP_CEASE_ADMIN_SHUTDOWN) && received)
         snprintf(hint, size, "an operator shut the session down on the other side");
+    else if (what == (BGP_ERR_CEASE << 8 | BGP_CEASE_ADMIN_RESET) && received)
+        snprintf(hint, size, "an operator cleared the session on the other side; it comes back by itself");
+    else if (what == (BGP_ERR_CEASE << 8 | BGP_CEASE_CONFIG_CHANGE) && received)
+        snprintf(hint, size, "the other side's configuration changed; the session comes back by itself");
+    else if (what == (BGP_ERR_CEASE << 8 | BGP_CEASE_RESOURCES))
+        snprintf(hint, size, "memory and limits of %s", received ? "the other side" : "this node");
+    else if (what == (BGP_ERR_CEASE << 8 | BGP_CEASE_HARD_RESET) && received)
+        snprintf(hint, size, "the other side's log: it reset the session and does not say why");
+    else if (what == (BGP_ERR_CEASE << 8 | BGP_CEASE_BFD_DOWN) && received)
+        snprintf(hint, size, "the link: the other side's BFD lost this node");
     else if (what == (BGP_ERR_CEASE << 8 | BGP_CEASE_DECONFIGURED) && received)
         snprintf(hint, size, "this node was removed from the other side's configuration");
     else if (what == (BGP_ERR_CEASE << 8 | BGP_CEASE_REJECTED) && received)
@@ -127,6 +137,10 @@ static void error_hint(const struct peer *p, const struct bgp_error *e, bool rec
                  "what the peer sends, then `max-prefixes` here; `clear bgp` lets it come back at once");
     else if (what == (BGP_ERR_CEASE << 8 | BGP_CEASE_MAX_PREFIXES) && received)
         snprintf(hint, size, "the other side's limit of prefixes from this node");
+    else if (e->code == BGP_ERR_HEADER || e->code == BGP_ERR_FSM || e->code == BGP_ERR_UPDATE)
+        snprintf(hint, size, "the %s; `debug %s` logs the messages decoded",
+                 received ? "other side's log, which says what it did not take" : "other side's software",
+                 p->name);
 }
 
 void peer_note_error(struct peer *p, const struct bgp_error *e, bool received)
@@ -174,7 +188,7 @@ void peer_note_bad_role(struct peer *p, const struct capabilities *theirs)
     if (theirs->role_conflict)
         snprintf(p->detail, sizeof p->detail, "the peer says more than one role");
     else
-        snprintf(p->detail, sizeof p->detail, "we are %s, and the peer is %s", role_name(peer_role(p)),
+        snprintf(p->detail, sizeof p->detail, "our role is %s, the peer's is %s", role_name(peer_role(p)),
                  role_name(role_from_wire(theirs->role)));
 }
 
@@ -205,6 +219,7 @@ void peer_note_closed(struct peer_link *l, int error)
                  l->s.local.af ? addr_format(&l->s.local, local) : "this node", p->local_as);
     } else if (!error) {
         snprintf(reason, sizeof reason, "the peer closed the connection without a NOTIFICATION");
+        snprintf(hint, sizeof hint, "whether BGP was restarted on the other side, or crashed");
     } else {
         snprintf(reason, sizeof reason, "TCP: %s", strerror(-error));
     }

@@ -13,6 +13,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "lib/community.h"
+
 #define MEMO_SLOTS 128
 
 struct policy_memo {
@@ -20,7 +22,7 @@ struct policy_memo {
     struct memo_slot {
         const struct attr *in, *out; /* references; in NULL: empty; out NULL: rejected */
         uint64_t mask;               /* rules whose conditions on the prefix hold */
-        uint16_t from;
+        uint32_t from; /* serial of the peer: its number may be another one's by now, and its address too */
         uint8_t family, source, rule;
     } slots[MEMO_SLOTS];
     struct policy_result last; /* of policy_explain; holds a reference */
@@ -282,6 +284,26 @@ static void prepare_export(struct walk *w)
     b->part_len[PART_EXTENDED] = n;
 }
 
+/* On the way in from outside, RFC 8326: what asks for graceful shutdown is the last choice, whatever a policy
+ * wants of it, and our internal peers are to see it so; only one that takes the community away decides. */
+static void graceful_shutdown(struct walk *w, const struct policy_rule *r)
+{
+    struct attr_build *b = &w->b;
+    const uint8_t *c = b->part[PART_COMMUNITY];
+    bool asks = false;
+    if (w->env->export || !w->env->ebgp)
+        return;
+    for (const uint8_t *stop = c + b->part_len[PART_COMMUNITY]; c < stop; c += 4)
+        asks |= ((uint32_t)c[0] << 24 | (uint32_t)c[1] << 16 | (uint32_t)c[2] << 8 | c[3]) ==
+                COMMUNITY_GRACEFUL_SHUTDOWN;
+    if (asks)
+        b->flags |= ATTR_HAS_LOCAL_PREF;
+    else if (w->seen->flags & ATTR_GRACEFUL_SHUTDOWN && !r->has_local_pref)
+        b->flags &= (uint16_t)~ATTR_HAS_LOCAL_PREF;
+    if (asks)
+        b->local_pref = 0;
+}
+
 /* Makes the changes of a rule: seen and b are what it leaves behind. */
 static int change(struct walk *w, const struct policy_rule *r)
 {
@@ -291,6 +313,7 @@ static int change(struct walk *w, const struct policy_rule *r)
     int err = policy_rule_apply(r, w->env, w->r->family, &w->b, &w->buffer);
     if (err)
         return err;
+    graceful_shutdown(w, r);
     const struct attr *now = attr_intern(w->env->attrs, &w->b);
     if (!now)
         return -ENOMEM;
@@ -367,7 +390,7 @@ int policy_apply(const struct policy *p, struct policy_memo *m, const struct pol
                  struct policy_result *out)
 {
     uint64_t mask = prefix_mask(p, r);
-    uint16_t from = r->from ? r->from->number : 0;
+    uint32_t from = r->from ? r->from->serial : 0;
     uint64_t key = (mask * 0x9e3779b97f4a7c15u) ^ ((uint64_t)from << 20 | (uint64_t)r->source << 8) ^
                    (uint64_t)r->attr->id * 0xd6e8feb86659fd93u;
     struct memo_slot *s = &m->slots[(key >> 32 ^ key) % MEMO_SLOTS];

@@ -142,11 +142,6 @@ struct policy_buffer {
 int policy_rule_apply(const struct policy_rule *r, const struct policy_env *env, enum family f,
                       struct attr_build *b, struct policy_buffer *buf);
 
-/* Link bandwidth, draft-ietf-idr-link-bandwidth: 40 04, AS, bytes per second as IEEE float. A weight is so
- * many Mbit/s: only the relation of weights counts, and routers take it for a bandwidth. Replaces the one
- * that is there; weight 0 removes it. out has room for the part and 8 bytes more; returns its length. */
-size_t attr_put_weight(const uint8_t *extended, size_t len, uint32_t as, uint32_t weight, uint8_t *out);
-
 /* policy_text.c: for people. Return buf. */
 const char *policy_cond_name(enum policy_cond c); /* "prefix", "as-path": the keys */
 const char *policy_then_name(enum policy_then t);

@@ -66,34 +66,6 @@ static int set_communities(const struct policy_rule *r, struct attr_build *b, st
     return err ? err : add(b, buf, r->add, r->n_add);
 }
 
-size_t attr_put_weight(const uint8_t *extended, size_t len, uint32_t as, uint32_t weight, uint8_t *out)
-{
-    size_t n = 0;
-    for (size_t i = 0; i + 8 <= len; i += 8) {
-        const uint8_t *c = extended + i;
-        if ((c[0] & 0xbf) == 0 && c[1] == 0x04)
-            continue;
-        memmove(out + n, c, 8);
-        n += 8;
-    }
-    if (!weight)
-        return n;
-    float bandwidth = (float)weight * 125000;
-    uint32_t raw;
-    memcpy(&raw, &bandwidth, sizeof raw);
-    uint16_t as2 = as > UINT16_MAX ? 23456 : (uint16_t)as; /* AS_TRANS, RFC 6793 */
-    const uint8_t c[8] = {0x40,
-                          0x04,
-                          (uint8_t)(as2 >> 8),
-                          (uint8_t)as2,
-                          (uint8_t)(raw >> 24),
-                          (uint8_t)(raw >> 16),
-                          (uint8_t)(raw >> 8),
-                          (uint8_t)raw};
-    memcpy(out + n, c, sizeof c);
-    return n + sizeof c;
-}
-
 static int set_weight(const struct policy_rule *r, const struct policy_env *env, struct attr_build *b,
                       struct policy_buffer *buf)
 {

@@ -8,9 +8,11 @@
 #include "rasock.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <net/if.h>
 #include <net/if_arp.h>
 #include <netinet/in.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
@@ -205,6 +207,27 @@ bool rasock_lladdr(const struct rasock *r, const char *interface, uint8_t out[6]
         return false;
     memcpy(out, req.ifr_hwaddr.sa_data, 6);
     return true;
+}
+
+/* 0 where it cannot be read. */
+static int setting(const char *interface, const char *name)
+{
+    char path[96], text[16] = "";
+    snprintf(path, sizeof path, "/proc/sys/net/ipv6/conf/%s/%s", interface, name);
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0)
+        return 0;
+    ssize_t n = read(fd, text, sizeof text - 1);
+    close(fd);
+    return n > 0 ? atoi(text) : 0;
+}
+
+/* accept_ra 1: unless it forwards; 2: always. */
+bool rasock_host_obeys(const struct rasock *r, const char *interface)
+{
+    (void)r;
+    return setting(interface, "accept_ra") > (setting(interface, "forwarding") != 0) &&
+           setting(interface, "accept_ra_defrtr");
 }
 
 int rasock_send(struct rasock *r, uint32_t ifindex, const struct ip_addr *from, const struct ip_addr *to,

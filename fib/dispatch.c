@@ -226,7 +226,7 @@ static const char *on_group_del(struct dispatch *d, const void *records)
 
 static const char *check_route(const struct dispatch *d, const struct fm_route *m)
 {
-    if (m->op < FM_ROUTE_SET || m->op > FM_ROUTE_DEL_UNREACHABLE || m->reserved)
+    if (m->op < FM_ROUTE_SET || m->op > FM_ROUTE_BLACKHOLE || m->reserved)
         return "route operation is not known";
     if (!valid_addr(m->af, m->addr) || m->len > family_bits(family_of_af(m->af)))
         return "route is no prefix";
@@ -236,6 +236,8 @@ static const char *check_route(const struct dispatch *d, const struct fm_route *
         return "route with host bits";
     if (prefix_is_martian(&p))
         return "route that must never be installed";
+    if (m->op == FM_ROUTE_BLACKHOLE && !prefix_is_host(&p))
+        return "blackhole for more than a host";
     if (m->op == FM_ROUTE_SET ? !groups_known(d->f->groups, m->group) : m->group != 0)
         return "route over a group that is not known";
     return NULL;

@@ -11,54 +11,22 @@
  * Matching by content is also how a restarted speaker, or a restarted parent, finds the groups of its former
  * life.
  */
-#include "fib/groups.h"
-
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "fib/groups_internal.h"
 #include "fib/nexthops.h"
 #include "fib/routes.h"
-
-struct member {
-    uint32_t item; /* index of a tracked next hop, or of a hop */
-    uint32_t weight;
-};
-
-struct content {
-    uint32_t hash;
-    uint32_t kernel_id;
-    uint32_t numbers; /* that point here */
-    uint32_t routes;  /* in the kernel over this */
-    uint32_t leaving; /* of them, counted by groups_leave */
-    bool dead;
-    uint16_t n_members;
-    uint16_t n_hops;
-    bool has_ipv4;       /* among the members: IPv6 routes do not go over it */
-    struct member *hops; /* room for n_members */
-    struct member members[];
-};
-
-struct number {
-    uint32_t content; /* 0: not defined */
-    uint32_t wanted;  /* routes */
-    bool deleted;     /* by the speaker; kept for the routes */
-};
-
-struct groups {
-    struct fib *f;
-    struct number *numbers;
-    uint32_t n_numbers;
-    struct content **contents;
-    uint32_t n_contents; /* slots, slot 0 included */
-    struct log_limit failures;
-};
 
 struct groups *groups_new(struct fib *f)
 {
     struct groups *g = calloc(1, sizeof *g);
-    if (g)
-        g->f = f;
+    if (!g || contents_init(g)) {
+        free(g);
+        return NULL;
+    }
+    g->f = f;
     return g;
 }
 
@@ -66,10 +34,7 @@ void groups_free(struct groups *g)
 {
     if (!g)
         return;
-    for (uint32_t i = 1; i < g->n_contents; i++)
-        free(g->contents[i]);
-    free(g->contents);
-    free(g->numbers);
+    contents_reset(g);
     free(g);
 }
 
@@ -78,42 +43,6 @@ static int compare_members(const void *a, const void *b)
 {
     const struct member *x = a, *y = b;
     return (x->item > y->item) - (x->item < y->item);
-}
-
-static uint32_t hash_members(const struct member *m, unsigned n)
-{
-    return hash_bytes(m, n * sizeof *m, 0);
-}
-
-static uint32_t find_content(const struct groups *g, const struct member *m, unsigned n)
-{
-    uint32_t hash = hash_members(m, n);
-
-    for (uint32_t i = 1; i < g->n_contents; i++) {
-        const struct content *c = g->contents[i];
-        if (c && c->hash == hash && !c->dead && c->n_members == n && !memcmp(c->members, m, n * sizeof *m))
-            return i;
-    }
-    return 0;
-}
-
-static uint32_t free_slot(struct groups *g)
-{
-    uint32_t i;
-
-    for (i = 1; i < g->n_contents && g->contents[i]; i++)
-        ;
-    if (i < g->n_contents)
-        return i;
-    uint32_t slots = g->n_contents ? g->n_contents * 2 : 8;
-    struct content **grown = slots > GROUPS_MAX_ID ? NULL : realloc(g->contents, slots * sizeof(*grown));
-    if (!grown)
-        return 0;
-    i = g->n_contents ? g->n_contents : 1;
-    memset(grown + g->n_contents, 0, (slots - g->n_contents) * sizeof(*grown));
-    g->contents = grown;
-    g->n_contents = slots;
-    return i;
 }
 
 static bool any_ipv4(const struct groups *g, const struct member *m, unsigned n)
@@ -127,18 +56,10 @@ static bool any_ipv4(const struct groups *g, const struct member *m, unsigned n)
 /* Takes over the references on the members' next hops. */
 static uint32_t new_content(struct groups *g, const struct member *m, unsigned n)
 {
-    uint32_t i = free_slot(g);
-    size_t size = sizeof(struct content) + 2 * n * sizeof *m;
-    struct content *c = i ? calloc(1, size) : NULL;
+    uint32_t i = content_new(g, m, n);
 
-    if (!c)
-        return 0;
-    c->hash = hash_members(m, n);
-    c->n_members = (uint16_t)n;
-    c->hops = c->members + n;
-    c->has_ipv4 = any_ipv4(g, m, n);
-    memcpy(c->members, m, n * sizeof *m);
-    g->contents[i] = c;
+    if (i)
+        content_at(g, i)->has_ipv4 = any_ipv4(g, m, n);
     return i;
 }
 
@@ -156,7 +77,7 @@ static void unref_hops(struct groups *g, const struct member *m, unsigned n)
 
 static void free_unused(struct groups *g, uint32_t i)
 {
-    struct content *c = g->contents[i];
+    struct content *c = content_at(g, i);
 
     if (c->numbers || c->routes)
         return;
@@ -164,27 +85,24 @@ static void free_unused(struct groups *g, uint32_t i)
         kernel_nexthop_delete(g->f->kernel, c->kernel_id);
     unref_hops(g, c->hops, c->n_hops);
     unref_members(g, c->members, c->n_members);
-    free(c);
-    g->contents[i] = NULL;
+    content_free(g, i);
 }
 
-static void point_number(struct groups *g, struct number *n, uint32_t content)
+static void point_number(struct groups *g, uint32_t id, uint32_t content)
 {
-    uint32_t old = n->content;
+    uint32_t old = g->numbers[id].content;
 
-    n->content = content;
-    if (content)
-        g->contents[content]->numbers++;
-    if (old) {
-        g->contents[old]->numbers--;
+    number_link(g, id, content);
+    if (old)
         free_unused(g, old);
-    }
 }
 
 /* The kernel has the group no more. */
-static void forget_group(struct groups *g, struct content *c)
+static void forget_group(struct groups *g, uint32_t i)
 {
-    c->kernel_id = 0;
+    struct content *c = content_at(g, i);
+
+    content_set_kernel_id(g, i, 0);
     unref_hops(g, c->hops, c->n_hops);
     c->n_hops = 0;
 }
@@ -192,16 +110,16 @@ static void forget_group(struct groups *g, struct content *c)
 /* The kernel has dropped (or is told to drop) the group and the routes over it. */
 static void bury(struct groups *g, uint32_t i)
 {
-    struct content *c = g->contents[i];
+    struct content *c = content_at(g, i);
     struct nexthops *nhs = g->f->nexthops;
 
     kernel_nexthop_delete(g->f->kernel, c->kernel_id);
-    forget_group(g, c);
+    forget_group(g, i);
     if (!c->routes) {
         free_unused(g, i);
         return;
     }
-    c->dead = true;
+    content_set_dead(g, i);
     routes_rescan(g->f->routes);
     if (!c->numbers)
         return;
@@ -210,9 +128,8 @@ static void bury(struct groups *g, uint32_t i)
     uint32_t fresh = new_content(g, c->members, c->n_members);
     if (!fresh)
         unref_members(g, c->members, c->n_members);
-    for (uint32_t id = 1; id < g->n_numbers; id++)
-        if (g->numbers[id].content == i)
-            point_number(g, &g->numbers[id], fresh);
+    while (c->first) /* the routes keep it */
+        point_number(g, c->first, fresh);
 }
 
 static void complain(struct groups *g, const char *what, int rc)
@@ -258,27 +175,28 @@ static bool gather_hops(struct groups *g, const struct content *c, struct member
     return complete;
 }
 
-static int write_group(struct groups *g, struct content *c, const struct member *hops, unsigned n)
+static int write_group(struct groups *g, uint32_t i, const struct member *hops, unsigned n)
 {
+    const struct content *c = content_at(g, i);
     struct kmember km[FM_GROUP_MEMBERS];
     int rc = -EEXIST;
 
-    for (unsigned i = 0; i < n; i++)
-        km[i] = (struct kmember){hops_kernel_id(g->f->nexthops, hops[i].item), hops[i].weight};
+    for (unsigned k = 0; k < n; k++)
+        km[k] = (struct kmember){hops_kernel_id(g->f->nexthops, hops[k].item), hops[k].weight};
     if (c->kernel_id)
         return kernel_group_set(g->f->kernel, c->kernel_id, km, n, true);
     for (int tries = 0; rc == -EEXIST && tries < 64; tries++) {
         uint32_t id = nexthops_alloc_id(g->f->nexthops);
         rc = kernel_group_set(g->f->kernel, id, km, n, false);
         if (!rc)
-            c->kernel_id = id;
+            content_set_kernel_id(g, i, id);
     }
     return rc;
 }
 
 static bool update_content(struct groups *g, uint32_t i)
 {
-    struct content *c = g->contents[i];
+    struct content *c = content_at(g, i);
     struct member hops[FM_GROUP_MEMBERS];
     unsigned n;
 
@@ -294,7 +212,7 @@ static bool update_content(struct groups *g, uint32_t i)
         return complete;
     }
     bool fresh = !c->kernel_id;
-    int rc = write_group(g, c, hops, n);
+    int rc = write_group(g, i, hops, n);
     if (rc) {
         unref_hops(g, hops, n);
         complain(g, "the kernel takes no nexthop group", rc);
@@ -316,39 +234,22 @@ bool groups_update(struct groups *g)
 
     if (!g->f->install)
         return true;
-    for (uint32_t i = 1; i < g->n_contents; i++)
-        if (g->contents[i] && !g->contents[i]->dead && !update_content(g, i))
+    for (uint32_t i = 1; i < contents_limit(g); i++)
+        if (content_at(g, i) && !content_at(g, i)->dead && !update_content(g, i))
             ok = false;
     return ok;
-}
-
-static int reserve_number(struct groups *g, uint32_t id)
-{
-    if (id < g->n_numbers)
-        return 0;
-    uint32_t slots = g->n_numbers ? g->n_numbers : 16;
-    while (slots <= id)
-        slots *= 2;
-    struct number *grown = realloc(g->numbers, slots * sizeof *grown);
-    if (!grown)
-        return -ENOMEM;
-    memset(grown + g->n_numbers, 0, (slots - g->n_numbers) * sizeof *grown);
-    g->numbers = grown;
-    g->n_numbers = slots;
-    return 0;
 }
 
 /* A number that alone has its content, redefined: the content changes in place, and its routes follow in the
  * kernel. */
 static bool change_in_place(struct groups *g, const struct number *n, const struct member *m, unsigned count)
 {
-    struct content *c = n->content ? g->contents[n->content] : NULL;
+    struct content *c = n->content ? content_at(g, n->content) : NULL;
 
     if (!c || c->numbers != 1 || !c->kernel_id || c->n_members != count)
         return false;
     unref_members(g, c->members, c->n_members);
-    memcpy(c->members, m, count * sizeof *m);
-    c->hash = hash_members(m, count);
+    content_set_members(g, n->content, m);
     c->has_ipv4 = any_ipv4(g, m, count);
     return true;
 }
@@ -357,7 +258,7 @@ int groups_set(struct groups *g, const struct fm_group *m)
 {
     struct member members[FM_GROUP_MEMBERS];
     unsigned n = 0;
-    int rc = reserve_number(g, m->id);
+    int rc = numbers_reserve(g, m->id);
 
     for (; !rc && n < m->n_members; n++) {
         members[n] =
@@ -372,7 +273,7 @@ int groups_set(struct groups *g, const struct fm_group *m)
     qsort(members, n, sizeof *members, compare_members);
     struct number *num = &g->numbers[m->id];
     num->deleted = false;
-    uint32_t c = find_content(g, members, n);
+    uint32_t c = content_find(g, members, n);
     if (c) {
         unref_members(g, members, n);
     } else if (!change_in_place(g, num, members, n)) {
@@ -385,7 +286,7 @@ int groups_set(struct groups *g, const struct fm_group *m)
     if (c && c != num->content) {
         if (num->wanted)
             routes_rescan(g->f->routes);
-        point_number(g, num, c);
+        point_number(g, m->id, c);
     }
     if (g->f->install && !update_content(g, num->content))
         fib_nexthops_changed(g->f, false);
@@ -394,10 +295,10 @@ int groups_set(struct groups *g, const struct fm_group *m)
 
 static void drop_number(struct groups *g, uint32_t id)
 {
-    struct number *n = &g->numbers[id];
+    const struct number *n = &g->numbers[id];
 
     if (n->deleted && !n->wanted && n->content)
-        point_number(g, n, 0);
+        point_number(g, id, 0);
 }
 
 int groups_del(struct groups *g, uint32_t id)
@@ -424,7 +325,7 @@ bool groups_known(const struct groups *g, uint32_t id)
 
 bool groups_has_ipv4(const struct groups *g, uint32_t id)
 {
-    return g->contents[g->numbers[id].content]->has_ipv4;
+    return content_at(g, g->numbers[id].content)->has_ipv4;
 }
 
 void groups_want(struct groups *g, uint32_t id)
@@ -441,17 +342,17 @@ void groups_unwant(struct groups *g, uint32_t id)
 uint32_t groups_usable(const struct groups *g, uint32_t id)
 {
     uint32_t c = g->numbers[id].content;
-    return c && g->contents[c]->kernel_id ? c : 0;
+    return c && content_at(g, c)->kernel_id ? c : 0;
 }
 
 void groups_hold(struct groups *g, uint32_t i)
 {
-    g->contents[i]->routes++;
+    content_at(g, i)->routes++;
 }
 
 void groups_release(struct groups *g, uint32_t i)
 {
-    g->contents[i]->routes--;
+    content_at(g, i)->routes--;
     free_unused(g, i);
 }
 
@@ -464,9 +365,9 @@ bool groups_leave_begin(struct groups *g, uint32_t least)
 {
     bool any = false;
 
-    for (uint32_t i = 1; i < g->n_contents; i++)
-        if (may_leave(g->contents[i], least)) {
-            g->contents[i]->leaving = 0;
+    for (uint32_t i = 1; i < contents_limit(g); i++)
+        if (may_leave(content_at(g, i), least)) {
+            content_at(g, i)->leaving = 0;
             any = true;
         }
     return any;
@@ -474,15 +375,15 @@ bool groups_leave_begin(struct groups *g, uint32_t least)
 
 void groups_leave(struct groups *g, uint32_t i)
 {
-    g->contents[i]->leaving++;
+    content_at(g, i)->leaving++;
 }
 
 bool groups_leave_end(struct groups *g, uint32_t least)
 {
     bool any = false;
 
-    for (uint32_t i = 1; i < g->n_contents; i++) {
-        struct content *c = g->contents[i];
+    for (uint32_t i = 1; i < contents_limit(g); i++) {
+        struct content *c = content_at(g, i);
         if (!may_leave(c, least) || c->leaving != c->routes)
             continue;
         int rc = kernel_nexthop_delete(g->f->kernel, c->kernel_id);
@@ -490,34 +391,27 @@ bool groups_leave_end(struct groups *g, uint32_t least)
             complain(g, "the kernel does not delete a nexthop group", rc);
             continue;
         }
-        forget_group(g, c);
-        c->dead = any = true;
+        forget_group(g, i);
+        content_set_dead(g, i);
+        any = true;
     }
     return any;
 }
 
 uint32_t groups_kernel_id(const struct groups *g, uint32_t i)
 {
-    return g->contents[i]->kernel_id;
+    return content_at(g, i)->kernel_id;
 }
 
 bool groups_is_dead(const struct groups *g, uint32_t i)
 {
-    return g->contents[i]->dead;
-}
-
-uint32_t groups_by_kernel_id(const struct groups *g, uint32_t id)
-{
-    for (uint32_t i = 1; id && i < g->n_contents; i++)
-        if (g->contents[i] && g->contents[i]->kernel_id == id)
-            return i;
-    return 0;
+    return content_at(g, i)->dead;
 }
 
 void groups_hops_lost(struct groups *g)
 {
-    for (uint32_t i = 1; i < g->n_contents; i++) {
-        struct content *c = g->contents[i];
+    for (uint32_t i = 1; i < contents_limit(g); i++) {
+        struct content *c = content_at(g, i);
         if (!c || !c->kernel_id)
             continue;
         unsigned kept = 0;
@@ -540,21 +434,22 @@ void groups_lost(struct groups *g, uint32_t i)
 
 uint32_t groups_next_id(const struct groups *g, uint32_t *at)
 {
-    while (++*at < g->n_contents)
-        if (g->contents[*at] && g->contents[*at]->kernel_id)
-            return g->contents[*at]->kernel_id;
+    while (++*at < contents_limit(g))
+        if (content_at(g, *at) && content_at(g, *at)->kernel_id)
+            return content_at(g, *at)->kernel_id;
     return 0;
 }
 
-static void restore(struct groups *g, struct content *c, const struct knexthop *k)
+static void restore(struct groups *g, uint32_t at, const struct knexthop *k)
 {
+    const struct content *c = content_at(g, at);
     bool same = c->n_hops == k->n_members;
 
     for (unsigned i = 0; same && i < k->n_members; i++)
         same = hops_kernel_id(g->f->nexthops, c->hops[i].item) == k->members[i].id &&
                c->hops[i].weight == k->members[i].weight;
     if (!same)
-        write_group(g, c, c->hops, c->n_hops);
+        write_group(g, at, c->hops, c->n_hops);
 }
 
 void groups_adopt(struct groups *g, const struct knexthop *k)
@@ -565,7 +460,7 @@ void groups_adopt(struct groups *g, const struct knexthop *k)
 
     uint32_t known = groups_by_kernel_id(g, k->id);
     if (known) {
-        restore(g, g->contents[known], k);
+        restore(g, known, k);
         return;
     }
     for (unsigned i = 0; i < k->n_members; i++) {
@@ -588,8 +483,8 @@ void groups_adopt(struct groups *g, const struct knexthop *k)
         unref_members(g, members, n);
         return;
     }
-    struct content *c = g->contents[i];
-    c->kernel_id = k->id;
+    struct content *c = content_at(g, i);
+    content_set_kernel_id(g, i, k->id);
     c->n_hops = (uint16_t)n;
     memcpy(c->hops, hops, n * sizeof *hops);
     for (unsigned h = 0; h < n; h++)
@@ -598,16 +493,16 @@ void groups_adopt(struct groups *g, const struct knexthop *k)
 
 void groups_sweep(struct groups *g)
 {
-    for (uint32_t i = 1; i < g->n_contents; i++)
-        if (g->contents[i])
+    for (uint32_t i = 1; i < contents_limit(g); i++)
+        if (content_at(g, i))
             free_unused(g, i);
 }
 
 void groups_delete_all(struct groups *g)
 {
-    for (uint32_t i = 1; i < g->n_contents; i++)
-        if (g->contents[i] && g->contents[i]->kernel_id) {
-            kernel_nexthop_delete(g->f->kernel, g->contents[i]->kernel_id);
-            g->contents[i]->kernel_id = 0;
+    for (uint32_t i = 1; i < contents_limit(g); i++)
+        if (content_at(g, i) && content_at(g, i)->kernel_id) {
+            kernel_nexthop_delete(g->f->kernel, content_at(g, i)->kernel_id);
+            content_set_kernel_id(g, i, 0);
         }
 }

@@ -4,7 +4,7 @@
 
 #include "fib/internal.h"
 
-#define GROUPS_MAX_ID 0xFFFFEu /* the highest number that the speaker may use: routes keep it in 20 bits */
+#define GROUPS_MAX_ID 0xFFFFCu /* the highest number that the speaker may use: routes keep it in 20 bits */
 
 struct groups *groups_new(struct fib *f);
 void groups_free(struct groups *g);

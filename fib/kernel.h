@@ -104,6 +104,7 @@ struct kernel_route {
     uint8_t af;
     uint8_t len;
     bool unreachable; /* type unreachable and the worst metric, nexthop_id ignored */
+    bool blackhole;   /* type blackhole, nexthop_id ignored; a delete takes any type at the metric */
     const void *addr; /* 4 or 16 bytes */
     uint32_t nexthop_id;
 };

@@ -81,14 +81,18 @@ int kernel_route(struct kernel *k, enum kernel_op op, const struct kernel_route 
         .rtm_table = cfg->table < 256 ? (unsigned char)cfg->table : RT_TABLE_UNSPEC,
         .rtm_protocol = cfg->protocol,
         .rtm_scope = del ? RT_SCOPE_NOWHERE : RT_SCOPE_UNIVERSE, /* nowhere: of any scope */
-        .rtm_type = r->unreachable ? RTN_UNREACHABLE : RTN_UNICAST,
+        /* What has the place may be of either type; IPv4 deletes one of the same type, or of any. */
+        .rtm_type = del              ? RTN_UNSPEC
+                    : r->unreachable ? RTN_UNREACHABLE
+                    : r->blackhole   ? RTN_BLACKHOLE
+                                     : RTN_UNICAST,
     };
     if (r->len)
         kernel_attr(k, h, RTA_DST, r->addr, family_bytes(f));
     if (cfg->table > 255)
         kernel_attr_u32(k, h, RTA_TABLE, cfg->table);
     kernel_attr_u32(k, h, RTA_PRIORITY, r->unreachable ? WORST_METRIC : cfg->metric);
-    if (del || r->unreachable)
+    if (del || r->unreachable || r->blackhole)
         return place;
     kernel_attr_u32(k, h, RTA_NH_ID, r->nexthop_id);
     if (cfg->prefsrc[f].af)

@@ -12,7 +12,8 @@
  * Ids come from a range of our own, protocol << 24, given out in a circle so that a new object never carries
  * the id of one that an old notification may still speak of.
  *
- * Tables are short arrays: a node has tens of next hops, not thousands. Index 0 is never used.
+ * A node has tens of next hops, but peers name them, so there may be thousands: they are found by hashes.
+ * Index 0 is never used.
  */
 #include "fib/nexthops.h"
 
@@ -20,8 +21,11 @@
 #include <linux/rtnetlink.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/random.h>
 
 #include "fib/links.h"
+#include "lib/ixhash.h"
+#include "lib/slab.h"
 
 struct tracked {
     struct fm_nexthop_state state;
@@ -40,20 +44,80 @@ struct hop {
 
 struct nexthops {
     struct fib *f;
-    struct tracked *tracked;
-    uint32_t n_tracked; /* slots, slot 0 included */
-    struct hop *hops;
-    uint32_t n_hops;
+    struct slab tracked; /* struct tracked */
+    struct slab hops;    /* struct hop */
+    struct ixhash by_address, by_gateway, by_id;
+    uint32_t seed;
     uint32_t next_id; /* offset in our range */
 };
+
+static struct tracked *tracked_at(const struct nexthops *n, uint32_t i)
+{
+    return slab_at(&n->tracked, i);
+}
+
+static struct hop *hop_at(const struct nexthops *n, uint32_t i)
+{
+    return slab_at(&n->hops, i);
+}
+
+static uint32_t hash_address(const struct nexthops *n, const struct fm_nexthop *nh)
+{
+    return hash_bytes(nh, sizeof *nh, n->seed);
+}
+
+static uint32_t hash_gateway(const struct nexthops *n, const struct ip_addr *a, uint32_t ifindex)
+{
+    return hash_bytes(a->b, family_bytes(addr_family(a)), n->seed ^ ifindex * 0x9e3779b1u);
+}
+
+static uint32_t hash_id(uint32_t id)
+{
+    id *= 0x9e3779b1u;
+    return id ^ id >> 15;
+}
+
+static bool address_hash_of(const void *arg, uint32_t i, uint32_t *hash)
+{
+    const struct tracked *t = tracked_at(arg, i);
+    if (t->used)
+        *hash = hash_address(arg, &t->state.nexthop);
+    return t->used;
+}
+
+/* Of those in the kernel, as the next one. */
+static bool gateway_hash_of(const void *arg, uint32_t i, uint32_t *hash)
+{
+    const struct hop *h = hop_at(arg, i);
+    if (!h->used || !h->id)
+        return false;
+    *hash = hash_gateway(arg, &h->gateway, h->ifindex);
+    return true;
+}
+
+static bool id_hash_of(const void *arg, uint32_t i, uint32_t *hash)
+{
+    const struct hop *h = hop_at(arg, i);
+    if (!h->used || !h->id)
+        return false;
+    *hash = hash_id(h->id);
+    return true;
+}
 
 struct nexthops *nexthops_new(struct fib *f)
 {
     struct nexthops *n = calloc(1, sizeof *n);
-    if (n) {
-        n->f = f;
-        n->next_id = 1;
+    if (!n || getrandom(&n->seed, sizeof n->seed, 0) != sizeof n->seed) {
+        free(n);
+        return NULL;
     }
+    n->f = f;
+    n->next_id = 1;
+    slab_init(&n->tracked, sizeof(struct tracked));
+    slab_init(&n->hops, sizeof(struct hop));
+    ixhash_init(&n->by_address, address_hash_of, n);
+    ixhash_init(&n->by_gateway, gateway_hash_of, n);
+    ixhash_init(&n->by_id, id_hash_of, n);
     return n;
 }
 
@@ -61,17 +125,21 @@ void nexthops_free(struct nexthops *n)
 {
     if (!n)
         return;
-    free(n->tracked);
-    free(n->hops);
+    ixhash_reset(&n->by_address);
+    ixhash_reset(&n->by_gateway);
+    ixhash_reset(&n->by_id);
+    slab_reset(&n->tracked);
+    slab_reset(&n->hops);
     free(n);
 }
 
 static uint32_t find_tracked(const struct nexthops *n, const struct fm_nexthop *nh)
 {
-    for (uint32_t i = 1; i < n->n_tracked; i++)
-        if (n->tracked[i].used && !memcmp(&n->tracked[i].state.nexthop, nh, sizeof *nh))
-            return i;
-    return 0;
+    struct ixhash_probe p;
+    uint32_t i = ixhash_first(&n->by_address, &p, hash_address(n, nh));
+    while (i && memcmp(&tracked_at(n, i)->state.nexthop, nh, sizeof *nh))
+        i = ixhash_next(&n->by_address, &p);
+    return i;
 }
 
 static void resolve_by_route(struct nexthops *n, const struct ip_addr *a, struct fm_nexthop_state *st)
@@ -110,26 +178,26 @@ static uint32_t get_tracked(struct nexthops *n, const struct fm_nexthop *nh)
 
     if (i)
         return i;
-    for (i = 1; i < n->n_tracked && n->tracked[i].used; i++)
-        ;
-    if (i >= n->n_tracked) {
-        uint32_t slots = n->n_tracked ? n->n_tracked * 2 : 8;
-        struct tracked *grown = realloc(n->tracked, slots * sizeof *grown);
-        if (!grown)
-            return 0;
-        i = n->n_tracked ? n->n_tracked : 1;
-        memset(grown + n->n_tracked, 0, (slots - n->n_tracked) * sizeof *grown);
-        n->tracked = grown;
-        n->n_tracked = slots;
+    i = slab_alloc(&n->tracked);
+    if (!i)
+        return 0;
+    if (ixhash_insert(&n->by_address, hash_address(n, nh), i)) {
+        slab_free(&n->tracked, i);
+        return 0;
     }
-    n->tracked[i] = (struct tracked){.state = resolve(n, nh), .used = true};
+    *tracked_at(n, i) = (struct tracked){.state = resolve(n, nh), .used = true};
     return i;
 }
 
 static void release_tracked(struct nexthops *n, uint32_t i)
 {
-    if (!n->tracked[i].refs && !n->tracked[i].watched)
-        n->tracked[i].used = false;
+    struct tracked *t = tracked_at(n, i);
+
+    if (t->refs || t->watched)
+        return;
+    ixhash_remove(&n->by_address, hash_address(n, &t->state.nexthop), i);
+    t->used = false;
+    slab_free(&n->tracked, i);
 }
 
 int nexthops_watch(struct nexthops *n, const struct fm_nexthop *nh)
@@ -138,8 +206,8 @@ int nexthops_watch(struct nexthops *n, const struct fm_nexthop *nh)
 
     if (!i)
         return -ENOMEM;
-    n->tracked[i].watched = true;
-    fib_tell(n->f, FM_NEXTHOP_STATE, &n->tracked[i].state, 1);
+    tracked_at(n, i)->watched = true;
+    fib_tell(n->f, FM_NEXTHOP_STATE, &tracked_at(n, i)->state, 1);
     return 0;
 }
 
@@ -149,43 +217,44 @@ void nexthops_unwatch(struct nexthops *n, const struct fm_nexthop *nh)
 
     if (!i)
         return;
-    n->tracked[i].watched = false;
+    tracked_at(n, i)->watched = false;
     release_tracked(n, i);
 }
 
 void nexthops_unwatch_all(struct nexthops *n)
 {
-    for (uint32_t i = 1; i < n->n_tracked; i++) {
-        n->tracked[i].watched = false;
-        release_tracked(n, i);
-    }
+    for (uint32_t i = 1; i < n->tracked.next; i++)
+        if (tracked_at(n, i)->used) {
+            tracked_at(n, i)->watched = false;
+            release_tracked(n, i);
+        }
 }
 
 uint32_t nexthops_ref(struct nexthops *n, const struct fm_nexthop *nh)
 {
     uint32_t i = get_tracked(n, nh);
     if (i)
-        n->tracked[i].refs++;
+        tracked_at(n, i)->refs++;
     return i;
 }
 
 void nexthops_unref(struct nexthops *n, uint32_t i)
 {
-    n->tracked[i].refs--;
+    tracked_at(n, i)->refs--;
     release_tracked(n, i);
 }
 
 const struct fm_nexthop_state *nexthops_state(const struct nexthops *n, uint32_t i)
 {
-    return &n->tracked[i].state;
+    return &tracked_at(n, i)->state;
 }
 
 bool nexthops_resolve(struct nexthops *n)
 {
     bool changed = false;
 
-    for (uint32_t i = 1; i < n->n_tracked; i++) {
-        struct tracked *t = &n->tracked[i];
+    for (uint32_t i = 1; i < n->tracked.next; i++) {
+        struct tracked *t = tracked_at(n, i);
         if (!t->used)
             continue;
         struct fm_nexthop_state st = resolve(n, &t->state.nexthop);
@@ -206,8 +275,8 @@ bool nexthops_resolve(struct nexthops *n)
 
 bool nexthops_depend_on_routes(const struct nexthops *n)
 {
-    for (uint32_t i = 1; i < n->n_tracked; i++)
-        if (n->tracked[i].used && !(n->tracked[i].state.flags & FM_NH_CONNECTED))
+    for (uint32_t i = 1; i < n->tracked.next; i++)
+        if (tracked_at(n, i)->used && !(tracked_at(n, i)->state.flags & FM_NH_CONNECTED))
             return true;
     return false;
 }
@@ -232,34 +301,52 @@ uint32_t nexthops_alloc_id(struct nexthops *n)
     return n->f->settings.protocol * ID_RANGE + n->next_id++;
 }
 
-static uint32_t new_hop(struct nexthops *n)
+/* 0: out of memory. */
+static uint32_t new_hop(struct nexthops *n, const struct hop *h)
 {
-    uint32_t i;
+    uint32_t i = slab_alloc(&n->hops);
 
-    for (i = 1; i < n->n_hops && n->hops[i].used; i++)
-        ;
-    if (i < n->n_hops)
-        return i;
-    uint32_t slots = n->n_hops ? n->n_hops * 2 : 8;
-    struct hop *grown = realloc(n->hops, slots * sizeof *grown);
-    if (!grown)
+    if (!i)
         return 0;
-    i = n->n_hops ? n->n_hops : 1;
-    memset(grown + n->n_hops, 0, (slots - n->n_hops) * sizeof *grown);
-    n->hops = grown;
-    n->n_hops = slots;
+    *hop_at(n, i) = *h;
+    if (ixhash_insert(&n->by_gateway, hash_gateway(n, &h->gateway, h->ifindex), i) ||
+        ixhash_insert(&n->by_id, hash_id(h->id), i)) {
+        ixhash_remove(&n->by_gateway, hash_gateway(n, &h->gateway, h->ifindex), i);
+        hop_at(n, i)->used = false;
+        slab_free(&n->hops, i);
+        return 0;
+    }
     return i;
+}
+
+/* The kernel has it no more. */
+static void forget_hop(struct nexthops *n, uint32_t i)
+{
+    struct hop *h = hop_at(n, i);
+
+    if (!h->id)
+        return;
+    ixhash_remove(&n->by_gateway, hash_gateway(n, &h->gateway, h->ifindex), i);
+    ixhash_remove(&n->by_id, hash_id(h->id), i);
+    h->id = 0;
+}
+
+static void free_hop(struct nexthops *n, uint32_t i)
+{
+    hop_at(n, i)->used = false;
+    slab_free(&n->hops, i);
 }
 
 /* Lost hops are left to the groups that still hold them: a new object is a new hop. */
 static uint32_t find_hop(const struct nexthops *n, const struct ip_addr *gateway, uint32_t ifindex)
 {
-    for (uint32_t i = 1; i < n->n_hops; i++) {
-        const struct hop *h = &n->hops[i];
-        if (h->used && h->id && h->ifindex == ifindex && addr_equal(&h->gateway, gateway))
-            return i;
-    }
-    return 0;
+    struct ixhash_probe p;
+    uint32_t i = ixhash_first(&n->by_gateway, &p, hash_gateway(n, gateway, ifindex));
+
+    for (; i; i = ixhash_next(&n->by_gateway, &p))
+        if (hop_at(n, i)->ifindex == ifindex && addr_equal(&hop_at(n, i)->gateway, gateway))
+            break;
+    return i;
 }
 
 uint32_t hops_ref(struct nexthops *n, const struct ip_addr *gateway, uint32_t ifindex, int *error)
@@ -269,13 +356,8 @@ uint32_t hops_ref(struct nexthops *n, const struct ip_addr *gateway, uint32_t if
 
     *error = 0;
     if (i) {
-        n->hops[i].refs++;
+        hop_at(n, i)->refs++;
         return i;
-    }
-    i = new_hop(n);
-    if (!i) {
-        *error = -ENOMEM;
-        return 0;
     }
     for (int tries = 0; rc == -EEXIST && tries < 64; tries++) {
         id = nexthops_alloc_id(n);
@@ -285,47 +367,52 @@ uint32_t hops_ref(struct nexthops *n, const struct ip_addr *gateway, uint32_t if
         *error = rc;
         return 0;
     }
-    n->hops[i] = (struct hop){.gateway = *gateway, .ifindex = ifindex, .id = id, .refs = 1, .used = true};
+    const struct hop h = {.gateway = *gateway, .ifindex = ifindex, .id = id, .refs = 1, .used = true};
+    i = new_hop(n, &h);
+    if (!i) {
+        kernel_nexthop_delete(n->f->kernel, id);
+        *error = -ENOMEM;
+    }
     return i;
 }
 
 static void delete_hop(struct nexthops *n, uint32_t i)
 {
-    struct hop *h = &n->hops[i];
-
-    if (h->id)
-        kernel_nexthop_delete(n->f->kernel, h->id);
-    h->used = false;
+    if (hop_at(n, i)->id)
+        kernel_nexthop_delete(n->f->kernel, hop_at(n, i)->id);
+    forget_hop(n, i);
+    free_hop(n, i);
 }
 
 void hops_hold(struct nexthops *n, uint32_t i)
 {
-    n->hops[i].refs++;
+    hop_at(n, i)->refs++;
 }
 
 void hops_unref(struct nexthops *n, uint32_t i)
 {
-    if (!--n->hops[i].refs)
+    if (!--hop_at(n, i)->refs)
         delete_hop(n, i);
 }
 
 uint32_t hops_kernel_id(const struct nexthops *n, uint32_t i)
 {
-    return n->hops[i].id;
+    return hop_at(n, i)->id;
 }
 
 const struct ip_addr *hops_gateway(const struct nexthops *n, uint32_t i, uint32_t *ifindex)
 {
-    *ifindex = n->hops[i].ifindex;
-    return &n->hops[i].gateway;
+    *ifindex = hop_at(n, i)->ifindex;
+    return &hop_at(n, i)->gateway;
 }
 
 uint32_t hops_by_kernel_id(const struct nexthops *n, uint32_t id)
 {
-    for (uint32_t i = 1; id && i < n->n_hops; i++)
-        if (n->hops[i].used && n->hops[i].id == id)
-            return i;
-    return 0;
+    struct ixhash_probe p;
+    uint32_t i = id ? ixhash_first(&n->by_id, &p, hash_id(id)) : 0;
+    while (i && hop_at(n, i)->id != id)
+        i = ixhash_next(&n->by_id, &p);
+    return i;
 }
 
 uint32_t hops_adopt(struct nexthops *n, const struct knexthop *k)
@@ -334,34 +421,31 @@ uint32_t hops_adopt(struct nexthops *n, const struct knexthop *k)
 
     if (i)
         return i;
-    i = new_hop(n);
-    if (i)
-        n->hops[i] = (struct hop){.gateway = k->gateway, .ifindex = k->ifindex, .id = k->id, .used = true};
-    return i;
+    return new_hop(n, &(struct hop){.gateway = k->gateway, .ifindex = k->ifindex, .id = k->id, .used = true});
 }
 
 uint32_t hops_next_id(const struct nexthops *n, uint32_t *at)
 {
-    while (++*at < n->n_hops)
-        if (n->hops[*at].used && n->hops[*at].id)
-            return n->hops[*at].id;
+    while (++*at < n->hops.next)
+        if (hop_at(n, *at)->used && hop_at(n, *at)->id)
+            return hop_at(n, *at)->id;
     return 0;
 }
 
 void hops_mark_lost(struct nexthops *n, uint32_t i)
 {
-    kernel_nexthop_delete(n->f->kernel, n->hops[i].id);
-    n->hops[i].id = 0;
-    if (!n->hops[i].refs)
-        n->hops[i].used = false;
+    kernel_nexthop_delete(n->f->kernel, hop_at(n, i)->id);
+    forget_hop(n, i);
+    if (!hop_at(n, i)->refs)
+        free_hop(n, i);
 }
 
 bool hops_link_down(struct nexthops *n, uint32_t ifindex)
 {
     bool any = false;
 
-    for (uint32_t i = 1; i < n->n_hops; i++)
-        if (n->hops[i].used && n->hops[i].id && n->hops[i].ifindex == ifindex) {
+    for (uint32_t i = 1; i < n->hops.next; i++)
+        if (hop_at(n, i)->used && hop_at(n, i)->id && hop_at(n, i)->ifindex == ifindex) {
             hops_mark_lost(n, i);
             any = true;
         }
@@ -370,16 +454,16 @@ bool hops_link_down(struct nexthops *n, uint32_t ifindex)
 
 void hops_sweep(struct nexthops *n)
 {
-    for (uint32_t i = 1; i < n->n_hops; i++)
-        if (n->hops[i].used && !n->hops[i].refs)
+    for (uint32_t i = 1; i < n->hops.next; i++)
+        if (hop_at(n, i)->used && !hop_at(n, i)->refs)
             delete_hop(n, i);
 }
 
 void hops_delete_all(struct nexthops *n)
 {
-    for (uint32_t i = 1; i < n->n_hops; i++)
-        if (n->hops[i].used && n->hops[i].id) {
-            kernel_nexthop_delete(n->f->kernel, n->hops[i].id);
-            n->hops[i].id = 0;
+    for (uint32_t i = 1; i < n->hops.next; i++)
+        if (hop_at(n, i)->used && hop_at(n, i)->id) {
+            kernel_nexthop_delete(n->f->kernel, hop_at(n, i)->id);
+            forget_hop(n, i);
         }
 }

@@ -105,12 +105,16 @@ static void on_nexthop(void *arg, const struct kevent *ev)
     r->found[r->n_found++] = ev->u.nexthop;
 }
 
+static int by_id(const void *a, const void *b)
+{
+    uint32_t x = ((const struct knexthop *)a)->id, y = ((const struct knexthop *)b)->id;
+    return (x > y) - (x < y);
+}
+
 static bool was_found(const struct reconcile *r, uint32_t id)
 {
-    for (unsigned i = 0; i < r->n_found; i++)
-        if (r->found[i].id == id)
-            return true;
-    return false;
+    const struct knexthop key = {.id = id};
+    return r->n_found && bsearch(&key, r->found, r->n_found, sizeof key, by_id);
 }
 
 /* 0, or why the kernel's nexthop objects could not be read. */
@@ -124,6 +128,8 @@ static int check_nexthops(struct reconcile *r)
     int rc = kernel_dump(f->kernel, KEVENT_NEXTHOP, AF_UNSPEC, on_nexthop, r);
     if (rc)
         return rc;
+    if (r->n_found)
+        qsort(r->found, r->n_found, sizeof *r->found, by_id);
     while ((id = hops_next_id(f->nexthops, &at)))
         if (!was_found(r, id)) {
             hops_mark_lost(f->nexthops, hops_by_kernel_id(f->nexthops, id));

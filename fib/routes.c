@@ -119,7 +119,7 @@ static uint8_t op_of(const struct route *e)
 {
     if (e->flags & RF_UNREACHABLE)
         return e->want ? FM_ROUTE_UNREACHABLE : FM_ROUTE_DEL_UNREACHABLE;
-    return e->want ? FM_ROUTE_SET : FM_ROUTE_DEL;
+    return e->want == ROUTE_BLACKHOLE ? FM_ROUTE_BLACKHOLE : e->want ? FM_ROUTE_SET : FM_ROUTE_DEL;
 }
 
 void routes_set_have(struct routes *r, struct route *e, uint32_t have)
@@ -129,11 +129,11 @@ void routes_set_have(struct routes *r, struct route *e, uint32_t have)
     e->flags &= ~(unsigned)RF_UNSEEN;
     if (old == have)
         return;
-    if (have && have < ROUTE_OTHER)
+    if (route_is_over_group(have))
         groups_hold(r->f->groups, have);
     e->have = have;
     r->installed += (have != 0) - (old != 0);
-    if (old && old < ROUTE_OTHER)
+    if (route_is_over_group(old))
         groups_release(r->f->groups, old);
 }
 
@@ -141,10 +141,10 @@ void routes_set_want(struct routes *r, struct route *e, uint32_t want)
 {
     uint32_t old = e->want;
 
-    if (want && want != ROUTE_UNREACHABLE)
+    if (route_is_over_group(want))
         groups_want(r->f->groups, want);
     e->want = want;
-    if (old && old != ROUTE_UNREACHABLE)
+    if (route_is_over_group(old))
         groups_unwant(r->f->groups, old);
 }
 
@@ -164,6 +164,8 @@ uint32_t routes_target(struct routes *r, enum family f, const struct route *e, e
         *why = RE_CONNECTED;
         return ROUTE_NONE;
     }
+    if (e->want == ROUTE_BLACKHOLE)
+        return e->want;
     uint32_t content = groups_usable(r->f->groups, e->want);
     if (!content)
         *why = RE_NEXTHOP;
@@ -218,7 +220,11 @@ int routes_apply(struct routes *r, const struct fm_route *m)
         add_result(r, m->af, op_of(e), e->cookie, -ECANCELED);
     e->cookie = m->cookie;
     e->flags = (e->flags | RF_OWED) & ~(unsigned)RF_UNCONFIRMED;
-    routes_set_want(r, e, del ? ROUTE_NONE : unreachable ? ROUTE_UNREACHABLE : m->group);
+    routes_set_want(r, e,
+                    del                           ? ROUTE_NONE
+                    : unreachable                 ? ROUTE_UNREACHABLE
+                    : m->op == FM_ROUTE_BLACKHOLE ? ROUTE_BLACKHOLE
+                                                  : m->group);
     routes_enqueue(r, f, i);
     return 0;
 }
@@ -259,7 +265,7 @@ static void plan(struct routes *r, struct batch *b, uint32_t ref)
     enum route_error why;
 
     e->flags &= ~(unsigned)RF_PENDING;
-    if (e->have && e->have < ROUTE_OTHER && groups_is_dead(r->f->groups, e->have))
+    if (route_is_over_group(e->have) && groups_is_dead(r->f->groups, e->have))
         routes_set_have(r, e, ROUTE_NONE);
     if (e->flags & RF_UNCONFIRMED) {
         routes_release(r, f, i);
@@ -271,12 +277,13 @@ static void plan(struct routes *r, struct batch *b, uint32_t ref)
         return;
     }
     enum kernel_op op = !target ? KERNEL_DELETE : e->have ? KERNEL_REPLACE : KERNEL_ADD;
-    struct kernel_route kr = {
-        .af = family_to_af(f),
-        .len = (uint8_t)e->len,
-        .unreachable = e->flags & RF_UNREACHABLE,
-        .addr = e->addr,
-        .nexthop_id = target && target < ROUTE_OTHER ? groups_kernel_id(r->f->groups, target) : 0};
+    struct kernel_route kr = {.af = family_to_af(f),
+                              .len = (uint8_t)e->len,
+                              .unreachable = e->flags & RF_UNREACHABLE,
+                              .blackhole = target == ROUTE_BLACKHOLE,
+                              .addr = e->addr,
+                              .nexthop_id =
+                                  route_is_over_group(target) ? groups_kernel_id(r->f->groups, target) : 0};
     if (kernel_route(r->f->kernel, op, &kr) < 0) {
         routes_enqueue(r, f, i);
         return;

@@ -19,7 +19,7 @@
 
 static bool have_is_dead(const struct routes *r, const struct route *e)
 {
-    return e->have && e->have < ROUTE_OTHER && groups_is_dead(r->f->groups, e->have);
+    return route_is_over_group(e->have) && groups_is_dead(r->f->groups, e->have);
 }
 
 /* Queues route i when the kernel may have to change for it. */
@@ -99,6 +99,21 @@ static void foreign_event(struct routes *r, enum family f, uint32_t i, const str
         routes_enqueue(r, f, i);
 }
 
+/* Whether k is what route e of ours is believed to be. */
+static bool shows(const struct routes *r, const struct route *e, const struct kroute *k)
+{
+    if (e->have == ROUTE_BLACKHOLE)
+        return k->type == RTN_BLACKHOLE;
+    return route_is_over_group(e->have) && k->nexthop_id == groups_kernel_id(r->f->groups, e->have);
+}
+
+/* The word that k was deleted is old: it went with a group that e was moved from, or was put back since. */
+static bool is_late(const struct routes *r, const struct route *e, const struct kroute *k)
+{
+    bool known = e->have == ROUTE_BLACKHOLE || route_is_over_group(e->have);
+    return known && (k->nexthop_id || k->type == RTN_BLACKHOLE) && !shows(r, e, k);
+}
+
 void routes_event(struct routes *r, const struct kroute *k, bool deleted)
 {
     enum family f = addr_family(&k->prefix.addr);
@@ -111,17 +126,15 @@ void routes_event(struct routes *r, const struct kroute *k, bool deleted)
     if (!i)
         return;
     struct route *e = route_at(&r->tables[f], i);
-    if (deleted && k->nexthop_id && e->have && e->have < ROUTE_OTHER &&
-        k->nexthop_id != groups_kernel_id(r->f->groups, e->have))
-        return; /* went with a group it was moved from, or was put back since: the event is late */
+    if (deleted && is_late(r, e, k))
+        return;
     if (k->protocol != s->protocol) {
         foreign_event(r, f, i, k, deleted);
         return;
     }
     if (deleted)
         routes_set_have(r, e, ROUTE_NONE);
-    else if (!unreachable &&
-             (!e->have || e->have == ROUTE_OTHER || k->nexthop_id != groups_kernel_id(r->f->groups, e->have)))
+    else if (!unreachable && !shows(r, e, k))
         routes_set_have(r, e, ROUTE_OTHER);
     else
         return;
@@ -208,6 +221,8 @@ static uint32_t have_of(struct routes *r, const struct kroute *k)
 
     if (addr_is_unspecified(&prefsrc))
         prefsrc.af = 0;
+    if (k->type == RTN_BLACKHOLE)
+        return ROUTE_BLACKHOLE;
     if (k->type != RTN_UNICAST || memcmp(&k->prefsrc, &prefsrc, sizeof prefsrc))
         return ROUTE_OTHER;
     if (k->nexthop_id != r->last_id || !r->last_id) {
@@ -284,8 +299,8 @@ void routes_delete_all(struct routes *r)
 
     FOR_EACH_ROUTE(r, f, i, e)
     {
-        if (e->have != ROUTE_UNREACHABLE && e->have != ROUTE_OTHER)
-            continue;
+        if (!e->have || route_is_over_group(e->have))
+            continue; /* those go with the groups */
         struct kernel_route kr = {.af = family_to_af(f),
                                   .len = (uint8_t)e->len,
                                   .unreachable = e->flags & RF_UNREACHABLE,

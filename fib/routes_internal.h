@@ -9,6 +9,11 @@
 #define ROUTE_NONE        0u
 #define ROUTE_UNREACHABLE 0xFFFFFu
 #define ROUTE_OTHER       0xFFFFEu /* have only: of our protocol, but not as we would write it */
+#define ROUTE_BLACKHOLE   0xFFFFDu /* in the place of the unicast one */
+static inline bool route_is_over_group(uint32_t want_or_have)
+{
+    return want_or_have && want_or_have < ROUTE_BLACKHOLE;
+}
 
 enum route_flag {
     RF_USED = 1,

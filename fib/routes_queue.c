@@ -67,7 +67,7 @@ void routes_queue_reset(struct routes *r)
 /* Over a group, and to be over nothing. */
 static bool leaves(const struct route *e)
 {
-    return !e->want && e->have && e->have < ROUTE_OTHER && !(e->flags & RF_UNCONFIRMED);
+    return !e->want && route_is_over_group(e->have) && !(e->flags & RF_UNCONFIRMED);
 }
 
 void routes_enqueue(struct routes *r, enum family f, uint32_t i)

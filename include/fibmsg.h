@@ -185,8 +185,9 @@ struct fm_group_id {
 enum fm_route_op {
     FM_ROUTE_SET = 1,     /* install over group, or replace what is there of ours */
     FM_ROUTE_UNREACHABLE, /* the same with type unreachable and the worst metric, group 0 */
-    FM_ROUTE_DEL,         /* the unicast one */
+    FM_ROUTE_DEL,         /* the unicast or blackhole one */
     FM_ROUTE_DEL_UNREACHABLE,
+    FM_ROUTE_BLACKHOLE, /* in the place of the unicast one, with type blackhole; group 0; host routes only */
 };
 /* cookie is the speaker's and comes back in the result. A later record for the same prefix overrides an
  * earlier one that has not reached the kernel yet; both are answered, the overridden one with -ECANCELED. */
@@ -205,8 +206,8 @@ struct fm_route {
 #define FM_E_NEXTHOP   (-10003) /* no member of the group is usable now; installed when one comes back */
 #define FM_E_PREFSRC                                                                                         \
     (-10004) /* the preferred source is no address of this host; installed when it becomes one */
-/* Sent for every fm_route; and unasked for (op FM_ROUTE_SET, same cookie) when an installed route's state
- * changes later.*/
+/* Sent for every fm_route; and unasked for (op FM_ROUTE_SET or FM_ROUTE_BLACKHOLE, same cookie) when an
+ * installed route's state changes later.*/
 struct fm_result {
     uint32_t cookie;
     int32_t error;

@@ -4,6 +4,7 @@
  * 9,999 leaves everything as it was. Both passes are cut into steps. When the client goes away between two
  * steps of the second, the rest is applied all the same, so that nobody has to find out how far it came. */
 #include <errno.h>
+#include <inttypes.h>
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -59,24 +60,32 @@ static bool check_prefix(struct exec *e, const char *text, struct prefix *out)
     return !e->error;
 }
 
+/* keyword: med or weight. False: exec_fail was called. */
+static bool check_number(struct exec *e, struct advertise_options *o, const char *keyword, const char *text)
+{
+    bool med = !strcmp(keyword, "med");
+    uint32_t least = med ? 0 : 1, most = med ? UINT32_MAX : ATTR_WEIGHT_MOST;
+    char *end;
+    errno = 0;
+    unsigned long long v = strtoull(text, &end, 10);
+    if (*text < '0' || *text > '9' || *end || errno || v < least || v > most) {
+        exec_fail(e, STATUS_USAGE, "%s %.20s is out of range; expected %" PRIu32 " to %" PRIu32, keyword,
+                  text, least, most);
+        return false;
+    }
+    o->has_med |= med;
+    *(med ? &o->med : &o->weight) = (uint32_t)v;
+    return true;
+}
+
 static bool check_word(struct exec *e, struct bulk *b, const struct command_word *w)
 {
     if (w->keyword)
         return true;
     if (!strcmp(w->name, "PREFIX"))
         return check_prefix(e, w->value, &b->prefixes[b->n++]);
-    if (!strcmp(w->name, "N")) {
-        char *end;
-        errno = 0;
-        unsigned long long med = strtoull(w->value, &end, 10);
-        if (*w->value < '0' || *w->value > '9' || *end || errno || med > UINT32_MAX)
-            return exec_fail(e, STATUS_USAGE, "med %.20s is out of range; expected 0 to 4294967295",
-                             w->value),
-                   false;
-        b->options.has_med = true;
-        b->options.med = (uint32_t)med;
-        return true;
-    }
+    if (!strcmp(w->name, "N"))
+        return check_number(e, &b->options, w[-1].name, w->value);
     int rc = add_community(&b->options, w->value);
     if (rc == -E2BIG)
         exec_fail(e, STATUS_USAGE, "too many communities; at most 32 of a kind");

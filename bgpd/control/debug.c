@@ -40,7 +40,8 @@ enum exec_result change_debug(struct exec *e)
         return EXEC_DONE;
     if (e->cmd->row->id == CMD_NO_DEBUG) {
         if (!peer_debug_left(p))
-            return exec_fail(e, STATUS_REFUSED, "%s is not watched; `show debug` lists who is", peer_name(p));
+            return exec_fail(e, STATUS_REFUSED, "messages of %s are not logged; `show debug` lists whose are",
+                             peer_name(p));
         peer_debug_stop(p);
         return EXEC_DONE;
     }

@@ -172,14 +172,24 @@ static void text_head(struct exec *e, const struct peer *p, const struct peer_in
                 peer_config(p)->hold_time_ms / 1000, peer_config(p)->keepalive_time_ms / 1000);
 }
 
-/* RFC 7911: what each side would send (tx) and receive (rx). */
-static void text_add_path(struct writer *w, const struct peer_info *i, enum family f)
+/* RFC 7911, in FRR's words: what each side would send (TX) and receive (RX). */
+static void text_add_path(struct writer *w, const struct peer_info *i)
 {
-    static const char *const modes[] = {"nothing", "receive", "send", "send and receive"};
-    uint8_t ours = i->sent.add_path[f] & 3, theirs = i->received.add_path[f] & 3;
-    if (ours || theirs)
-        writer_text(w, "    AddPath %s Unicast: we %s, the peer %s\n", f ? "IPv6" : "IPv4", modes[ours],
-                    modes[theirs]);
+    static const struct {
+        uint8_t bit;
+        const char *name;
+    } ways[] = {{2, "TX"}, {1, "RX"}};
+    bool head = false;
+    for (enum family f = 0; f < FAM_COUNT; f++)
+        for (int k = 0; k < 2; k++) {
+            const char *who =
+                sides(i->sent.add_path[f] & ways[k].bit, i->received.add_path[f] & ways[k].bit, false);
+            if (!who)
+                continue;
+            writer_text(w, "%s      %s Unicast: %s %s\n", head ? "" : "    AddPath:\n", f ? "IPv6" : "IPv4",
+                        ways[k].name, who);
+            head = true;
+        }
 }
 
 static void text_capabilities(struct exec *e, const struct peer_info *i)
@@ -197,8 +207,7 @@ static void text_capabilities(struct exec *e, const struct peer_info *i)
             else if (sides)
                 writer_text(e->w, "    %s: %s\n", row->text, sides);
         }
-    for (enum family f = 0; f < FAM_COUNT; f++)
-        text_add_path(e->w, i, f);
+    text_add_path(e->w, i);
 }
 
 static void text_statistics(struct exec *e, const struct peer_info *i)
@@ -309,6 +318,8 @@ static void text_transport(struct exec *e, const struct peer *p, const struct pe
         writer_text(w, "  External BGP neighbor may be up to %u hops away\n", (unsigned)c->multihop);
     if (i->gtsm)
         writer_text(w, "  GTSM: at most %u hops away (ttl-security)\n", (unsigned)c->ttl_security);
+    if (c->blackhole)
+        writer_text(w, "  BLACKHOLE is honored: host routes with it drop packets\n");
     text_advertisements(w, i);
     if (i->local.af) {
         writer_text(w, "  Local host: %s, Local port: %u\n", addr_format(&i->local, text),
@@ -324,21 +335,24 @@ static void text_transport(struct exec *e, const struct peer *p, const struct pe
 static void text_restart(struct exec *e, const struct peer *p, const struct peer_info *i)
 {
     struct writer *w = e->w;
-    char seconds[24];
-    if (i->state == PEER_ESTABLISHED && i->received.graceful_restart && i->sent.graceful_restart)
-        writer_text(w, "  Graceful restart: the peer's restart time is %u seconds%s%s\n",
-                    i->received.gr_flags_time & 0xfffu,
-                    i->received.gr_flags_time & 0x8000 ? "; it has restarted (R)" : "",
-                    i->received.gr_flags_time & 0x4000 ? "; notifications too (N)" : "");
+    char line[200], left[UPTIME_STRLEN];
+    if (i->state == PEER_ESTABLISHED && i->received.graceful_restart && i->sent.graceful_restart) {
+        snprintf(line, sizeof line, "the peer's restart time is %u seconds%s%s",
+                 i->received.gr_flags_time & 0xfffu,
+                 i->received.gr_flags_time & 0x8000 ? "; it has restarted (R)" : "",
+                 i->received.gr_flags_time & 0x4000 ? "; a NOTIFICATION keeps the routes too (N)" : "");
+        writer_text(w, "  Graceful restart: ");
+        show_wrap(w, 20, 4, line);
+    }
     for (int f = 0; f < FAM_COUNT; f++) {
-        char line[200];
+        uint32_t n = peer_rib(p)->stale[f];
         if (!i->kept[f].on)
             continue;
-        snprintf(line, sizeof line, "%" PRIu32 " stale %s routes are used on, %s: for at most %s, until %s",
-                 peer_rib(p)->stale[f], f ? "IPv6" : "IPv4",
+        snprintf(line, sizeof line, "%" PRIu32 " stale %s route%s used on, %s: for at most %s, until %s", n,
+                 f ? "IPv6" : "IPv4", n == 1 ? " is" : "s are",
                  i->kept[f].long_lived ? "as the last resort (long-lived graceful restart)"
                                        : "since the peer may restart",
-                 show_seconds(i->kept[f].left_ms, seconds),
+                 show_uptime(i->kept[f].left_ms, left),
                  i->state == PEER_ESTABLISHED ? "its End-of-RIB" : "the session is back");
         writer_text(w, "  ");
         show_wrap(w, 2, 4, line);
@@ -375,7 +389,8 @@ enum exec_result show_neighbors(struct exec *e)
         if (only)
             *next = count;
         else if (!count)
-            writer_text(e->w, "No neighbors are configured\n");
+            writer_text(e->w, e->s->config->n_peers ? "No neighbors: nobody of a `range` is connected\n"
+                                                    : "No neighbors are configured\n");
     }
     const struct peer *p = only ? only : *next < count ? peer_set_at(e->s->peers, *next) : NULL;
     if (p) {

@@ -77,6 +77,24 @@ static void json_names(struct writer *w, const struct peer_info *i)
     writer_end(w);
 }
 
+/* What the peer's graceful restart says; "preserved" is the bit F. */
+static void json_restart_by_peer(struct writer *w, const struct peer_info *i)
+{
+    if (!i->received.graceful_restart)
+        return;
+    writer_uint(w, "gracefulRestartRemoteTimerMsecs", (i->received.gr_flags_time & 0xfffu) * 1000);
+    writer_object(w, "addressFamiliesByPeer");
+    for (enum family f = 0; f < FAM_COUNT; f++) {
+        if (!i->received.gr_family[f])
+            continue;
+        writer_object(w, family_json_name(f));
+        if (i->received.gr_forwarding[f])
+            writer_bool(w, "preserved", true);
+        writer_end(w);
+    }
+    writer_end(w);
+}
+
 static void json_capabilities(struct writer *w, const struct peer_info *i)
 {
     if (i->fewer_capabilities)
@@ -106,6 +124,7 @@ static void json_capabilities(struct writer *w, const struct peer_info *i)
     json_by_peer(w, "longLivedGracefulRestartByPeer", i->received.llgr_family, "received");
     json_add_path(w, i);
     json_names(w, i);
+    json_restart_by_peer(w, i);
     writer_end(w);
 }
 
@@ -243,6 +262,8 @@ static void json_families(struct writer *w, const struct peer *p, const struct p
                 writer_str(w, "routeMapForOutgoingAdvertisements", peer_config(p)->export_policy);
             writer_uint(w, "acceptedPrefixCounter", rp->accepted[f]);
             writer_uint(w, "receivedPrefixCounter", rp->paths[f]);
+            if (i->sent.add_path[f] & 2 && i->received.add_path[f] & 1)
+                writer_bool(w, "addpathTxAllPaths", true);
             writer_uint(w, "sentPrefixCounter", adjout_count(peer_adjout(p), (enum family)f));
         } else {
             writer_str(w, "notInUse",
@@ -345,6 +366,8 @@ void json_neighbor(struct exec *e, const struct peer *p, const struct peer_info 
     }
     if (i->admin_down)
         writer_bool(w, "adminShutDown", true);
+    if (peer_config(p)->blackhole)
+        writer_bool(w, "blackhole", true);
     writer_uint(w, "bgpVersion", BGP_VERSION);
     writer_str(w, "remoteRouterId", show_router_id(i->remote_id, id));
     writer_str(w, "localRouterId", show_router_id(i->local_id, id));

@@ -29,8 +29,7 @@ void text_offences(struct writer *w, const struct peer *p, const struct peer_sta
     if (!o)
         return;
     writer_text(w,
-                "  Faulty updates received (RFC 7606): %" PRIu64 " taken as withdrawals, %" PRIu64
-                " attributes\n  discarded\n",
+                "  Malformed updates received: as withdrawal %" PRIu64 ", attributes discarded %" PRIu64 "\n",
                 s->treat_as_withdraw, s->attr_discard);
     for (unsigned i = 0; i < PEER_OFFENCE_TYPES; i++)
         if (o->withdrawn[i] || o->discarded[i])

@@ -12,6 +12,7 @@
 #include <string.h>
 
 #include "control/show.h"
+#include "lib/text.h"
 #include "policy.h"
 #include "speaker.h"
 
@@ -458,6 +459,20 @@ static enum exec_result explain_step(struct exec *e, const struct policy *p)
     return EXEC_DONE;
 }
 
+static enum exec_result no_policy(struct exec *e, const char *name)
+{
+    const struct config *c = e->s->config;
+    const char *guess = NULL;
+    for (unsigned i = 0; i < c->n_policies; i++) {
+        const char *names[] = {c->policies[i]->name}, *one = text_closest(name, names, 1);
+        if (one && (!guess || text_distance(name, one) < text_distance(name, guess)))
+            guess = one;
+    }
+    if (guess)
+        return exec_fail(e, STATUS_REFUSED, "there is no policy `%.64s`; did you mean `%s`?", name, guess);
+    return exec_fail(e, STATUS_REFUSED, "there is no policy `%.64s`; `show policy` lists them", name);
+}
+
 enum exec_result show_policy(struct exec *e)
 {
     const char *name = command_arg(e->cmd, "POLICY");
@@ -468,7 +483,7 @@ enum exec_result show_policy(struct exec *e)
         if (!strcmp(e->s->config->policies[i]->name, name))
             p = e->s->config->policies[i];
     if (!p)
-        return exec_fail(e, STATUS_REFUSED, "there is no policy `%.64s`", name);
+        return no_policy(e, name);
     return command_arg(e->cmd, "PREFIX") ? explain_step(e, p) : show_rules(e, p);
 }
 

@@ -70,6 +70,8 @@ static void text_communities(struct exec *e, const struct attr *a)
         writer_text(e->w, "      %s: ", rows[i].name);
         show_wrap(e->w, 8 + (unsigned)strlen(rows[i].name), 8, text);
     }
+    if (a->flags & ATTR_HAS_BANDWIDTH)
+        writer_text(e->w, "      Link bandwidth: %g Mbit/s\n", (double)attr_bandwidth(a) / 125000);
 }
 
 /* Why a usable path is not the best: what the decision says between the two alone. MED is compared within one
@@ -204,6 +206,14 @@ static const char *refusal(struct exec *e, enum family f, const struct rib_entry
     return show_refusal(e, f, &prefix, v, buf, size);
 }
 
+/* Of an unnumbered peer the interface: its link-local address says nothing, and may be that of another too.
+ */
+static const char *path_from(const struct path_view *v, char buf[ADDR_STRLEN])
+{
+    const struct peer *p = v->from->owner;
+    return p && peer_config(p)->kind == PEER_BY_INTERFACE ? peer_name(p) : show_path_peer(v, buf);
+}
+
 static void text_path(struct exec *e, enum family f, const struct rib_entry *entry, const struct path_view *v)
 {
     struct writer *w = e->w;
@@ -213,7 +223,7 @@ static void text_path(struct exec *e, enum family f, const struct rib_entry *ent
     struct ip_addr next = show_nexthop(v, f);
     text_as_path(w, a);
     writer_text(w, "    %s from %s (%s)\n", addr_format(&next, hop),
-                v->from ? show_path_peer(v, peer) : "this node",
+                v->from ? path_from(v, peer) : "this node",
                 show_router_id(v->from ? v->from->router_id : e->s->router_id, id));
     size_t n = (size_t)snprintf(text, sizeof text, "Origin %s", origin_name(a->origin));
     if (a->flags & ATTR_HAS_MED)
@@ -240,9 +250,10 @@ static void text_path(struct exec *e, enum family f, const struct rib_entry *ent
     if (lost)
         writer_text(w, "      Not the best: %s%s\n", lost,
                     v->path->flags & PATH_MULTIPATH ? "; used beside it (multipath)" : "");
-    if (v->path->flags & PATH_FILTERED)
-        writer_text(w, "      Not used, refused by the import: %s\n",
-                    refusal(e, f, entry, v, text, sizeof text));
+    if (v->path->flags & PATH_FILTERED) {
+        writer_text(w, "      Not used, refused by the import: ");
+        show_wrap(w, 39, 8, refusal(e, f, entry, v, text, sizeof text));
+    }
     if (v->path->flags & PATH_CHANGED)
         writer_text(w, "      As the import policy left it\n");
     if (v->path->flags & PATH_UNREACHABLE)
@@ -261,10 +272,15 @@ static void text_kernel(struct exec *e, enum family f, uint32_t index)
     const struct rib_path *head = rib_path(r, entry->paths);
     char text[256];
     int32_t error;
+    int told;
     writer_text(e->w, "  In the kernel: ");
     switch ((enum fib_state)entry->fib) {
     case FIB_INSTALLED:
-        writer_text(e->w, "installed%s\n", rib_fib_is_unreachable(r, f, index) ? " as unreachable" : "");
+        told = rib_fib_told(r, f, index);
+        writer_text(e->w, "installed%s\n",
+                    told == FM_ROUTE_UNREACHABLE ? " as unreachable"
+                    : told == FM_ROUTE_BLACKHOLE ? " as blackhole"
+                                                 : "");
         return;
     case FIB_PENDING:
         writer_text(e->w, "pending\n");
@@ -411,6 +427,10 @@ static void json_rare(struct writer *w, const struct attr *a)
     json_clusters(w, a);
     if (a->part_len[PART_OTC])
         writer_uint(w, "otc", attr_otc(a));
+    if (a->flags & ATTR_HAS_BANDWIDTH) { /* bytes per second, as it was sent */
+        float bandwidth = attr_bandwidth(a);
+        writer_uint(w, "linkBandwidth", bandwidth < 0x1p63f ? (uint64_t)bandwidth : 1ull << 63);
+    }
     if (a->part_len[PART_UNKNOWN]) {
         attr_format_carried(a, text, sizeof text);
         writer_str(w, "unknownAttributes", text);
@@ -423,8 +443,17 @@ static void json_path_source(struct exec *e, const struct path_view *v)
     writer_object(e->w, "peer");
     writer_str(e->w, "peerId", show_path_peer(v, text));
     writer_str(e->w, "routerId", show_router_id(v->from ? v->from->router_id : e->s->router_id, text));
-    if (v->from)
+    if (v->from) {
+        const struct peer *p = v->from->owner;
+        struct peer_info i = {0};
+        if (p)
+            peer_info(p, &i);
+        if (show_given(i.hostname))
+            writer_str(e->w, "hostname", i.hostname);
+        if (i.interface)
+            writer_str(e->w, "interface", i.interface);
         writer_str(e->w, "type", v->from->ibgp ? "internal" : "external");
+    }
     writer_end(e->w);
 }
 
@@ -498,7 +527,11 @@ static void json_entry(struct exec *e, enum family f, uint32_t index)
         const struct peer *p = peer_set_at(e->s->peers, k);
         if (!advertised_to(p, f, index))
             continue;
+        struct peer_info i;
+        peer_info(p, &i);
         writer_object(w, peer_name(p));
+        if (show_given(i.hostname))
+            writer_str(w, "hostname", i.hostname);
         if (*peer_config(p)->description)
             writer_str(w, "desc", peer_config(p)->description);
         writer_end(w);

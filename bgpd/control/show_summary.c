@@ -212,9 +212,10 @@ static void text_family(struct exec *e, enum family f)
     if (shown != total)
         writer_text(e->w, "%sDisplayed neighbors %u\n", shown ? "\n" : "", shown);
     writer_text(e->w, "%sTotal number of neighbors %u\n", shown && shown == total ? "\n" : "", total);
-    if (dynamic)
-        writer_text(e->w, "* - dynamic neighbor\n%u dynamic neighbor(s), limit %u\n", dynamic,
-                    dynamic_limit(e, f));
+    unsigned limit = dynamic_limit(e, f);
+    if (limit)
+        writer_text(e->w, "%s%u dynamic neighbor(s), limit %u\n", dynamic ? "* - dynamic neighbor\n" : "",
+                    dynamic, limit);
 }
 
 enum exec_result show_summary(struct exec *e)

@@ -174,6 +174,9 @@ static bool may_go(const struct adjout *o, enum family f, const struct rib_path 
         return false;
     if (a->flags & ATTR_LLGR_STALE && !o->x.llgr) /* RFC 9494 4.3 */
         return false;
+    /* RFC 7999 3.2: as if it had NO_EXPORT, unless a policy says otherwise. */
+    if (a->flags & ATTR_BLACKHOLE && !o->peer->ibgp && of->mode != EXPORT_BY_POLICY)
+        return false;
     return !community_forbids(a, !o->peer->ibgp);
 }
 
@@ -220,8 +223,9 @@ static void gather(struct adjout *o, enum family f, unsigned limit, struct batch
         const struct rib_path *best = e ? rib_best(o->rib, e) : NULL;
         const struct attr *a;
         int may = best ? adjout_path_attr(o, f, e, best, &a) : 0;
+        o->no_memory |= may < 0;
         if (may < 0)
-            continue; /* out of memory: stays dirty */
+            continue; /* stays dirty */
         if (may)
             b->reach[b->n_reach++] = (uint64_t)adjout_hold(&o->fam[f], a) << 32 | i;
         else if (dirty_test(&o->fam[f].has, i))
@@ -374,6 +378,7 @@ bool adjout_pending(const struct adjout *o)
 unsigned adjout_fill(struct adjout *o, struct wire_writer *w, bool *more)
 {
     unsigned messages = 0;
+    o->no_memory = false;
     for (enum family f = 0; f < FAM_COUNT && o->running; f++) {
         struct out_family *of = &o->fam[f];
         if (of->scan)
@@ -391,6 +396,11 @@ unsigned adjout_fill(struct adjout *o, struct wire_writer *w, bool *more)
     if (!*more && o->running && !o->sub.originated_only && !wants_learned(o))
         rib_sub_set_originated_only(o->rib, &o->sub, true);
     return messages;
+}
+
+bool adjout_no_memory(const struct adjout *o)
+{
+    return o->no_memory;
 }
 
 uint32_t adjout_count(const struct adjout *o, enum family f)

@@ -3,10 +3,10 @@
 #ifndef UNDERLAY_ADJOUT_INT_H
 #define UNDERLAY_ADJOUT_INT_H
 
+#include "lib/ixhash.h"
 #include "lib/slab.h"
 #include "policy.h"
 #include "rib/adjout.h"
-#include "rib/ixhash.h"
 
 #define BATCH       4096  /* prefixes a fill at most */
 #define BATCH_LEAST 256   /* and when the buffer is small: sorting many to send few is work for nothing */
@@ -47,6 +47,7 @@ struct adjout {
     void *arg;
     struct update_export x;
     bool running, eor_held;
+    bool no_memory; /* in the last fill */
     struct out_family fam[FAM_COUNT];
     struct rib_sub sub;
     struct out_policy policy, before; /* before: while a scan compares */

@@ -181,6 +181,7 @@ static bool gather_reach(struct adjout *o, enum family f, uint32_t index, uint32
         b->budget -= b->budget > 0;
         const struct attr *a;
         int may = adjout_path_attr(o, f, e, p, &a);
+        o->no_memory |= may < 0;
         if (may < 0)
             return false;
         if (!may)

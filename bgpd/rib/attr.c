@@ -38,7 +38,8 @@ struct attr_table {
 
 _Static_assert(offsetof(struct attr, data) == sizeof(struct attr),
                "no padding: objects are compared as bytes");
-#define COMPUTED   (ATTR_PATH_HAS_CONFED | ATTR_LLGR_STALE | ATTR_GRACEFUL_SHUTDOWN)
+#define COMPUTED                                                                                             \
+    (ATTR_PATH_HAS_CONFED | ATTR_LLGR_STALE | ATTR_GRACEFUL_SHUTDOWN | ATTR_HAS_BANDWIDTH | ATTR_BLACKHOLE)
 #define KEY_OFFSET offsetof(struct attr, nexthop) /* what comes before is not part of the contents */
 
 static size_t attr_size(const struct attr *a)
@@ -240,6 +241,10 @@ static int lay_out(struct attr_table *t, const struct attr_build *b)
         s->flags |= ATTR_LLGR_STALE;
     if (attr_has_community(s, COMMUNITY_GRACEFUL_SHUTDOWN))
         s->flags |= ATTR_GRACEFUL_SHUTDOWN;
+    if (attr_has_community(s, COMMUNITY_BLACKHOLE))
+        s->flags |= ATTR_BLACKHOLE;
+    if (s->part_len[PART_EXTENDED] && attr_bandwidth(s) > 0)
+        s->flags |= ATTR_HAS_BANDWIDTH;
     return 0;
 }
 

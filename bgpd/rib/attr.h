@@ -17,6 +17,8 @@ enum {
     ATTR_LLGR_STALE = 0x40,        /* has that community: the least preferred, RFC 9494 4.3 */
     ATTR_GRACEFUL_SHUTDOWN = 0x80, /* has the community of RFC 8326 */
     ATTR_AS_IS = 0x100, /* made by an export policy: MED, next hop and communities go out as they are */
+    ATTR_HAS_BANDWIDTH = 0x200, /* has a link bandwidth that means something */
+    ATTR_BLACKHOLE = 0x400,     /* has the community of RFC 7999 */
 };
 /* Of what came with the Partial bit set; it stays set (RFC 4271 section 5). */
 enum {
@@ -75,8 +77,9 @@ struct nexthop_table;
 struct attr_table *attr_table_new(struct nexthop_table *nexthops); /* borrows nexthops; NULL: out of memory */
 void attr_table_free(struct attr_table *t);
 /* Computes path_len, neighbor_as and the flags ATTR_PATH_HAS_CONFED, ATTR_LLGR_STALE, ATTR_GRACEFUL_SHUTDOWN,
- * sorts the community parts. A new reference; NULL: out of memory. Takes a nexthop reference for the object.
- * part[PART_AS_PATH] must be well formed, the others multiples of their unit. */
+ * ATTR_HAS_BANDWIDTH, ATTR_BLACKHOLE; sorts the community parts. A new reference; NULL: out of memory. Takes
+ * a nexthop reference for the object. part[PART_AS_PATH] must be well formed, the others multiples of their
+ * unit. */
 const struct attr *attr_intern(struct attr_table *t, const struct attr_build *b);
 const struct attr *attr_ref(const struct attr *a);
 void attr_unref(struct attr_table *t, const struct attr *a);
@@ -111,6 +114,18 @@ int attr_format_carried(const struct attr *a, char *buf, size_t size);  /* type:
 const char *origin_name(uint8_t origin);                                /* "IGP", "EGP", "incomplete" */
 /* Occurrences of asn in the path, for loop detection and allow-own-as. */
 unsigned attr_path_count_as(const struct attr *a, uint32_t asn);
+
+/* attr_bandwidth.c: link bandwidth in bytes per second; 0: none that means something. */
+float attr_bandwidth(const struct attr *a);
+/* A weight is so many Mbit/s: only the relation of weights counts, and routers take it for a bandwidth. */
+#define ATTR_WEIGHT_MOST 1000000
+uint32_t attr_weight(const struct attr *a);
+/* Puts weight into extended communities; replaces the one that is there, 0 removes it. as: of who says so.
+ * out has room for the part and 8 bytes more; returns its length. */
+size_t attr_put_weight(const uint8_t *extended, size_t len, uint32_t as, uint32_t weight, uint8_t *out);
+/* Bandwidths above 0 to weights of 1..255 in about the same relation; n up to ATTR_WEIGHTS_MAX. */
+#define ATTR_WEIGHTS_MAX 64
+void bandwidth_to_weights(const float *bandwidth, unsigned n, uint8_t *weights);
 
 uint32_t attr_table_count(const struct attr_table *t);
 uint64_t attr_table_memory(const struct attr_table *t);

@@ -14,11 +14,11 @@
 #include <string.h>
 #include <sys/random.h>
 
+#include "lib/ixhash.h"
 #include "lib/slab.h"
-#include "rib/ixhash.h"
 
 struct group {
-    uint32_t *members; /* NULL: not in use */
+    struct nhgroup_member *members; /* NULL: not in use */
     uint32_t refs;
     uint16_t n;
 };
@@ -38,7 +38,7 @@ static uint32_t hash_nexthop(const struct nexthop_table *t, const struct ip_addr
     return hash_bytes(a, sizeof *a, t->seed ^ scope * 0x9e3779b1u);
 }
 
-static uint32_t hash_members(const struct nexthop_table *t, const uint32_t *members, unsigned n)
+static uint32_t hash_members(const struct nexthop_table *t, const struct nhgroup_member *members, unsigned n)
 {
     return hash_bytes(members, n * sizeof *members, t->seed);
 }
@@ -190,29 +190,31 @@ uint32_t nexthop_set_state(struct nexthop_table *t, const struct fm_nexthop_stat
 }
 
 /* Ascending by address without duplicates, as the FIB wants them and as the content is compared. */
-static unsigned members_sort(const struct nexthop_table *t, const uint32_t *in, unsigned n, uint32_t *out)
+static unsigned members_sort(const struct nexthop_table *t, const uint32_t *in, const uint8_t *weights,
+                             unsigned n, struct nhgroup_member *out)
 {
     unsigned m = 0;
     for (unsigned i = 0; i < n; i++) {
         const struct nexthop *nh = slab_at(&t->nexthops, in[i]);
         unsigned at = m;
         while (at) {
-            const struct nexthop *other = slab_at(&t->nexthops, out[at - 1]);
+            const struct nexthop *other = slab_at(&t->nexthops, out[at - 1].nexthop);
             int c = addr_cmp(&other->addr, &nh->addr);
             if (c < 0 || (c == 0 && other->scope <= nh->scope))
                 break;
             at--;
         }
-        if (at && out[at - 1] == in[i])
+        if (at && out[at - 1].nexthop == in[i])
             continue;
         memmove(out + at + 1, out + at, (m - at) * sizeof *out);
-        out[at] = in[i];
+        out[at] = (struct nhgroup_member){in[i] & 0xffffff, weights ? weights[i] : 1};
         m++;
     }
     return m;
 }
 
-static uint32_t group_new(struct nexthop_table *t, const uint32_t *members, unsigned n, uint32_t hash)
+static uint32_t group_new(struct nexthop_table *t, const struct nhgroup_member *members, unsigned n,
+                          uint32_t hash)
 {
     uint32_t id = t->groups.used < NHGROUPS_MOST ? slab_alloc(&t->groups) : 0;
     if (!id)
@@ -229,16 +231,16 @@ static uint32_t group_new(struct nexthop_table *t, const uint32_t *members, unsi
     }
     t->member_bytes += n * sizeof *members;
     for (unsigned i = 0; i < n; i++)
-        ((struct nexthop *)slab_at(&t->nexthops, members[i]))->refs++;
+        ((struct nexthop *)slab_at(&t->nexthops, members[i].nexthop))->refs++;
     if (t->ops.group_set)
         t->ops.group_set(t->arg, id, g->members, n);
     return id;
 }
 
-uint32_t nhgroup_get(struct nexthop_table *t, const uint32_t *nexthops, unsigned n)
+uint32_t nhgroup_get(struct nexthop_table *t, const uint32_t *nexthops, const uint8_t *weights, unsigned n)
 {
-    uint32_t members[FM_GROUP_MEMBERS];
-    n = members_sort(t, nexthops, n < FM_GROUP_MEMBERS ? n : FM_GROUP_MEMBERS, members);
+    struct nhgroup_member members[FM_GROUP_MEMBERS];
+    n = members_sort(t, nexthops, weights, n < FM_GROUP_MEMBERS ? n : FM_GROUP_MEMBERS, members);
     uint32_t hash = hash_members(t, members, n);
     struct ixhash_probe p;
     for (uint32_t id = ixhash_first(&t->by_members, &p, hash); id; id = ixhash_next(&t->by_members, &p)) {
@@ -267,21 +269,21 @@ void nhgroup_put(struct nexthop_table *t, uint32_t group)
     if (t->ops.group_del)
         t->ops.group_del(t->arg, group);
     for (unsigned i = 0; i < g->n; i++)
-        nexthop_put(t, g->members[i]);
+        nexthop_put(t, g->members[i].nexthop);
     t->member_bytes -= g->n * sizeof *g->members;
     free(g->members);
     *g = (struct group){0};
     slab_free(&t->groups, group);
 }
 
-unsigned nhgroup_members(const struct nexthop_table *t, uint32_t group, const uint32_t **nexthops)
+unsigned nhgroup_members(const struct nexthop_table *t, uint32_t group, const struct nhgroup_member **members)
 {
     if (!group || group >= t->groups.next)
         return 0;
     const struct group *g = slab_at(&t->groups, group);
     if (!g->refs)
         return 0;
-    *nexthops = g->members;
+    *members = g->members;
     return g->n;
 }
 

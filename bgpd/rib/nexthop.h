@@ -19,10 +19,14 @@ struct nexthop {
     uint32_t metric;
 };
 
+struct nhgroup_member {
+    uint32_t nexthop : 24, weight : 8; /* 1..255 */
+};
+
 struct nexthop_ops { /* what reaches out to the FIB process; every member may be NULL in tests */
     void (*watch)(void *arg, const struct nexthop *nh);
     void (*unwatch)(void *arg, const struct nexthop *nh);
-    void (*group_set)(void *arg, uint32_t group, const uint32_t *nexthops,
+    void (*group_set)(void *arg, uint32_t group, const struct nhgroup_member *members,
                       unsigned n); /* ascending address order */
     void (*group_del)(void *arg, uint32_t group);
 };
@@ -31,6 +35,7 @@ struct nexthop_ops { /* what reaches out to the FIB process; every member may be
  */
 #define NEXTHOPS_MOST 16384
 #define NHGROUPS_MOST 65536
+_Static_assert(NEXTHOPS_MOST < 1 << 24, "nhgroup_member.nexthop");
 
 struct nexthop_table;
 struct nexthop_table *nexthop_table_new(const struct nexthop_ops *ops, void *arg);
@@ -45,12 +50,13 @@ bool nexthop_all_resolved(const struct nexthop_table *t); /* each has had its an
 /* Watches and groups are sent again to a FIB process that has just started with us (never needed while it
  * lives). */
 
-/* Groups: ids 1 and up, by content; a reference each. n 1..FM_GROUP_MEMBERS. 0: out of memory, or
- * NHGROUPS_MOST. */
-uint32_t nhgroup_get(struct nexthop_table *t, const uint32_t *nexthops, unsigned n);
+/* Groups: ids 1 and up, by content; a reference each. n 1..FM_GROUP_MEMBERS. weights NULL: all the same, 1.
+ * Of a next hop that is there twice the first weight counts. 0: out of memory, or NHGROUPS_MOST. */
+uint32_t nhgroup_get(struct nexthop_table *t, const uint32_t *nexthops, const uint8_t *weights, unsigned n);
 void nhgroup_ref(struct nexthop_table *t, uint32_t group);
 void nhgroup_put(struct nexthop_table *t, uint32_t group);
-unsigned nhgroup_members(const struct nexthop_table *t, uint32_t group, const uint32_t **nexthops);
+unsigned nhgroup_members(const struct nexthop_table *t, uint32_t group,
+                         const struct nhgroup_member **members);
 uint64_t nexthop_table_memory(const struct nexthop_table *t);
 
 #endif

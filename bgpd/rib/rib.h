@@ -48,6 +48,7 @@ struct rib_entry {
 enum entry_flags {
     ENTRY_ORIGINATED = 0x01,     /* has an originated path */
     ENTRY_UNREACHABLE = 0x02,    /* what the FIB was told is an unreachable route */
+    ENTRY_BLACKHOLE = 0x08,      /* or a blackhole route */
     ENTRY_WAS_ORIGINATED = 0x04, /* since the entry exists: subscribers of originated prefixes may know it */
     ENTRY_USED = 0x80,
 };
@@ -100,9 +101,11 @@ struct rib_config {
 /* A source of paths. Registered once; number stays for its life. */
 struct rib_peer {
     uint16_t number; /* set by rib_peer_add */
+    uint32_t serial; /* likewise; unlike the number never given twice, and another one after rib_peer_move */
     bool ibgp;
     uint8_t gen[FAM_COUNT]; /* of what comes now */
     bool one_hop;           /* RFC 4271 6.3: only next hops on a subnet of ours will do */
+    bool blackhole;         /* RFC 7999: its host routes with that community drop packets */
     uint32_t as;            /* of its last session, 0 none yet */
     bool keep_received; /* cannot be asked to say it again: what a policy changes is kept as received too */
     uint32_t router_id; /* host order */
@@ -138,6 +141,8 @@ void rib_set_now(struct rib *r, uint64_t seconds);
 
 struct rib_peer *rib_peer_add(struct rib *r, bool ibgp, const struct ip_addr *address,
                               void *owner); /* NULL: ENOMEM */
+/* Another address, between two sessions. */
+void rib_peer_move(struct rib *r, struct rib_peer *p, const struct ip_addr *address);
 /* Removes all its paths in the background; then the number is free again. The pointer is dead at once. */
 void rib_peer_remove(struct rib *r, struct rib_peer *p);
 /* A session came up: its paths are of a new generation; router_id set before by the caller. */
@@ -231,13 +236,13 @@ struct attr_table *rib_attrs(const struct rib *r);
 struct nexthop_table *rib_nexthops(const struct rib *r);
 
 /* The FIB client's part of an entry. What it should hold now: FM_ROUTE_SET with *group (a new reference to
- * hand to rib_fib_sent or nhgroup_put), FM_ROUTE_UNREACHABLE for an own pod CIDR or aggregate, or 0 for
- * nothing. -ENOMEM. */
+ * hand to rib_fib_sent or nhgroup_put), FM_ROUTE_UNREACHABLE for an own pod CIDR or aggregate,
+ * FM_ROUTE_BLACKHOLE, or 0 for nothing. -ENOMEM. */
 int rib_fib_desired(struct rib *r, enum family f, uint32_t index, uint32_t *group);
 /* Whether the FIB was told just that already (whatever came of it), so that nothing is to be sent. */
 bool rib_fib_is_current(const struct rib *r, enum family f, uint32_t index, int op, uint32_t group);
-bool rib_fib_is_unreachable(const struct rib *r, enum family f,
-                            uint32_t index); /* told: an unreachable route */
+/* What the FIB was told last: enum fm_route_op, 0 for a removal or nothing. */
+int rib_fib_told(const struct rib *r, enum family f, uint32_t index);
 /* Notes what was sent: op 0 when a removal was sent. Keeps the entry alive while the FIB has it. */
 void rib_fib_sent(struct rib *r, enum family f, uint32_t index, int op, uint32_t group);
 /* A result for it; error as in fibmsg. Frees the entry when nothing holds it any more. */

@@ -1,8 +1,9 @@
 /* The FIB's side of an entry: what the kernel should hold, what it was told, what came of it.
  *
- * Only learned paths become routes. Of what the node originates, pod CIDRs get an unreachable route, so that
- * traffic to addresses nobody has cannot loop to the ToR and back, and everything else nothing: it is local
- * already. As an originated path always wins, a prefix is never both.
+ * Only learned paths become routes, host routes of a peer that may say so blackhole routes (RFC 7999). Of
+ * what the node originates, pod CIDRs get an unreachable route, so that traffic to addresses nobody has
+ * cannot loop to the ToR and back, and everything else nothing: it is local already. As an originated path
+ * always wins, a prefix is never both.
  *
  * An entry with a route is kept until the removal is answered, since the answer names it by its index.
  * Several words may be on the way for one prefix; a result counts only if it answers the kind of the last.
@@ -107,44 +108,103 @@ static void set_state(struct rib *r, enum family f, uint32_t index, enum fib_sta
     e->fib = (uint8_t)state;
 }
 
+/* The hops of one route. */
+struct hops {
+    unsigned n;
+    bool weighted; /* each has a bandwidth */
+    uint32_t nexthop[FM_GROUP_MEMBERS];
+    float bandwidth[FM_GROUP_MEMBERS];
+};
+
 /* The next hops of the best and its multipaths; those of IPv4 may be of both families (RFC 8950), and the
  * kernel takes that. Old paths count until they are swept: to leave them out before the next best is chosen
  * would open a gap. */
-static unsigned gather_nexthops(const struct rib *r, const struct rib_entry *e, uint32_t *out)
+static void gather_hops(const struct rib *r, const struct rib_entry *e, struct hops *h)
 {
-    unsigned n = 0;
-    for (uint32_t i = e->paths; i && n < FM_GROUP_MEMBERS; i = path_at(r, i)->next) {
+    h->n = 0;
+    h->weighted = true;
+    for (uint32_t i = e->paths; i && h->n < FM_GROUP_MEMBERS; i = path_at(r, i)->next) {
         const struct rib_path *p = path_at(r, i);
         if (!(p->flags & (PATH_BEST | PATH_MULTIPATH)))
             continue;
-        uint32_t id = rib_path_attr(r, p)->nexthop;
-        if (nexthop_by_id(r->nexthops, id))
-            out[n++] = id;
+        const struct attr *a = rib_path_attr(r, p);
+        if (!nexthop_by_id(r->nexthops, a->nexthop))
+            continue;
+        h->weighted = h->weighted && a->flags & ATTR_HAS_BANDWIDTH;
+        if (h->weighted)
+            h->bandwidth[h->n] = attr_bandwidth(a);
+        h->nexthop[h->n++] = a->nexthop;
     }
-    return n;
+}
+
+/* A next hop that several paths name is one link: the greatest of its bandwidths counts, once. */
+static void join_hops(struct hops *h)
+{
+    unsigned n = 0;
+    for (unsigned i = 0; i < h->n; i++) {
+        unsigned k = 0;
+        while (k < n && h->nexthop[k] != h->nexthop[i])
+            k++;
+        if (k == n) {
+            h->nexthop[n] = h->nexthop[i];
+            h->bandwidth[n++] = h->bandwidth[i];
+        } else if (h->bandwidth[k] < h->bandwidth[i]) {
+            h->bandwidth[k] = h->bandwidth[i];
+        }
+    }
+    h->n = n;
+}
+
+/* Weights only where every path has a bandwidth, or those without would have to be guessed. */
+static uint32_t get_group(struct rib *r, struct hops *h)
+{
+    uint8_t weights[FM_GROUP_MEMBERS];
+    if (!h->weighted || h->n < 2)
+        return nhgroup_get(r->nexthops, h->nexthop, NULL, h->n);
+    join_hops(h);
+    bandwidth_to_weights(h->bandwidth, h->n, weights);
+    return nhgroup_get(r->nexthops, h->nexthop, weights, h->n);
+}
+_Static_assert(FM_GROUP_MEMBERS <= ATTR_WEIGHTS_MAX, "bandwidth_to_weights");
+
+/* RFC 7999 section 3.3: where it was agreed on for the session, and for as long a prefix as there is. */
+static bool is_blackhole(const struct rib *r, enum family f, const struct rib_entry *e,
+                         const struct rib_path *best)
+{
+    return rib_path_attr(r, best)->flags & ATTR_BLACKHOLE && e->len == family_bits(f) &&
+           r->sources[best->peer]->pub.blackhole;
 }
 
 int rib_fib_desired(struct rib *r, enum family f, uint32_t index, uint32_t *group)
 {
     const struct rib_entry *e = table_entry(&r->table[f], index);
     const struct rib_path *best = rib_best(r, e);
+    struct hops hops;
     *group = 0;
     if (!best)
         return 0;
     if (!best->peer)
         return best->kind == ORIGIN_KIND_POD_CIDR ? FM_ROUTE_UNREACHABLE : 0;
-    uint32_t nexthops[FM_GROUP_MEMBERS];
-    unsigned n = gather_nexthops(r, e, nexthops);
-    if (!n)
+    if (is_blackhole(r, f, e, best))
+        return FM_ROUTE_BLACKHOLE;
+    gather_hops(r, e, &hops);
+    if (!hops.n)
         return 0;
-    *group = nhgroup_get(r->nexthops, nexthops, n);
+    *group = get_group(r, &hops);
     return *group ? FM_ROUTE_SET : -ENOMEM;
 }
 
-/* The last word to the FIB: enum fm_route_op, 0 for a removal or nothing. */
 static int told(const struct rib_entry *e)
 {
-    return e->group ? FM_ROUTE_SET : e->sources & ENTRY_UNREACHABLE ? FM_ROUTE_UNREACHABLE : 0;
+    return e->group                         ? FM_ROUTE_SET
+           : e->sources & ENTRY_UNREACHABLE ? FM_ROUTE_UNREACHABLE
+           : e->sources & ENTRY_BLACKHOLE   ? FM_ROUTE_BLACKHOLE
+                                            : 0;
+}
+
+int rib_fib_told(const struct rib *r, enum family f, uint32_t index)
+{
+    return told(table_entry(&r->table[f], index));
 }
 
 bool rib_fib_is_current(const struct rib *r, enum family f, uint32_t index, int op, uint32_t group)
@@ -153,19 +213,16 @@ bool rib_fib_is_current(const struct rib *r, enum family f, uint32_t index, int 
     return told(e) == op && e->group == group;
 }
 
-bool rib_fib_is_unreachable(const struct rib *r, enum family f, uint32_t index)
-{
-    return table_entry(&r->table[f], index)->sources & ENTRY_UNREACHABLE;
-}
-
 void rib_fib_sent(struct rib *r, enum family f, uint32_t index, int op, uint32_t group)
 {
     struct rib_entry *e = table_entry(&r->table[f], index);
     uint32_t before = e->group;
     e->group = op == FM_ROUTE_SET ? group : 0;
-    e->sources &= (uint8_t)~ENTRY_UNREACHABLE;
+    e->sources &= (uint8_t) ~(ENTRY_UNREACHABLE | ENTRY_BLACKHOLE);
     if (op == FM_ROUTE_UNREACHABLE)
         e->sources |= ENTRY_UNREACHABLE;
+    else if (op == FM_ROUTE_BLACKHOLE)
+        e->sources |= ENTRY_BLACKHOLE;
     set_state(r, f, index, FIB_PENDING);
     if (before)
         nhgroup_put(r->nexthops, before);

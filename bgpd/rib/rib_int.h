@@ -4,9 +4,9 @@
 #ifndef UNDERLAY_RIB_INT_H
 #define UNDERLAY_RIB_INT_H
 
+#include "lib/ixhash.h"
 #include "lib/slab.h"
 #include "rib/decision.h"
-#include "rib/ixhash.h"
 
 /* A source and what the table still has of its earlier sessions. */
 struct source {
@@ -47,7 +47,7 @@ struct rib {
     uint32_t n_paths[FAM_COUNT];
 
     struct source **sources; /* by number, NULL: free */
-    uint32_t n_sources;
+    uint32_t n_sources, serials;
     struct candidate *cand; /* n_cand of them: no prefix has more paths */
     uint32_t *cand_path, n_cand;
 

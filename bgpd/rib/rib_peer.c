@@ -49,9 +49,15 @@ struct rib_peer *rib_peer_add(struct rib *r, bool ibgp, const struct ip_addr *ad
     if (!s)
         return NULL;
     s->pub.ibgp = ibgp;
-    s->pub.address = *address;
+    rib_peer_move(r, &s->pub, address);
     s->pub.owner = owner;
     return &s->pub;
+}
+
+void rib_peer_move(struct rib *r, struct rib_peer *p, const struct ip_addr *address)
+{
+    p->address = *address;
+    p->serial = ++r->serials;
 }
 
 static bool source_has_old(const struct source *s)

@@ -60,19 +60,22 @@ const struct attr *rib_path_received(const struct rib *r, uint32_t path)
     return p->flags & PATH_CHANGED ? NULL : attr_by_id(r->attrs, p->attr);
 }
 
-/* What is long-lived stale has attributes of its own (rib_stale.c): what was accepted stays accepted. */
+/* What is long-lived stale has attributes of its own (rib_stale.c), which no policy may undo: of that only the
+ * verdict counts. */
 unsigned path_import_again(struct rib *r, enum family f, const struct prefix *prefix, uint32_t path)
 {
     struct rib_path *p = path_at(r, path);
     const struct rib_peer *peer = &r->sources[p->peer]->pub;
     const struct attr *had = attr_by_id(r->attrs, p->attr), *received = rib_path_received(r, path);
     uint8_t before = p->flags;
-    bool judged = !received || (path_received(r, path) && had->flags & ATTR_LLGR_STALE);
+    bool judged = !received, marked = had->flags & ATTR_LLGR_STALE && path_is_stale(r, f, p);
     const struct attr *used = judged ? had : received;
     int reason = path_import(r, f, prefix, &used, peer, judged);
     if (reason < 0)
         return 0; /* out of memory: it stays as it was */
-    if (!judged) {
+    if (marked) {
+        used = had;
+    } else if (!judged) {
         bool changed = used != received;
         if (path_set_received(r, path, changed && peer->keep_received ? received : NULL))
             return 0;

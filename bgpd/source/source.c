@@ -38,6 +38,7 @@ struct sources {
     struct prefix *pod_cidrs; /* borrowed order of the configuration; own copy */
     unsigned n_pod_cidrs;
     unsigned count;
+    uint32_t asn;       /* says the weights */
     bool guard_changed; /* the set that the import refuses has changed since the last word about it */
 };
 
@@ -157,7 +158,7 @@ static void put_u32(uint8_t *p, uint32_t v)
 static const struct attr *make_attr(struct sources *s, const struct advertise_options *o)
 {
     struct advertise_options c = *o;
-    uint8_t standard[sizeof c.communities], large[sizeof c.large];
+    uint8_t standard[sizeof c.communities], large[sizeof c.large], extended[8];
     uint16_t n_standard = 0, n_large = 0;
     qsort(c.communities, c.n_communities, sizeof c.communities[0], compare_u32);
     qsort(c.large, c.n_large, sizeof c.large[0], compare_large);
@@ -181,6 +182,10 @@ static const struct attr *make_attr(struct sources *s, const struct advertise_op
     b.part_len[PART_COMMUNITY] = n_standard;
     b.part[PART_LARGE] = large;
     b.part_len[PART_LARGE] = n_large;
+    if (c.weight) {
+        b.part_len[PART_EXTENDED] = (uint16_t)attr_put_weight(NULL, 0, s->asn, c.weight, extended);
+        b.part[PART_EXTENDED] = extended;
+    }
     return attr_intern(s->s->attrs, &b);
 }
 
@@ -226,7 +231,7 @@ static int want(struct sources *s, const struct prefix *p, uint8_t by, struct so
 
 static int want_vip(struct sources *s, const struct config_vip *v)
 {
-    struct advertise_options o = {.has_med = v->has_med, .med = v->med};
+    struct advertise_options o = {.has_med = v->has_med, .med = v->med, .weight = v->weight};
     struct source *src;
     for (; o.n_communities < v->n_communities && o.n_communities < 32; o.n_communities++)
         o.communities[o.n_communities] = v->communities[o.n_communities];
@@ -274,6 +279,24 @@ static int want_all(struct sources *s, const struct config *c)
     return rc;
 }
 
+/* What commands advertise with a weight says so by our AS, which a reload may have changed. */
+static int renumber(struct sources *s, struct source *src)
+{
+    struct attr_build b;
+    uint8_t extended[8];
+    if (!src->cli || !(src->cli->flags & ATTR_HAS_BANDWIDTH))
+        return 0;
+    attr_to_build(s->s->attrs, src->cli, &b);
+    b.part_len[PART_EXTENDED] = (uint16_t)attr_put_weight(NULL, 0, s->asn, attr_weight(src->cli), extended);
+    b.part[PART_EXTENDED] = extended;
+    const struct attr *a = attr_intern(s->s->attrs, &b);
+    if (!a)
+        return -ENOMEM;
+    drop_attr(s, &src->cli);
+    src->cli = a;
+    return 0;
+}
+
 static int copy_pod_cidrs(struct sources *s, const struct config *c)
 {
     size_t size = c->advertise.n_pod_cidrs * sizeof *s->pod_cidrs;
@@ -303,6 +326,7 @@ static void set_bound(struct sources *s, struct source *src, bool bound)
 int sources_apply(struct sources *s, const struct config *c)
 {
     struct walk w;
+    s->asn = c->router.asn;
     int rc = copy_pod_cidrs(s, c);
     if (!rc)
         rc = want_all(s, c);
@@ -322,8 +346,8 @@ int sources_apply(struct sources *s, const struct config *c)
             src->bind_keep = false;
         }
         set_bound(s, src, src->bind_keep);
-        int one = publish(s, src);
-        rc = rc ? rc : one;
+        int one = renumber(s, src), two = publish(s, src);
+        rc = rc ? rc : one ? one : two;
     }
     free(w.list);
     tell_guard(s);
@@ -426,6 +450,10 @@ void sources_each_command(const struct sources *s, void (*cb)(void *arg, const c
         append_communities(src->cli, line, sizeof line, &n);
         if (src->cli->flags & ATTR_HAS_MED) {
             snprintf(word, sizeof word, " med %u", src->cli->med);
+            append(line, sizeof line, &n, word);
+        }
+        if (src->cli->flags & ATTR_HAS_BANDWIDTH) {
+            snprintf(word, sizeof word, " weight %u", attr_weight(src->cli));
             append(line, sizeof line, &n, word);
         }
         cb(arg, line);

@@ -24,6 +24,7 @@ struct advertise_options {
     unsigned n_large;
     bool has_med;
     uint32_t med;
+    uint32_t weight; /* told as link bandwidth, 1..ATTR_WEIGHT_MOST; 0: none */
 };
 int sources_advertise(struct sources *s, const struct prefix *p, const struct advertise_options *o);
 int sources_withdraw(struct sources *s,

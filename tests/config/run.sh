@@ -42,6 +42,27 @@ $difference"
     fi
 done
 
+# What the documentation shows must be taken as it stands there; a fragment gets the `router` that it lacks.
+examples=$(mktemp -d) || exit 3
+trap 'rm -rf "$examples"' EXIT
+awk -v to="$examples" '
+    /^```yaml$/ || /^\.Bd -literal/ { on = 1; n++; next }
+    /^```$/ || /^\.Ed$/ { on = 0 }
+    on { print > (to "/" FILENAME_ "-" n ".yaml") }
+    FNR == 1 { FILENAME_ = FILENAME; gsub("/", "-", FILENAME_) }
+' README.md etc/man/underlay.yaml.5
+for file in "$examples"/*; do
+    grep -q '^router:' "$file" || sed -i '1i router: {asn: 64512, id: 10.0.0.11}' "$file"
+    said=$("$daemon" --check --config "$file" 2>&1)
+    status=$?
+    if [ $status = 0 ] && [ -z "$said" ]; then
+        ok "example ${file##*/}"
+    else
+        fail "example ${file##*/}" "exit status $status
+$said"
+    fi
+done
+
 # What is not a file that can be read is a configuration error too.
 for file in tests/config/nonexistent.yaml tests/config; do
     said=$("$daemon" --check --config "$file" 2>&1)

@@ -35,7 +35,7 @@ def test_peer_over_the_limit_is_stopped_and_comes_back(lab, kind):
     wait_for(lambda: over_limit(node), what="down for its prefixes")
     shown = node.neighbor()
     assert shown["lastNotificationReason"].endswith("Cease/Maximum Number of Prefixes Reached"), shown
-    assert "more than 10 ipv4 prefixes" in shown["notEstablishedBecause"] and "max-prefixes" in shown["notEstablishedHint"]
+    assert "more than 10 IPv4 prefixes" in shown["notEstablishedBecause"] and "max-prefixes" in shown["notEstablishedHint"]
     row = node.summary()["peers"][pair.theirs]
     assert (row["state"], row["peerState"]) == ("Idle (PfxCt)", "PfxCt")
     wait_for(lambda: node.gone(*few), what="its routes are gone")
@@ -115,7 +115,7 @@ def test_a_table_by_mistake_is_stopped_at_once(lab):
         pass  # it is hung up on while it talks
     wait_for(lambda: rack.info()["bgpState"] == "Idle", what="the session is closed")
     assert rack.info()["lastErrorCodeSubcode"] == "0601"
-    assert "more than 1000 ipv4 prefixes" in rack.info()["notEstablishedBecause"]
+    assert "more than 1000 IPv4 prefixes" in rack.info()["notEstablishedBecause"]
     assert rack.info()["messageStats"]["updatesRecv"] < 5
     bounded(before, rack.rss(), 3, "a table beyond the limit")
     again = rack.speaker().connect("10.9.0.1")

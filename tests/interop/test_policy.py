@@ -184,7 +184,7 @@ def test_show_policy_explains_a_prefix(lab):
     said = underlay.ctl("show policy from-tor 192.0.2.77/32")
     assert said["evaluations"] == [] and [r["applies"] for r in said["byPrefix"]] == ["no", "no", "depends"], said
     refused = underlay.ctl("show", "policy", "nobody", check=False, json_out=False)
-    assert refused.returncode == 1 and "there is no policy `nobody`" in refused.stderr, refused
+    assert refused.returncode == 1 and "there is no policy `nobody`; `show policy` lists them" in refused.stderr, refused
 
 
 @cases()

@@ -22,6 +22,7 @@ struct fake_route {
     uint32_t nexthop_id;
     bool unreachable;
     bool foreign;
+    bool blackhole;
 };
 
 struct kernel {
@@ -95,7 +96,7 @@ int kernel_route(struct kernel *k, enum kernel_op op, const struct kernel_route 
         return -ENOBUFS;
     k->batch[k->n_batch].op = op;
     k->batch[k->n_batch].r =
-        (struct fake_route){prefix_make(&a, r->len), r->nexthop_id, r->unreachable, false};
+        (struct fake_route){prefix_make(&a, r->len), r->nexthop_id, r->unreachable, false, r->blackhole};
     return (int)k->n_batch++;
 }
 
@@ -105,7 +106,7 @@ static inline int fake_apply(struct kernel *k, enum kernel_op op, const struct f
 
     if (k->refuse)
         return k->refuse;
-    if (op != KERNEL_DELETE && !r->unreachable && !fake_has_nexthop(k, r->nexthop_id))
+    if (op != KERNEL_DELETE && !r->unreachable && !r->blackhole && !fake_has_nexthop(k, r->nexthop_id))
         return -EINVAL;
     if (op == KERNEL_DELETE) {
         if (!there || there->foreign)

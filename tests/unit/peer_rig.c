@@ -25,6 +25,11 @@ const struct fib_address *fibclient_subnet_of(const struct fibclient *c, const s
     return c->no_subnet || a->af != AF_INET ? NULL : &c->addresses[0];
 }
 
+void fibclient_reconsider(struct fibclient *c)
+{
+    (void)c;
+}
+
 const struct fib_link *fibclient_link_by_name(const struct fibclient *c, const char *name)
 {
     for (unsigned i = 0; i < c->n_links; i++)
@@ -75,6 +80,13 @@ void rasock_leave(struct rasock *r, uint32_t ifindex)
 {
     if (r->joined == ifindex)
         r->joined = 0;
+}
+
+bool rasock_host_obeys(const struct rasock *r, const char *interface)
+{
+    (void)interface;
+    ((struct rasock *)r)->obeyed++;
+    return true;
 }
 
 bool rasock_lladdr(const struct rasock *r, const char *interface, uint8_t out[6])

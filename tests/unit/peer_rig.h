@@ -21,6 +21,7 @@ struct rasock {
     const struct rasock_ops *ops;
     void *arg;
     int error;        /* for rasock_is_open and rasock_error */
+    unsigned obeyed;  /* how often it was asked whether the kernel obeys; it does */
     unsigned sent[2]; /* solicitations, advertisements */
     struct ra_msg last;
     struct ip_addr last_to, last_from;

@@ -122,7 +122,7 @@ static void well_known_communities_bind_received_paths(void)
         bool ebgp, ibgp;
     } rows[] = {
         {0xfde80001, true, true},  {0xffffff01, false, true}, {0xffffff02, false, false},
-        {0xffffff03, false, true}, {0xffffff04, true, true},
+        {0xffffff03, false, true}, {0xffffff04, true, true},  {0xffff029a, false, true}, /* RFC 7999 3.2 */
     };
     for (unsigned i = 0; i < 2 * sizeof rows / sizeof *rows; i++) {
         struct out t;

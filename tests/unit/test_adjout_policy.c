@@ -1,5 +1,6 @@
 /* Export policies in Adj-RIB-Out: what a peer is sent by one, and that it hears only of what a change of the
  * policy changes. */
+#include <errno.h>
 #include <stdio.h>
 
 #include "config.h"
@@ -289,6 +290,35 @@ static void a_new_session_starts_with_the_new_policy(void)
     teardown(&t);
 }
 
+static bool memory_is_out;
+int __real_policy_apply(const struct policy *p, struct policy_memo *m, const struct policy_route *r,
+                        struct policy_result *out);
+int __wrap_policy_apply(const struct policy *p, struct policy_memo *m, const struct policy_route *r,
+                        struct policy_result *out);
+int __wrap_policy_apply(const struct policy *p, struct policy_memo *m, const struct policy_route *r,
+                        struct policy_result *out)
+{
+    return memory_is_out ? -ENOMEM : __real_policy_apply(p, m, r, out);
+}
+
+static void what_cannot_be_judged_for_want_of_memory_is_told_and_not_lost(void)
+{
+    for (int add_path = 0; add_path < 2; add_path++) {
+        struct out t;
+        setup(&t, "[{set: {med: 1}, then: accept}]", add_path);
+        memory_is_out = true;
+        CU_ASSERT_TRUE(receiver_fill(t.v, t.o, 8192));
+        CU_ASSERT_TRUE(adjout_no_memory(t.o));
+        CU_ASSERT_EQUAL(t.v->n, 0);
+        CU_ASSERT_EQUAL(t.v->eor[FAM_IPV4], 0);
+        memory_is_out = false;
+        receiver_drain(t.v, t.o);
+        CU_ASSERT_FALSE(adjout_no_memory(t.o));
+        CU_ASSERT_EQUAL(t.v->n, 3);
+        teardown(&t);
+    }
+}
+
 static const struct unit_case cases[] = {
     UNIT(what_is_accepted_goes_out_as_the_policy_leaves_it),
     UNIT(a_next_hop_that_is_set_is_sent),
@@ -298,5 +328,6 @@ static const struct unit_case cases[] = {
     UNIT(only_what_a_new_policy_changes_is_sent),
     UNIT(changes_in_a_hurry_end_where_the_last_one_says),
     UNIT(a_new_session_starts_with_the_new_policy),
+    UNIT(what_cannot_be_judged_for_want_of_memory_is_told_and_not_lost),
 };
 UNIT_MAIN("adjout_policy", cases)

@@ -6,7 +6,8 @@
 static void advertise_takes_prefixes_communities_and_med(void)
 {
     begin();
-    run("advertise 192.0.2.0/24 2001:db8::/32 198.51.100.7 community 65000:100 no-export 65000:1:2 med 10");
+    run("advertise 192.0.2.0/24 2001:db8::/32 198.51.100.7 community 65000:100 no-export 65000:1:2 med 10 "
+        "weight 3");
     CU_ASSERT_EQUAL(status, 0);
     CU_ASSERT_STRING_EQUAL(output, "");
     CU_ASSERT_EQUAL_FATAL(sources.n, 3);
@@ -19,6 +20,7 @@ static void advertise_takes_prefixes_communities_and_med(void)
     CU_ASSERT_EQUAL(sources.last.large[0][2], 2);
     CU_ASSERT_TRUE(sources.last.has_med);
     CU_ASSERT_EQUAL(sources.last.med, 10);
+    CU_ASSERT_EQUAL(sources.last.weight, 3);
     CU_ASSERT_EQUAL(sources.state_changes, 1);
     end();
 }
@@ -45,6 +47,8 @@ static void one_wrong_word_and_nothing_is_advertised(void)
         {"advertise 10.1.0.0/16 community 1:2:4294967296", "is not a community", 2},
         {"advertise 10.1.0.0/16 community 99999999999999999999:1", "is not a community", 2},
         {"advertise 10.1.0.0/16 med 4294967296", "med 4294967296 is out of range", 2},
+        {"advertise 10.1.0.0/16 med 1 weight 0", "weight 0 is out of range; expected 1 to 1000000", 2},
+        {"advertise 10.1.0.0/16 weight 1000001", "weight 1000001 is out of range", 2},
     };
     begin();
     for (unsigned i = 0; i < sizeof rows / sizeof *rows; i++) {
@@ -258,7 +262,7 @@ static void debug_watches_a_peer_for_a_while(void)
     run("no debug 10.0.0.1");
     CU_ASSERT_EQUAL(debugged[0], 0);
     run("no debug 10.0.0.1");
-    expect_error(1, "is not watched");
+    expect_error(1, "are not logged; `show debug`");
     end();
 }
 

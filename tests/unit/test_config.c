@@ -237,7 +237,7 @@ static void every_value_arrives(void)
     CU_ASSERT(c->router.asn == 65546 && c->router.id == 0x0a00000b && c->router.port == 1179);
     CU_ASSERT(c->router.multipath == 1 && !c->router.multipath_as_path_relax && c->router.n_listen == 2);
     CU_ASSERT(c->router.always_compare_med && c->router.med_missing_as_worst);
-    CU_ASSERT_EQUAL_FATAL(c->n_peers, 6);
+    CU_ASSERT_EQUAL_FATAL(c->n_peers, 7);
     const struct peer_config *p = &c->peers[0];
     CU_ASSERT(p->asn_kind == ASN_EXTERNAL && p->asn == 0 && p->port == 2179 && p->passive && p->shutdown);
     CU_ASSERT_STRING_EQUAL(p->password, "s3cret: with # and \"quotes\"");
@@ -270,6 +270,22 @@ static void every_value_arrives(void)
     CU_ASSERT_STRING_EQUAL(addr_format(&c->fib.prefsrc[FAM_IPV6], buf), "fd00::11");
     CU_ASSERT(c->log.level == LOG_LVL_DEBUG && c->log.format == LOG_FMT_JSON &&
               c->log.target == LOG_TO_SYSLOG);
+    CU_ASSERT(c->n_policies == 2 && c->peers[6].kind == PEER_BY_INTERFACE && c->peers[6].import_rules);
+    expect_round_trip(c);
+    config_free(c);
+}
+
+static void off_takes_all_of_the_limits_of_a_template_away(void)
+{
+    struct config *c =
+        load("router: {asn: 64512}\n"
+             "peer-templates: {t: {asn: 1, max-prefixes: {ipv4: 5, action: stop, warn-percent: 9}}}\n"
+             "peers: [{address: 10.0.1.1, template: t, max-prefixes: off}]\n");
+    CU_ASSERT_PTR_NOT_NULL_FATAL(c);
+    const struct peer_config *p = &c->peers[0];
+    CU_ASSERT(!p->max_prefixes.most[FAM_IPV4] && p->max_prefixes.action == LIMIT_RESTART);
+    CU_ASSERT_EQUAL(p->max_prefixes.warn_percent, 75);
+    expect_round_trip(c);
     config_free(c);
 }
 
@@ -572,6 +588,7 @@ static const struct unit_case cases[] = {
     UNIT(defaults_are_those_of_the_manual),
     UNIT(every_value_arrives),
     UNIT(own_keys_win_over_the_template),
+    UNIT(off_takes_all_of_the_limits_of_a_template_away),
     UNIT(password_files_are_read_through_the_callback),
     UNIT(a_template_key_file_is_read_once_and_gives_way),
     UNIT(passwords_never_appear_in_errors),

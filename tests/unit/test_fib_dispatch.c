@@ -127,7 +127,7 @@ static void malformed_routes_are_refused(void)
         struct fm_route r;
     } table[] = {
         {"no operation", {.op = 0, .af = AF_INET, .len = 8, .group = 1, .addr = {10}}},
-        {"unknown operation", {.op = 5, .af = AF_INET, .len = 8, .addr = {10}}},
+        {"unknown operation", {.op = 6, .af = AF_INET, .len = 32, .addr = {10}}},
         {"no family", {.op = FM_ROUTE_SET, .af = 0, .len = 8, .group = 1, .addr = {10}}},
         {"other family", {.op = FM_ROUTE_SET, .af = AF_UNIX, .len = 8, .group = 1, .addr = {10}}},
         {"IPv4 length", {.op = FM_ROUTE_SET, .af = AF_INET, .len = 33, .group = 1, .addr = {10}}},
@@ -145,6 +145,11 @@ static void malformed_routes_are_refused(void)
         {"delete with a group", {.op = FM_ROUTE_DEL, .af = AF_INET, .len = 8, .group = 1, .addr = {10}}},
         {"unreachable with a group",
          {.op = FM_ROUTE_UNREACHABLE, .af = AF_INET, .len = 8, .group = 1, .addr = {10}}},
+        {"blackhole over a group",
+         {.op = FM_ROUTE_BLACKHOLE, .af = AF_INET, .len = 32, .group = 1, .addr = {10, 0, 0, 1}}},
+        {"blackhole for many", {.op = FM_ROUTE_BLACKHOLE, .af = AF_INET, .len = 31, .addr = {10}}},
+        {"blackhole for many of IPv6",
+         {.op = FM_ROUTE_BLACKHOLE, .af = AF_INET6, .len = 127, .addr = {0xfd}}},
         {"reserved byte", {.op = FM_ROUTE_DEL, .af = AF_INET, .len = 8, .reserved = 1, .addr = {10}}},
     };
 

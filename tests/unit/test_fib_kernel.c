@@ -416,6 +416,30 @@ static void weights_reach_the_kernel(void)
     fibtest_end(&t);
 }
 
+static void a_blackhole_has_the_place_of_the_route(void)
+{
+    static const char *const prefixes[] = {"10.50.0.1/32", "fd50::1/128"};
+    struct fibtest t;
+
+    if (!fibtest_start(&t))
+        return;
+    fibtest_group(&t, 1, "10.9.0.2", NULL);
+    fibtest_group(&t, 2, "fd09::2", NULL);
+    for (uint32_t i = 0; i < 2; i++) {
+        const char *list = i ? ROUTES6 : ROUTES4, *shown = i ? "blackhole fd50::1" : "blackhole 10.50.0.1";
+        CU_ASSERT_EQUAL(fibtest_do(&t, FM_ROUTE_BLACKHOLE, prefixes[i], 0), 0);
+        CU_ASSERT_TRUE(shows(list, shown) && shows(list, "metric 20"));
+        CU_ASSERT_EQUAL(fibtest_do(&t, FM_ROUTE_SET, prefixes[i], i + 1), 0);
+        CU_ASSERT_FALSE(shows(list, "blackhole"));
+        CU_ASSERT_TRUE(shows(list, "50"));
+        CU_ASSERT_EQUAL(fibtest_do(&t, FM_ROUTE_BLACKHOLE, prefixes[i], 0), 0);
+        CU_ASSERT_TRUE(shows(list, shown));
+        CU_ASSERT_EQUAL(fibtest_do(&t, FM_ROUTE_DEL, prefixes[i], 0), 0);
+        CU_ASSERT_FALSE(shows(list, "50"));
+    }
+    fibtest_end(&t);
+}
+
 static void a_bound_address_is_known_again_or_swept(void)
 {
     struct fibtest t;
@@ -632,6 +656,7 @@ static const struct unit_case cases[] = {
     UNIT(the_status_of_a_first_speaker_is_passed_on),
     UNIT(a_link_local_next_hop_carries_both_families),
     UNIT(weights_reach_the_kernel),
+    UNIT(a_blackhole_has_the_place_of_the_route),
     UNIT(a_bound_address_is_known_again_or_swept),
     UNIT(preserve_leaves_routes_behind),
     UNIT(lost_events_are_made_good_by_a_new_look),

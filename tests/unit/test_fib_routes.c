@@ -114,6 +114,124 @@ static void a_refusal_is_reported_and_retried_without_a_busy_loop(void)
     tear_down();
 }
 
+/* Every pair of some addresses, from number first on. */
+static unsigned set_pairs(unsigned first)
+{
+    enum { ADDRESSES = 18 };
+    char a[16], b[16];
+    unsigned n = 0;
+
+    for (unsigned i = 0; i < ADDRESSES; i++)
+        for (unsigned k = 0; k < i; k++, n++) {
+            snprintf(a, sizeof a, "10.9.0.%u", 10 + i);
+            snprintf(b, sizeof b, "10.9.0.%u", 10 + k);
+            set_group(first + n, n & 1 ? a : b, n & 1 ? b : a);
+        }
+    return n;
+}
+
+static unsigned groups_in_kernel(void)
+{
+    unsigned n = 0;
+    for (unsigned i = 0; i < x.k.n_nexthops; i++)
+        n += x.k.nexthops[i].n_members > 0;
+    return n;
+}
+
+static void set_weighted(uint32_t id, uint32_t a, uint32_t b)
+{
+    struct fm_group g = {.id = id, .n_members = 2};
+    g.members[0] = (struct fm_member){{.af = AF_INET, .addr = {10, 9, 0, 2}}, a};
+    g.members[1] = (struct fm_member){{.af = AF_INET, .addr = {10, 9, 1, 2}}, b};
+    CU_ASSERT_EQUAL(groups_set(x.f.groups, &g), 0);
+}
+
+/* What a former life of the whole daemon left is found again by members and weights. */
+static void a_group_is_adopted_by_its_weights(void)
+{
+    const uint32_t first = 87u << 24;
+    struct knexthop hop = {.id = first + 1, .ifindex = 2, .protocol = 87, .gateway = addr_v4(0x0a090002)};
+    struct knexthop group = {.id = first + 3, .protocol = 87, .n_members = 2};
+
+    set_up();
+    x.k.nexthops[x.k.n_nexthops++] = hop;
+    hop.id++, hop.ifindex++, hop.gateway = addr_v4(0x0a090102);
+    x.k.nexthops[x.k.n_nexthops++] = hop;
+    group.members[0] = (struct kmember){first + 1, 1};
+    group.members[1] = (struct kmember){first + 2, 5};
+    x.k.nexthops[x.k.n_nexthops++] = group;
+    reconcile_start(x.f.reconcile);
+    run_for(20);
+    set_weighted(1, 1, 5);
+    CU_ASSERT_EQUAL(x.k.n_nexthops, 3);
+    CU_ASSERT_EQUAL(groups_kernel_id(x.f.groups, groups_usable(x.f.groups, 1)), first + 3);
+    set_weighted(2, 5, 1);
+    set_weighted(3, 1, 1);
+    CU_ASSERT_EQUAL(x.k.n_nexthops, 5);
+    /* Weights that somebody has changed are put back. */
+    x.k.nexthops[2].members[1].weight = 7;
+    reconcile_start(x.f.reconcile);
+    run_for(20);
+    CU_ASSERT_EQUAL(x.k.nexthops[2].members[1].weight, 5);
+    tear_down();
+}
+
+static void many_groups_are_found_by_content_and_outlive_their_link(void)
+{
+    set_up();
+    unsigned n = set_pairs(1), before = x.k.n_nexthops;
+    CU_ASSERT_EQUAL(groups_in_kernel(), n);
+    CU_ASSERT_EQUAL(set_pairs(1000), n); /* other numbers for the same */
+    CU_ASSERT_EQUAL(x.k.n_nexthops, before);
+    for (unsigned i = 0; i < n; i += 2)
+        CU_ASSERT_EQUAL(groups_del(x.f.groups, 1 + i), 0);
+    CU_ASSERT_EQUAL(groups_in_kernel(), n);
+    CU_ASSERT_EQUAL(groups_del(x.f.groups, 1000), 0); /* the last number of the first pair */
+    CU_ASSERT_EQUAL(groups_in_kernel(), n - 1);
+    struct kevent down = {.type = KEVENT_LINK, .u.link = {.ifindex = 2, .flags = IFF_UP}};
+    struct kevent up = {.type = KEVENT_LINK, .u.link = {.ifindex = 2, .flags = IFF_UP | IFF_LOWER_UP}};
+    apply(FM_ROUTE_SET, "10.50.0.0/16", 1001, 1);
+    run_for(20);
+    for (unsigned turn = 0; turn < 3; turn++) {
+        links_event(x.f.links, &down);
+        run_for(20);
+        CU_ASSERT_EQUAL(x.k.n_nexthops, 0);
+        CU_ASSERT_PTR_NULL(in_kernel("10.50.0.0/16"));
+        links_event(x.f.links, &up);
+        for (int wait = 0; wait < 100 && !in_kernel("10.50.0.0/16"); wait++)
+            run_for(20);
+        CU_ASSERT_EQUAL(groups_in_kernel(), n - 1);
+        CU_ASSERT_PTR_NOT_NULL(in_kernel("10.50.0.0/16"));
+    }
+    groups_forget_ids(x.f.groups);
+    apply(FM_ROUTE_DEL, "10.50.0.0/16", 0, 2);
+    run_for(50);
+    CU_ASSERT_EQUAL(x.k.n_nexthops, 0);
+    tear_down();
+}
+
+static void thousands_of_next_hops_are_watched_and_forgotten(void)
+{
+    enum { N = 16384 };
+    set_up();
+    fibchan_free(x.f.chan); /* nobody reads the answers */
+    x.f.chan = NULL;
+    for (unsigned turn = 0; turn < 2; turn++) {
+        for (uint32_t i = 0; i < N; i++) {
+            struct fm_nexthop nh = {.af = AF_INET, .addr = {10, 9, (uint8_t)(i >> 8), (uint8_t)i}};
+            CU_ASSERT_EQUAL_FATAL(nexthops_watch(x.f.nexthops, &nh), 0);
+            CU_ASSERT_EQUAL_FATAL(nexthops_ref(x.f.nexthops, &nh), i + 1); /* the same one, and no holes */
+        }
+        for (uint32_t i = N; i; i--) {
+            struct fm_nexthop nh = nexthops_state(x.f.nexthops, i)->nexthop;
+            nexthops_unref(x.f.nexthops, i);
+            nexthops_unwatch(x.f.nexthops, &nh);
+        }
+    }
+    CU_ASSERT_FALSE(nexthops_depend_on_routes(x.f.nexthops));
+    tear_down();
+}
+
 static void a_link_that_goes_takes_its_routes_and_brings_them_back(void)
 {
     struct kevent down = {.type = KEVENT_LINK, .u.link = {.ifindex = 2, .flags = IFF_UP}};
@@ -316,6 +434,9 @@ static const struct unit_case cases[] = {
     UNIT(without_install_every_wish_is_granted_and_nothing_written),
     UNIT(a_foreign_route_is_never_replaced),
     UNIT(a_refusal_is_reported_and_retried_without_a_busy_loop),
+    UNIT(a_group_is_adopted_by_its_weights),
+    UNIT(many_groups_are_found_by_content_and_outlive_their_link),
+    UNIT(thousands_of_next_hops_are_watched_and_forgotten),
     UNIT(a_link_that_goes_takes_its_routes_and_brings_them_back),
     UNIT(a_redefined_group_moves_its_routes),
     UNIT(objects_go_with_their_last_use),

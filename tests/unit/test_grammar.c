@@ -114,6 +114,7 @@ static void wrong_commands_get_a_hint(void)
         {"advertise", "incomplete command `advertise`; expects PREFIX"},
         {"advertise tor-a", "unknown word `tor-a`; expected PREFIX"},
         {"advertise 10.0.0.0/24 med", "expects N"},
+        {"advertise 10.0.0.0/24 weight heavy", "unknown word `heavy`; expected N"},
         {"advertise 10.0.0.0/24 med many", "unknown word `many`; expected N"},
         {"advertise 10.0.0.0/24 med -5", "unknown word `-5`"},
         {"neighbor x shutdown message", "expects TEXT"},

@@ -1,5 +1,5 @@
 /* The index hash, against a plain array of which keys are there. */
-#include "rib/ixhash.h"
+#include "lib/ixhash.h"
 
 #include <stdlib.h>
 

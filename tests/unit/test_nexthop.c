@@ -7,7 +7,7 @@
 
 struct fake_fib {
     unsigned watches, unwatches, sets, dels;
-    uint32_t members[FM_GROUP_MEMBERS];
+    struct nhgroup_member members[FM_GROUP_MEMBERS];
     unsigned n;
 };
 
@@ -23,13 +23,13 @@ static void on_unwatch(void *arg, const struct nexthop *nh)
     ((struct fake_fib *)arg)->unwatches++;
 }
 
-static void on_group_set(void *arg, uint32_t group, const uint32_t *nexthops, unsigned n)
+static void on_group_set(void *arg, uint32_t group, const struct nhgroup_member *members, unsigned n)
 {
     struct fake_fib *k = arg;
     CU_ASSERT(group != 0);
     k->sets++;
     k->n = n;
-    memcpy(k->members, nexthops, n * sizeof *nexthops);
+    memcpy(k->members, members, n * sizeof *members);
 }
 
 static void on_group_del(void *arg, uint32_t group)
@@ -136,13 +136,13 @@ static void groups_are_one_per_set_whatever_the_order(void)
     struct fake_fib k;
     struct nexthop_table *t = table_over(&k);
     uint32_t c = get(t, 3), a = get(t, 1), b = get(t, 2);
-    uint32_t g = nhgroup_get(t, (uint32_t[]){c, a, b, a}, 4);
-    CU_ASSERT_EQUAL(nhgroup_get(t, (uint32_t[]){b, c, a}, 3), g);
-    CU_ASSERT_NOT_EQUAL(nhgroup_get(t, (uint32_t[]){a, b}, 2), g);
+    uint32_t g = nhgroup_get(t, (uint32_t[]){c, a, b, a}, NULL, 4);
+    CU_ASSERT_EQUAL(nhgroup_get(t, (uint32_t[]){b, c, a}, NULL, 3), g);
+    CU_ASSERT_NOT_EQUAL(nhgroup_get(t, (uint32_t[]){a, b}, NULL, 2), g);
     CU_ASSERT_EQUAL(k.sets, 2);
-    const uint32_t *m;
+    const struct nhgroup_member *m;
     CU_ASSERT_EQUAL_FATAL(nhgroup_members(t, g, &m), 3);
-    CU_ASSERT(m[0] == a && m[1] == b && m[2] == c); /* ascending by address */
+    CU_ASSERT(m[0].nexthop == a && m[1].nexthop == b && m[2].nexthop == c); /* ascending by address */
     nexthop_table_free(t);
 }
 
@@ -150,7 +150,7 @@ static void a_group_keeps_its_nexthops_and_goes_with_the_last_reference(void)
 {
     struct fake_fib k;
     struct nexthop_table *t = table_over(&k);
-    uint32_t a = get(t, 1), g = nhgroup_get(t, &a, 1);
+    uint32_t a = get(t, 1), g = nhgroup_get(t, &a, NULL, 1);
     nhgroup_ref(t, g);
     nexthop_put(t, a);
     CU_ASSERT_EQUAL(k.unwatches, 0);
@@ -159,7 +159,7 @@ static void a_group_keeps_its_nexthops_and_goes_with_the_last_reference(void)
     nhgroup_put(t, g);
     CU_ASSERT_EQUAL(k.dels, 1);
     CU_ASSERT_EQUAL(k.unwatches, 1);
-    const uint32_t *m;
+    const struct nhgroup_member *m;
     CU_ASSERT_EQUAL(nhgroup_members(t, g, &m), 0);
     nexthop_table_free(t);
 }
@@ -172,7 +172,7 @@ static void many_come_and_go(void)
     static uint32_t id[N], group[N];
     for (uint32_t i = 0; i < N; i++) {
         id[i] = get(t, i + 1);
-        group[i] = nhgroup_get(t, &id[i], 1);
+        group[i] = nhgroup_get(t, &id[i], NULL, 1);
     }
     for (uint32_t i = 0; i < N; i += 2) {
         nexthop_put(t, id[i]);
@@ -181,7 +181,7 @@ static void many_come_and_go(void)
     CU_ASSERT_EQUAL(k.unwatches, N / 2);
     for (uint32_t i = 1; i < N; i += 2) {
         CU_ASSERT_EQUAL(get(t, i + 1), id[i]);
-        CU_ASSERT_EQUAL(nhgroup_get(t, &id[i], 1), group[i]);
+        CU_ASSERT_EQUAL(nhgroup_get(t, &id[i], NULL, 1), group[i]);
     }
     CU_ASSERT_EQUAL(k.watches, N);
     CU_ASSERT(nexthop_table_memory(t) > N * sizeof(struct nexthop) / 2);
@@ -199,11 +199,11 @@ static void there_is_a_most_of_them(void)
     CU_ASSERT_EQUAL(get(t, 1), first); /* those that are there can be had */
     for (uint32_t i = 0; i < NHGROUPS_MOST; i++) {
         uint32_t pair[] = {i / NEXTHOPS_MOST + 1, i % NEXTHOPS_MOST + 1};
-        nhgroup_get(t, pair, 2);
+        nhgroup_get(t, pair, NULL, 2);
     }
     uint32_t beyond[] = {9, 10};
     for (uint32_t i = 0; i < 16; i++) /* pairs with themselves or told before were fewer groups */
-        beyond[1] = nhgroup_get(t, (uint32_t[]){9, 100 + i}, 2);
+        beyond[1] = nhgroup_get(t, (uint32_t[]){9, 100 + i}, NULL, 2);
     CU_ASSERT_EQUAL(beyond[1], 0);
     nexthop_table_free(t);
 }

@@ -513,6 +513,41 @@ static void attempts_that_fail_say_why(void)
     rig_tear_down(&r);
 }
 
+/* What an operator cannot tell from the name of a NOTIFICATION comes with what to look at. */
+static void every_notification_says_what_to_look_at(void)
+{
+    static const struct {
+        uint8_t code, subcode;
+        bool received;
+        const char *hint;
+    } rows[] = {
+        {BGP_ERR_CEASE, BGP_CEASE_ADMIN_RESET, true, "cleared the session on the other side"},
+        {BGP_ERR_CEASE, BGP_CEASE_CONFIG_CHANGE, true, "configuration changed"},
+        {BGP_ERR_CEASE, BGP_CEASE_RESOURCES, true, "memory and limits of the other side"},
+        {BGP_ERR_CEASE, BGP_CEASE_HARD_RESET, true, "the other side's log"},
+        {BGP_ERR_CEASE, BGP_CEASE_BFD_DOWN, true, "the link"},
+        {BGP_ERR_CEASE, BGP_CEASE_ADMIN_SHUTDOWN, true, "an operator shut the session down"},
+        {BGP_ERR_CEASE, BGP_CEASE_MAX_PREFIXES, true, "limit of prefixes"},
+        {BGP_ERR_UPDATE, BGP_ERR_UPD_MALFORMED, true, "the other side's log"},
+        {BGP_ERR_UPDATE, BGP_ERR_UPD_MALFORMED, false, "`debug 127.0.0.2`"},
+        {BGP_ERR_HEADER, BGP_ERR_HDR_SYNC, false, "the other side's software"},
+        {BGP_ERR_FSM, BGP_ERR_FSM_OPEN_CONFIRM, true, "the other side's log"},
+        {BGP_ERR_HOLD_TIMER, 0, false, "whether the peer is alive"},
+        {BGP_ERR_SEND_HOLD_TIMER, 0, true, "whether this node is overloaded"},
+    };
+    struct rig r;
+    rig_set_up(&r);
+    rig_start(&r.a);
+    for (unsigned i = 0; i < sizeof rows / sizeof *rows; i++) {
+        const struct bgp_error e = {.code = rows[i].code, .subcode = rows[i].subcode};
+        peer_note_error(rig_peer(&r.a), &e, rows[i].received);
+        CU_ASSERT_TRUE(contains(info(&r.a).hint, rows[i].hint));
+        if (!contains(info(&r.a).hint, rows[i].hint))
+            fprintf(stderr, "      %u/%u: %s\n", e.code, e.subcode, info(&r.a).hint);
+    }
+    rig_tear_down(&r);
+}
+
 /* What happens afterwards does not hide why the last session was lost. */
 static void last_reset_outlives_failing_attempts(void)
 {
@@ -786,6 +821,7 @@ static const struct unit_case cases[] = {
     UNIT(md5_keys_must_agree),
     UNIT(gtsm_drops_what_comes_from_afar),
     UNIT(attempts_that_fail_say_why),
+    UNIT(every_notification_says_what_to_look_at),
     UNIT(last_reset_outlives_failing_attempts),
     UNIT(ebgp_peer_off_the_subnets_waits_for_one),
     UNIT(errors_in_a_row_double_the_idle_hold_time),

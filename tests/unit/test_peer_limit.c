@@ -89,7 +89,7 @@ static void passing_it_ends_the_session_with_family_and_limit(void)
     CU_ASSERT_EQUAL(info(&r.a).state, PEER_IDLE);
     CU_ASSERT_TRUE(info(&r.a).over_limit);
     CU_ASSERT_TRUE(info(&r.a).limit_ms > 0);
-    CU_ASSERT_PTR_NOT_NULL(strstr(info(&r.a).last_failure, "more than 3 ipv4 prefixes"));
+    CU_ASSERT_PTR_NOT_NULL(strstr(info(&r.a).last_failure, "more than 3 IPv4 prefixes"));
     CU_ASSERT_PTR_NOT_NULL(strstr(info(&r.a).hint, "max-prefixes"));
     CU_ASSERT_TRUE(established_again(&r, &x)); /* after restart-after */
     CU_ASSERT_FALSE(info(&r.a).over_limit);

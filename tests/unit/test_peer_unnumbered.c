@@ -164,6 +164,22 @@ static void what_is_heard_of_us_or_elsewhere_is_ignored(void)
     rig_tear_down(&r);
 }
 
+static void a_default_router_is_asked_about_once(void)
+{
+    struct rig r;
+    struct node *n = set_up(&r);
+    struct ra_msg m = {.type = RA_ADVERTISEMENT};
+    struct ip_addr from = addr("fe80::2");
+    rig_start(n);
+    sock(n)->ops->received(sock(n)->arg, IFINDEX, &from, &m);
+    CU_ASSERT_EQUAL(sock(n)->obeyed, 0); /* it says that it is none */
+    m.lifetime = 1800;
+    for (int i = 0; i < 3; i++)
+        sock(n)->ops->received(sock(n)->arg, IFINDEX, &from, &m);
+    CU_ASSERT_EQUAL(sock(n)->obeyed, 1);
+    rig_tear_down(&r);
+}
+
 static void the_present_peer_stays_while_it_is_heard(void)
 {
     struct rig r;
@@ -273,6 +289,7 @@ static const struct unit_case cases[] = {
     UNIT(an_interface_that_comes_up_advertises_and_solicits_at_once),
     UNIT(a_solicitation_is_answered_to_whom_asked),
     UNIT(what_is_heard_of_us_or_elsewhere_is_ignored),
+    UNIT(a_default_router_is_asked_about_once),
     UNIT(the_present_peer_stays_while_it_is_heard),
     UNIT(a_lost_interface_forgets_the_peer),
     UNIT(a_connection_names_a_peer_that_does_not_advertise),

@@ -433,6 +433,42 @@ static void results_are_remembered_by_what_they_depend_on(void)
     teardown(&t);
 }
 
+/* A number is given again, and an unnumbered peer moves. */
+static void results_are_of_the_peer_that_it_was(void)
+{
+    struct bench t;
+    struct ip_addr elsewhere = fx_addr(9);
+    setup(&t, "[{match: {peer: 10.0.0.1}, then: accept}]");
+    check(&t, t.out_internal, &R(NET, .from = 1), "accept 1 nh=10.0.0.1");
+    rib_peer_move(t.x.rib, t.a, &elsewhere);
+    check(&t, t.out_internal, &R(NET, .from = 1), "reject 0");
+    uint16_t number = t.a->number;
+    rib_peer_remove(t.x.rib, t.a);
+    t.a = fx_peer(&t.x, 1, false);
+    CU_ASSERT_EQUAL(t.a->number, number);
+    check(&t, t.out_internal, &R(NET, .from = 1), "accept 1 nh=10.0.0.1");
+    teardown(&t);
+}
+
+/* RFC 8326: the last choice for us and for those whom we tell. */
+static void graceful_shutdown_stays_the_last_choice(void)
+{
+    struct bench t;
+    setup(&t, "[{match: {community: \"1:1\"}, set: {local-pref: 200}, then: accept},"
+              " {match: {community: \"1:2\"}, set: {community-add: [graceful-shutdown]}, then: accept},"
+              " {match: {community: \"1:3\"}, set: {community-remove: [graceful-shutdown]}, then: accept},"
+              " {set: {community-remove: [graceful-shutdown], local-pref: 7}, then: accept}]");
+    check(&t, t.in, &R(NET, .from = 1, .communities = "1:1 65535:0"),
+          "accept 1 lp=0 com=1:1 graceful-shutdown nh=10.0.0.1");
+    check(&t, t.in, &R(NET, .from = 1, .communities = "1:2"),
+          "accept 2 lp=0 com=1:2 graceful-shutdown nh=10.0.0.1");
+    check(&t, t.in, &R(NET, .from = 1, .communities = "1:3 65535:0"), "accept 3 com=1:3 nh=10.0.0.1");
+    check(&t, t.in, &R(NET, .from = 1, .communities = "65535:0"), "accept 4 lp=7 nh=10.0.0.1");
+    check(&t, t.out_internal, &R(NET, .from = 1, .communities = "1:1 65535:0"),
+          "accept 1 lp=200 com=1:1 graceful-shutdown nh=10.0.0.1 as-is");
+    teardown(&t);
+}
+
 static void many_attributes_pass_through_few_slots(void)
 {
     struct bench t;
@@ -618,6 +654,8 @@ static const struct unit_case cases[] = {
     UNIT(on_export_own_as_is_prepended_and_nothing_of_others_leaks),
     UNIT(an_exported_next_hop_is_matched_as_it_was_until_it_is_set),
     UNIT(results_are_remembered_by_what_they_depend_on),
+    UNIT(results_are_of_the_peer_that_it_was),
+    UNIT(graceful_shutdown_stays_the_last_choice),
     UNIT(many_attributes_pass_through_few_slots),
     UNIT(an_endless_path_is_rejected),
     UNIT(prepending_goes_over_to_a_new_segment),

@@ -16,7 +16,7 @@ static uint32_t fib_desired(struct fixture *x, const char *prefix, int expect)
 
 static unsigned group_size(struct fixture *x, const char *prefix)
 {
-    const uint32_t *m;
+    const struct nhgroup_member *m;
     uint32_t g = fib_desired(x, prefix, FM_ROUTE_SET);
     unsigned n = nhgroup_members(x->nexthops, g, &m);
     nhgroup_put(x->nexthops, g);
@@ -378,7 +378,7 @@ static void a_late_removal_result_does_not_hit_the_new_route(void)
     CU_ASSERT_EQUAL(rib_entry(x.rib, FAM_IPV4, i)->fib, FIB_INSTALLED);
     fx_originate(&x, P, ORIGIN_KIND_POD_CIDR);
     rib_fib_sent(x.rib, FAM_IPV4, i, FM_ROUTE_UNREACHABLE, 0);
-    CU_ASSERT(rib_fib_is_unreachable(x.rib, FAM_IPV4, i));
+    CU_ASSERT_EQUAL(rib_fib_told(x.rib, FAM_IPV4, i), FM_ROUTE_UNREACHABLE);
     rib_fib_result(x.rib, FAM_IPV4, i, FM_ROUTE_SET, 0);
     CU_ASSERT_EQUAL(rib_entry(x.rib, FAM_IPV4, i)->fib, FIB_PENDING);
     rib_fib_result(x.rib, FAM_IPV4, i, FM_ROUTE_UNREACHABLE, 0);
@@ -638,7 +638,7 @@ static void equal_paths_of_one_peer_are_multipaths_and_the_lowest_id_is_best(voi
     for (uint32_t i = e->paths; i; i = rib_path(x.rib, i)->next)
         CU_ASSERT(rib_path(x.rib, i)->flags & PATH_MULTIPATH);
     uint32_t group;
-    const uint32_t *members;
+    const struct nhgroup_member *members;
     CU_ASSERT_EQUAL(rib_fib_desired(x.rib, FAM_IPV4, fx_find(&x, P), &group), FM_ROUTE_SET);
     CU_ASSERT_EQUAL(nhgroup_members(x.nexthops, group, &members), 2);
     nhgroup_put(x.nexthops, group);

@@ -173,7 +173,7 @@ static bool fib_serve(struct model *m, enum family f)
     CU_ASSERT_FATAL(rib_entry_used(r, f, index));
     rib_entry_prefix(r, f, e, &p);
     int *kernel = &m->kernel[prefix_number(m, &p)];
-    bool has = e->fib != FIB_NONE, unreachable = rib_fib_is_unreachable(r, f, index);
+    bool has = e->fib != FIB_NONE, unreachable = rib_fib_told(r, f, index) == FM_ROUTE_UNREACHABLE;
     int op = rib_fib_desired(r, f, index, &group);
     if (has && rib_fib_is_current(r, f, index, op, group)) {
         if (group)
@@ -189,10 +189,10 @@ static bool fib_serve(struct model *m, enum family f)
     else
         rib_release(r, f, index);
     *kernel = op == FM_ROUTE_UNREACHABLE ? -1 : 0;
-    const uint32_t *members;
+    const struct nhgroup_member *members;
     unsigned n = nhgroup_members(m->x.nexthops, group, &members);
     for (unsigned i = 0; i < n; i++)
-        *kernel |= 1 << (nexthop_by_id(m->x.nexthops, members[i])->addr.b[3] - 1);
+        *kernel |= 1 << (nexthop_by_id(m->x.nexthops, members[i].nexthop)->addr.b[3] - 1);
     return true;
 }
 

@@ -209,6 +209,38 @@ static void a_changed_best_path_is_told(void)
     teardown(&x);
 }
 
+/* RFC 9494: the mark is not the policy's to remove, but a route that it refuses is refused at once. */
+static void a_policy_decides_about_long_lived_stale_paths_and_leaves_the_mark(void)
+{
+    for (int keep = 0; keep < 2; keep++) {
+        struct fixture x;
+        struct rib_peer *p = setup(&x, keep);
+        if (keep)
+            policy(&x, fx_attr(&x, 1, 3));
+        fx_update(&x, p, P, fx_attr(&x, 1, 1));
+        fx_nexthop(&x, 1, true, 0);
+        rib_peer_stale(x.rib, p, FAM_IPV4);
+        rib_peer_stale_long(x.rib, p, FAM_IPV4);
+        fx_work(&x);
+        CU_ASSERT(attr_of(&x)->flags & ATTR_LLGR_STALE);
+        policy(&x, fx_attr(&x, 1, 4));
+        rib_reimport(x.rib, p);
+        fx_work(&x);
+        CU_ASSERT(attr_of(&x)->flags & ATTR_LLGR_STALE);
+        CU_ASSERT_EQUAL(fx_best_peer(&x, P), 1);
+        x.verdict = IMPORT_POLICY;
+        rib_reimport(x.rib, p);
+        fx_work(&x);
+        CU_ASSERT(attr_of(&x)->flags & ATTR_LLGR_STALE);
+        CU_ASSERT_EQUAL(fx_best_peer(&x, P), -1);
+        x.verdict = IMPORT_OK;
+        rib_reimport(x.rib, p);
+        fx_work(&x);
+        CU_ASSERT_EQUAL(fx_best_peer(&x, P), 1);
+        teardown(&x);
+    }
+}
+
 static const struct unit_case cases[] = {
     UNIT(a_changed_path_is_stored_as_changed),
     UNIT(an_unchanged_path_is_its_own_original),
@@ -218,5 +250,6 @@ static const struct unit_case cases[] = {
     UNIT(an_update_that_needs_no_change_any_more_is_as_received),
     UNIT(withdrawn_and_lost_paths_leave_nothing),
     UNIT(a_changed_best_path_is_told),
+    UNIT(a_policy_decides_about_long_lived_stale_paths_and_leaves_the_mark),
 };
 UNIT_MAIN("rib_received", cases)

@@ -127,6 +127,13 @@ static void one_prefix_in_detail(void)
     CU_ASSERT_EQUAL(json_integer_value(at(j, "paths/0/aspath/length")), 2);
     CU_ASSERT_TRUE(json_is_true(at(j, "paths/0/bestpath/overall")));
     CU_ASSERT_STRING_EQUAL(json_string_value(at(j, "paths/0/peer/peerId")), "10.0.0.1");
+    CU_ASSERT_PTR_NULL(at(j, "paths/0/peer/hostname"));
+    json_decref(j);
+    peers[0].info.hostname = "tor-a";
+    peers[0].info.interface = "eth0";
+    j = run_json("show bgp 10.1.0.0/24");
+    CU_ASSERT_STRING_EQUAL(json_string_value(at(j, "paths/0/peer/hostname")), "tor-a");
+    CU_ASSERT_STRING_EQUAL(json_string_value(at(j, "paths/0/peer/interface")), "eth0");
     json_decref(j);
     end();
 }
@@ -245,10 +252,17 @@ static void neighbors_say_what_holds_and_why_not(void)
     peers[0].info.local_role = ROLE_CUSTOMER;
     peers[0].info.sent.add_path[FAM_IPV4] = 3;
     peers[0].info.received.add_path[FAM_IPV4] = 2;
+    peers[0].info.sent.graceful_restart = true;
+    peers[0].info.received.gr_flags_time = 0xc000 | 30;
+    peers[0].info.received.gr_family[FAM_IPV4] = peers[0].info.received.gr_forwarding[FAM_IPV4] = true;
     run("show bgp neighbors tor-a");
+    expect_output("  Graceful restart: the peer's restart time is 30 seconds; it has restarted (R);\n"
+                  "    a NOTIFICATION keeps the routes too (N)\n");
+    expect_tidy();
     expect_output(" Hostname: tor-a\n");
     expect_output("  Local Role: customer, Remote Role: undefined\n");
-    expect_output("    AddPath IPv4 Unicast: we send and receive, the peer send\n");
+    expect_output("    AddPath:\n      IPv4 Unicast: TX advertised and received\n"
+                  "      IPv4 Unicast: RX advertised\n");
     json_t *j = run_json("show bgp neighbors");
     CU_ASSERT_EQUAL(json_object_size(j), 3);
     CU_ASSERT_STRING_EQUAL(json_string_value(at(j, "10.0.0.1/hostname")), "tor-a");
@@ -260,12 +274,15 @@ static void neighbors_say_what_holds_and_why_not(void)
     CU_ASSERT_STRING_EQUAL(json_string_value(at(caps, "hostName/rcvDomainName")), "n/a");
     CU_ASSERT_TRUE(json_is_true(at(caps, "addPath/ipv4Unicast/txAdvertisedAndReceived")));
     CU_ASSERT_TRUE(json_is_true(at(caps, "addPath/ipv4Unicast/rxAdvertised")));
+    CU_ASSERT_EQUAL(json_integer_value(at(caps, "gracefulRestartRemoteTimerMsecs")), 30000);
+    CU_ASSERT_TRUE(json_is_true(at(caps, "addressFamiliesByPeer/ipv4Unicast/preserved")));
     json_t *p = at(j, "10.0.0.1");
     CU_ASSERT_TRUE(json_is_true(at(p, "nbrExternalLink")));
     CU_ASSERT_STRING_EQUAL(json_string_value(at(p, "bgpState")), "Established");
     CU_ASSERT_EQUAL(json_integer_value(at(p, "bgpTimerHoldTimeMsecs")), 9000);
     CU_ASSERT_STRING_EQUAL(json_string_value(at(p, "neighborCapabilities/4byteAs")), "advertisedAndReceived");
-    CU_ASSERT_STRING_EQUAL(json_string_value(at(p, "neighborCapabilities/gracefulRestart")), "received");
+    CU_ASSERT_STRING_EQUAL(json_string_value(at(p, "neighborCapabilities/gracefulRestart")),
+                           "advertisedAndReceived");
     CU_ASSERT_EQUAL(json_integer_value(at(p, "addressFamilyInfo/ipv4Unicast/acceptedPrefixCounter")), 2);
     CU_ASSERT_TRUE(json_is_true(at(j, "10.0.0.3/adminShutDown")));
     json_decref(j);

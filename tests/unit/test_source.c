@@ -194,6 +194,37 @@ static void commands_say_what_was_advertised(void)
     teardown();
 }
 
+static bool says(const struct attr *a, const char *text)
+{
+    char extended[128] = "";
+    attr_format_extended(a, extended, sizeof extended);
+    return !strcmp(extended, text);
+}
+
+static void a_weight_is_a_link_bandwidth_of_our_as(void)
+{
+    struct advertise_options o = {.weight = 1000000};
+    struct prefix p = px("192.0.2.9/32");
+    char text[256] = "";
+    setup();
+    apply(BASE "advertise: {vips: [{prefix: 192.0.2.1/32, weight: 3}, {prefix: 192.0.2.2/32}]}\n");
+    CU_ASSERT_TRUE(says(originated("192.0.2.1/32"), "LB:64512:375000"));
+    CU_ASSERT_TRUE(says(originated("192.0.2.2/32"), ""));
+    CU_ASSERT_EQUAL(sources_advertise(speaker.sources, &p, &o), 0);
+    CU_ASSERT_TRUE(says(originated("192.0.2.9/32"), "LB:64512:124999999488"));
+    sources_each_command(speaker.sources, keep_line, text);
+    CU_ASSERT_STRING_EQUAL(text, "advertise 192.0.2.9/32 weight 1000000\n");
+    /* Live, and of another AS what commands said too. One of four octets does not fit. */
+    apply(
+        "router: {asn: 4200000000, id: 10.0.0.1}\nadvertise: {vips: [{prefix: 192.0.2.1/32, weight: 1}]}\n");
+    CU_ASSERT_TRUE(says(originated("192.0.2.1/32"), "LB:23456:125000"));
+    CU_ASSERT_TRUE(says(originated("192.0.2.9/32"), "LB:23456:124999999488"));
+    apply(BASE "advertise: {vips: [{prefix: 192.0.2.1/32, weight: off}]}\n");
+    CU_ASSERT_TRUE(says(originated("192.0.2.1/32"), ""));
+    config_free(speaker.config);
+    teardown();
+}
+
 static void own_prefixes_guard_the_import(void)
 {
     static const struct {
@@ -226,5 +257,6 @@ static const struct unit_case cases[] = {
     UNIT(configuration_is_originated_and_withdrawn), UNIT(reload_with_the_same_prefixes_changes_nothing),
     UNIT(interface_addresses_come_and_go),           UNIT(cli_and_configuration_share_a_prefix),
     UNIT(commands_say_what_was_advertised),          UNIT(own_prefixes_guard_the_import),
+    UNIT(a_weight_is_a_link_bandwidth_of_our_as),
 };
 UNIT_MAIN("source", cases)

@@ -7,7 +7,7 @@
  * too, until all of it is dropped; so a lookup may meet an index twice, and a removal looks in both.
  *
  * It is not a map: it has no keys, no values and no iteration. */
-#include "rib/ixhash.h"
+#include "lib/ixhash.h"
 
 #include <errno.h>
 #include <stdlib.h>
