@@ -19,9 +19,11 @@
 
 #include "transport.h"
 
-#define OUT_MAX      (2 * CONN_OUT_HIGH)
-#define OUT_KEEP     8192 /* a drained buffer of this size is kept */
-#define LENGTH_FIELD 16   /* offset in the header, RFC 4271 4.1 */
+#define OUT_MAX       (2 * CONN_OUT_HIGH)
+#define OUT_KEEP      8192 /* a drained buffer of this size is kept */
+#define TURN_LONG_MS  4    /* of a turn's work on messages */
+#define TURN_SHORT_MS 2
+#define LENGTH_FIELD  16 /* offset in the header, RFC 4271 4.1 */
 
 static void on_io(void *arg, int fd, unsigned events);
 
@@ -39,6 +41,7 @@ struct conn *conn_new(struct loop *l, int fd, bool connecting, struct conn_scrat
     c->fd = fd;
     c->connecting = connecting;
     c->max_len = BGP_MAX_LEN;
+    c->read_most = CONN_READ_MAX;
     c->loop = l;
     c->scratch = scratch;
     c->count = count;
@@ -95,7 +98,8 @@ static int keep_rest(struct conn *c, const uint8_t *p, size_t n)
     return 0;
 }
 
-static void take_messages(struct conn *c, const uint8_t *p, size_t n)
+/* False: c may be gone. */
+static bool take_messages(struct conn *c, const uint8_t *p, size_t n)
 {
     while (n >= BGP_HEADER_LEN) {
         enum bgp_msg_type type;
@@ -105,18 +109,30 @@ static void take_messages(struct conn *c, const uint8_t *p, size_t n)
         if (msg_header_decode(p, c->max_len, &type, &len, &err)) {
             c->refused = p;
             c->ops->header_error(c->arg, &err);
-            return;
+            return false;
         }
         if (n < len)
             break;
         c->count->in[type]++;
         if (c->ops->message(c->arg, type, p, len))
-            return;
+            return false;
         p += len;
         n -= len;
     }
-    if (keep_rest(c, p, n))
-        c->ops->closed(c->arg, -ENOMEM);
+    if (!keep_rest(c, p, n))
+        return true;
+    c->ops->closed(c->arg, -ENOMEM);
+    return false;
+}
+
+/* What a message costs is up to the peer: many paths of one prefix, policies. So less is read the next time
+ * when this time it took long. */
+static void adapt(struct conn *c, uint64_t took_ms)
+{
+    if (took_ms > TURN_LONG_MS && c->read_most > CONN_READ_MIN)
+        c->read_most /= 2;
+    else if (took_ms < TURN_SHORT_MS && c->read_most < CONN_READ_MAX)
+        c->read_most *= 2;
 }
 
 bool conn_read(struct conn *c)
@@ -128,7 +144,7 @@ bool conn_read(struct conn *c)
         return false;
     if (have)
         memcpy(buf, c->rest, have);
-    ssize_t n = recv(c->fd, buf + have, CONN_READ_MAX, MSG_DONTWAIT);
+    ssize_t n = recv(c->fd, buf + have, c->read_most, MSG_DONTWAIT);
     if (n < 0 && (errno == EAGAIN || errno == EINTR))
         return false;
     if (n <= 0) {
@@ -136,7 +152,9 @@ bool conn_read(struct conn *c)
         return false;
     }
     c->last_read_ms = loop_now_ms();
-    take_messages(c, buf, have + (size_t)n);
+    uint64_t began_ms = c->last_read_ms;
+    if (take_messages(c, buf, have + (size_t)n))
+        adapt(c, loop_now_ms() - began_ms);
     return true;
 }
 

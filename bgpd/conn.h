@@ -7,6 +7,7 @@
 #include "wire/msg.h"
 
 #define CONN_READ_MAX  (64 * 1024)  /* bytes read in one turn of the loop */
+#define CONN_READ_MIN  (4 * 1024)   /* the same where the peer's messages take long */
 #define CONN_OUT_HIGH  (256 * 1024) /* no more UPDATEs are made while so much waits to be written */
 #define CONN_OUT_CHUNK (64 * 1024)
 #define CONN_LINGER_MS 1000
@@ -44,6 +45,7 @@ struct conn {
     size_t max_len;    /* of a message from the peer */
     uint8_t *rest;     /* the start of a message whose end has not come */
     uint32_t rest_len, rest_size;
+    uint32_t read_most; /* CONN_READ_MIN to CONN_READ_MAX */
     uint8_t *out;
     uint32_t out_size;
     uint32_t out_start, out_end; /* not yet written */
@@ -69,7 +71,7 @@ struct conn *conn_new(struct loop *l, int fd, bool connecting, struct conn_scrat
                       struct conn_counters *count, const struct conn_ops *ops, void *arg);
 void conn_free(struct conn *c); /* closes */
 
-/* Reads once, at most CONN_READ_MAX, and hands the messages on. Whether anything came. c may be gone after
+/* Reads once, at most read_most, and hands the messages on. Whether anything came. c may be gone after
  * it. */
 bool conn_read(struct conn *c);
 

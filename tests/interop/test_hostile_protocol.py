@@ -8,9 +8,9 @@ import threading
 import time
 
 import rawbgp as bgp
-from lab import SLOW, LabError, wait_for
-from rack import Quiet, Rack, attributes, bounded, cpu
-from runner import cases, feature
+from lab import LabError, wait_for
+from rack import Quiet, Rack, attributes, bounded
+from runner import feature
 from topology import TOR_AS
 
 FLOODS = "Floods and exhaustion"
@@ -182,19 +182,19 @@ def test_refreshes_that_never_end(lab):
     """Beginning-of-RR again and again, each with a new path of every prefix, in a table that takes long to walk."""
     rack = Rack(lab, 3, fib={"install": False}, keys={"add-path": "receive"})
     quiet, big = Quiet(rack, 0), rack.session(1)
-    big.send(*[bgp.update(attributes(), p) for p in bgp.host_routes(300000)])
-    rack.wait_routes(300000, 1)
+    big.send(*[bgp.update(attributes(), p) for p in bgp.host_routes(200000)])
+    rack.wait_routes(200000, 1)
     peer = drained(rack.session(2, **packed(bgp.MP4, AS4, REFRESH, ENHANCED, add_path(3))))
     before = rack.rss()
-    nlri = [b"".join(path_nlri(f"198.18.{k}.0/24", i) for k in range(100)) for i in range(4000)]
-    for i in range(0, 4000, 100):
+    nlri = [b"".join(path_nlri(f"198.18.{k}.0/24", i) for k in range(100)) for i in range(1500)]
+    for i in range(0, 1500, 100):
         peer.send(*[bgp.refresh(1, 1) + bgp.update(attributes(), n) for n in nlri[i:i + 100]])
-    wait_for(lambda: rack.info(2)["messageStats"]["routeRefreshRecv"] == 4000, 60, "all of it is read")
+    wait_for(lambda: rack.info(2)["messageStats"]["routeRefreshRecv"] == 1500, 60, "all of it is read")
     shown = rack.underlay.ctl("show bgp ipv4 unicast 198.18.7.0/24")
     assert len(shown["paths"]) <= 64, len(shown["paths"])
-    bounded(before, rack.rss(), 8, "4,000 refreshes that did not end")
+    bounded(before, rack.rss(), 8, "1,500 refreshes that did not end")
     peer.send(bgp.refresh(1, 2) * 1000)
-    wait_for(lambda: rack.info(2)["messageStats"]["routeRefreshRecv"] == 5000, what="ends without a beginning")
+    wait_for(lambda: rack.info(2)["messageStats"]["routeRefreshRecv"] == 2500, what="ends without a beginning")
     assert rack.underlay.established(rack.addresses[2])
     quiet.was_served()
     rack.unharmed()
@@ -247,17 +247,17 @@ def test_path_identifiers_without_end(lab):
 
 @feature(FLOODS)
 def test_many_paths_of_many_prefixes(lab):
-    """64 paths of 3,000 prefixes from each of two peers, with attributes that make each step of the decision count."""
+    """64 paths of 1,200 prefixes from each of two peers, with attributes that make each step of the decision count."""
     rack = Rack(lab, 3, fib={"install": False}, router={"multipath": 64}, keys={"add-path": "both"})
     caps = packed(bgp.MP4, AS4, REFRESH, EXTENDED, add_path(3))
     quiet, peers = Quiet(rack, 0), [drained(rack.session(i, **caps)) for i in (1, 2)]
     for i in range(64):
         more = bgp.attribute(0x80, 4, struct.pack(">I", 5)) if i % 2 else b""
-        nlri = [b"".join(path_nlri(f"198.{18 + k // 256}.{k % 256}.0/24", i) for k in range(at, at + 3000))
+        nlri = [b"".join(path_nlri(f"198.{18 + k // 256}.{k % 256}.0/24", i) for k in range(at, at + 1200))
                 for at in (0,)]
         for n, peer in enumerate(peers):
             peer.send(*[bgp.update(attributes(more, path=(TOR_AS, 100000 + i + 64 * n)), x) for x in nlri])
     for number in (1, 2):
-        rack.wait_routes(64 * 3000, number, 60)
+        rack.wait_routes(64 * 1200, number, 60)
     quiet.was_served()
     rack.unharmed()

@@ -21,6 +21,7 @@ struct rig {
     unsigned messages, closed, drained, emptied;
     size_t bytes;
     int close_error, stop_after;
+    unsigned us; /* that a message takes */
     struct bgp_error error;
     uint8_t last_type;
 };
@@ -31,6 +32,8 @@ static int on_message(void *arg, enum bgp_msg_type type, const uint8_t *msg, siz
     r->messages++;
     r->bytes += len;
     r->last_type = (uint8_t)type;
+    if (r->us)
+        usleep(r->us);
     CU_ASSERT_EQUAL(msg[18], type);
     if (r->stop_after && --r->stop_after == 0) {
         conn_free(r->c);
@@ -177,6 +180,34 @@ static void one_read_is_bounded_and_loses_nothing(void)
     CU_ASSERT_TRUE(r.bytes <= CONN_READ_MAX);
     run_for(&r, 50);
     CU_ASSERT_EQUAL(r.messages, 40);
+    tear_down(&r);
+}
+
+static void where_messages_take_long_less_is_read(void)
+{
+    enum { N = 1000 };
+    const size_t size = N * BGP_HEADER_LEN;
+    static uint8_t buf[N * BGP_HEADER_LEN];
+    struct wire_writer w = wire_writer(buf, sizeof buf);
+    struct rig r;
+
+    set_up(&r);
+    for (int i = 0; i < N; i++)
+        keepalive_encode(&w);
+    r.us = 20;
+    for (int i = 1; i <= 5; i++) {
+        CU_ASSERT_EQUAL_FATAL(write(r.far, buf, size), (ssize_t)size);
+        while (r.messages < (unsigned)i * N)
+            CU_ASSERT_TRUE_FATAL(conn_read(r.c));
+        CU_ASSERT(r.c->read_most <= (uint32_t)CONN_READ_MAX >> (i < 3 ? i : 2));
+    }
+    CU_ASSERT(r.c->read_most <= size);
+    r.us = 0;
+    for (int i = 0; i < 1000 && r.c->read_most < CONN_READ_MAX; i++) {
+        CU_ASSERT_EQUAL_FATAL(write(r.far, buf, BGP_HEADER_LEN), BGP_HEADER_LEN);
+        CU_ASSERT_TRUE_FATAL(conn_read(r.c));
+    }
+    CU_ASSERT_EQUAL(r.c->read_most, CONN_READ_MAX);
     tear_down(&r);
 }
 
@@ -378,6 +409,7 @@ static const struct unit_case cases[] = {
     UNIT(messages_split_at_every_byte_arrive_whole),
     UNIT(messages_byte_by_byte_arrive_whole),
     UNIT(one_read_is_bounded_and_loses_nothing),
+    UNIT(where_messages_take_long_less_is_read),
     UNIT(bad_headers_are_reported),
     UNIT(freeing_inside_a_message_stops_the_reading),
     UNIT(end_of_file_is_reported_once),
