@@ -109,7 +109,7 @@ def test_bad_attributes_keep_the_session(lab):
     last = bad["last"]
     assert last["action"] == "attribute-discard" and last["hex"] == "c0630102" and last["routes"] == 1, last
     text = rack.underlay.ctl("show bgp neighbors", json_out=False).stdout
-    assert f"{len(WITHDRAW)} taken as withdrawals" in text and "c0630102" in text, text
+    assert f"as withdrawal {len(WITHDRAW)}, attributes discarded {len(DISCARD) + 1}" in text and "c0630102" in text, text
     log = rack.underlay.process.output()
     line = next(x for x in log.splitlines() if "malformed UPDATE: its routes" in x)
     for word in ("peer=10.9.1.1", "attribute=origin", "action=treat-as-withdraw", "hex=40010103", "198.18.0.0/24"):
