@@ -183,7 +183,9 @@ static bool may_go(const struct adjout *o, enum family f, const struct rib_path 
 int adjout_path_attr(struct adjout *o, enum family f, const struct rib_entry *e, const struct rib_path *p,
                      const struct attr **a)
 {
-    if (!rib_path_usable(o->rib, f, p) || !may_go(o, f, p))
+    /* The best path is what the last decision says, until the next one tells us: also one of a session that
+     * is over and not swept yet, or that may come again the same without a word to us. */
+    if ((o->fam[f].add_path && !rib_path_usable(o->rib, f, p)) || !may_go(o, f, p))
         return 0;
     if (o->fam[f].mode == EXPORT_BY_POLICY)
         return out_policy_apply(&o->policy, o, f, e, p, a);

@@ -215,6 +215,28 @@ static void a_flap_between_two_fills_is_one_message_or_none(void)
     teardown(&t);
 }
 
+/* Between the end of a session and the sweep its paths are the best still, and when they come again the same
+ * nobody is told: so what is served meanwhile is served as ever. */
+static void a_best_path_of_a_session_that_is_over_goes_until_it_is_swept(void)
+{
+    struct out t;
+    setup(&t, true, EXPORT_ALL);
+    fx_update(&t.x, t.from, P, fx_attr(&t.x, 1, 1));
+    rib_peer_down(t.x.rib, t.from);
+    receiver_drain(t.v, t.o);
+    CU_ASSERT_TRUE(peer_has(&t, P));
+    rib_peer_up(t.x.rib, t.from);
+    fx_update(&t.x, t.from, P, fx_attr(&t.x, 1, 1));
+    fx_work(&t.x);
+    receiver_drain(t.v, t.o);
+    CU_ASSERT_TRUE(peer_has(&t, P));
+    rib_peer_down(t.x.rib, t.from);
+    fx_work(&t.x);
+    receiver_drain(t.v, t.o);
+    CU_ASSERT_FALSE(peer_has(&t, P));
+    teardown(&t);
+}
+
 static void withdrawals_go_first(void)
 {
     struct out t;
@@ -396,6 +418,7 @@ static const struct unit_case cases[] = {
     UNIT(routes_with_otc_go_to_customers_only),
     UNIT(learned_routes_cost_a_peer_of_originated_nothing),
     UNIT(a_flap_between_two_fills_is_one_message_or_none),
+    UNIT(a_best_path_of_a_session_that_is_over_goes_until_it_is_swept),
     UNIT(withdrawals_go_first),
     UNIT(what_does_not_fit_comes_with_the_next_fill),
     UNIT(a_change_of_mode_sends_the_difference),
