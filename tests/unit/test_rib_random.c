@@ -8,7 +8,7 @@
 #include "receiver.h"
 #include "rib_fixture.h"
 
-enum { PEERS = 5, PREFIXES = 24, OPS = 40000, CHECK_EVERY = 40, RUNS = 5, FIRST_IBGP = 4, RESULTS = 256 };
+enum { PEERS = 5, PREFIXES = 24, OPS = 40000, CHECK_EVERY = 40, RUNS = 20, FIRST_IBGP = 4, RESULTS = 256 };
 
 struct said { /* of one peer about one prefix */
     bool present, stale;
