@@ -15,7 +15,7 @@ export UBSAN_OPTIONS=print_stacktrace=1
 jobs=$(nproc 2>/dev/null || echo 2)
 [ "$jobs" -le 4 ] || jobs=4
 # Tests wait more than they work.
-side_by_side=$((jobs * 2))
+side_by_side=$((jobs * 3))
 out=build/check
 python=/usr/bin/python3
 passed=0 failed=0 skipped=0 child=
