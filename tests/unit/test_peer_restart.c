@@ -3,6 +3,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "peer_impl.h"
 #include "peer_rig.h"
 
 static const char P[] = "192.0.2.0/24";
@@ -277,6 +278,40 @@ static void a_shutdown_goes_out_as_a_hard_reset_where_that_is_known(void)
     what_an_operator_does_is_a_hard_reset(false);
 }
 
+/* What ends a session for long is a Hard Reset, if both sides know it; nothing else is, and never before the
+ * session is up. */
+static void which_notifications_are_hard_resets(void)
+{
+    static const struct {
+        uint8_t code, subcode;
+        bool hard;
+    } rows[] = {
+        {BGP_ERR_CEASE, BGP_CEASE_MAX_PREFIXES, true},  {BGP_ERR_CEASE, BGP_CEASE_ADMIN_SHUTDOWN, true},
+        {BGP_ERR_CEASE, BGP_CEASE_DECONFIGURED, true},  {BGP_ERR_CEASE, BGP_CEASE_ADMIN_RESET, true},
+        {BGP_ERR_CEASE, BGP_CEASE_CONFIG_CHANGE, true}, {BGP_ERR_CEASE, BGP_CEASE_BFD_DOWN, true},
+        {BGP_ERR_CEASE, BGP_CEASE_REJECTED, false},     {BGP_ERR_CEASE, BGP_CEASE_COLLISION, false},
+        {BGP_ERR_CEASE, BGP_CEASE_RESOURCES, false},    {BGP_ERR_HOLD_TIMER, 0, false},
+        {BGP_ERR_UPDATE, BGP_ERR_UPD_MALFORMED, false}, {BGP_ERR_SEND_HOLD_TIMER, 0, false},
+    };
+    for (unsigned knows = 0; knows < 2; knows++)
+        for (unsigned up = 0; up < 2; up++)
+            for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+                static struct peer p;
+                struct peer_link *l = &p.links[0];
+                const struct bgp_error e = bgp_error_make(rows[i].code, rows[i].subcode, NULL, 0);
+                *l = (struct peer_link){.peer = &p, .s = {.caps_valid = true}};
+                l->s.common.graceful_restart = true;
+                l->s.sent.gr_flags_time = 0x4078;
+                l->s.received.gr_flags_time = knows ? 0x4078 : 0x0078;
+                p.up = up ? l : NULL;
+                struct bgp_error out = peer_restart_notification(l, &e);
+                bool wrapped = out.code == BGP_ERR_CEASE && out.subcode == BGP_CEASE_HARD_RESET;
+                CU_ASSERT_EQUAL(wrapped, rows[i].hard && knows && up);
+                CU_ASSERT_EQUAL(wrapped ? out.data[0] : out.code, rows[i].code);
+                CU_ASSERT_EQUAL(wrapped ? out.data[1] : out.subcode, rows[i].subcode);
+            }
+}
+
 static void a_shutdown_ends_stale_routes_too(void)
 {
     struct rig r;
@@ -411,6 +446,7 @@ static const struct unit_case cases[] = {
     UNIT(the_stale_time_bounds_a_session_without_end_of_rib),
     UNIT(a_notification_is_graceful_between_two_with_the_n_bit),
     UNIT(a_hard_reset_tells_what_is_in_it),
+    UNIT(which_notifications_are_hard_resets),
     UNIT(a_shutdown_goes_out_as_a_hard_reset_where_that_is_known),
     UNIT(a_shutdown_ends_stale_routes_too),
     UNIT(a_second_restart_drops_the_older_routes_without_the_n_bit),
