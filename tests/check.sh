@@ -138,7 +138,7 @@ suite config sh tests/config/run.sh
 suite cli $python tests/cli/run.py -j "$side_by_side"
 suite interop $python tests/interop/run.py -j "$side_by_side"
 
-export UNDERLAYD=$PWD/build/asan/underlayd UNDERLAYCTL=$PWD/build/asan/underlayctl LAB_SLOW=2
+export UNDERLAYD=$PWD/build/asan/underlayd UNDERLAYCTL=$PWD/build/asan/underlayctl LAB_SLOW=2 LAB_TAP=0
 suite "config asan" sh tests/config/run.sh
 suite "cli asan" $python tests/cli/run.py -j "$side_by_side"
 suite "interop asan" $python tests/interop/run.py -j "$side_by_side"

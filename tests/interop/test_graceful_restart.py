@@ -4,7 +4,7 @@ import re
 import signal
 
 import rawbgp
-from lab import never_during, wait_for
+from lab import SLOW, never_during, wait_for
 from runner import cases, feature
 from topology import FAR4, FAR6, POD4, POD6, Pair
 from underlay import PROTOCOL, Underlay, tor
@@ -49,7 +49,7 @@ def options(kind, long_lived=False, restart_time=30):
         if long_lived:
             afi["long-lived-graceful-restart"] = {"config": {"enabled": True, "restart-time": 60}}
         # Its routes come over its API after its start: a session before that would get End-of-RIB without them.
-        late = {"peer": {"idle_hold_time": "4s"}, "neighbor": {"passive": True}}
+        late = {"peer": {"idle_hold_time": f"{round(5 * SLOW)}s"}, "neighbor": {"passive": True}}
         return {**late, "tor_options": {"afi-safi": afi, "neighbor": {"graceful-restart": {"config": {
             "enabled": True, "notification-enabled": True, "long-lived-enabled": long_lived, **seconds}}}}}
     return {"neighbor": {"extra": [f"capability {{ graceful-restart {restart_time}; }}"]}}

@@ -367,9 +367,9 @@ def test_graceful_shutdown_wins_against_a_policy(lab):
 @feature("Unnumbered: accept_ra", peer="frr")
 def test_a_default_route_of_the_kernel_is_warned_of(lab):
     bare = Bare(lab)
-    bare.node.sysctl("net.ipv6.conf.all.forwarding", 0)
+    bare.node.sysctl({"net.ipv6.conf.all.forwarding": 0})
     for key, value in (("forwarding", 0), ("accept_ra", 1), ("accept_ra_defrtr", 1)):
-        bare.node.sysctl(f"net.ipv6.conf.{bare.device}.{key}", value)
+        bare.node.sysctl({f"net.ipv6.conf.{bare.device}.{key}": value})
     bare.up()
     warning = "takes the router on the interface for a default router"
     wait_for(lambda: warning in bare.underlay.process.output(), 30, "the warning")
@@ -377,6 +377,6 @@ def test_a_default_route_of_the_kernel_is_warned_of(lab):
     wait_for(lambda: bare.underlay.neighbor()["connectionsEstablished"] == 1)
     assert bare.underlay.process.output().count(warning) == 1
     bare.underlay.stop()
-    bare.node.sysctl(f"net.ipv6.conf.{bare.device}.accept_ra", 0)
+    bare.node.sysctl({f"net.ipv6.conf.{bare.device}.accept_ra": 0})
     bare.underlay.start().wait_established()
     never_during(lambda: bare.underlay.process.output().count(warning) > 1, 3, "warned without a reason")

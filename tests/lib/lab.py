@@ -36,10 +36,14 @@ class Skip(Exception):
 
 
 def wait_for(condition, timeout=10.0, what=None, every=0.05):
-    """Poll until condition() is true and return its value; an exception inside counts as not yet."""
-    deadline = time.monotonic() + timeout * SLOW
+    """Poll until condition() is true and return its value; an exception inside counts as not yet.
+
+    Not all the time: what runs beside it needs the processor too. The pauses grow with the wait, and with what a look costs."""
+    began = time.monotonic()
+    deadline = began + timeout * SLOW
     last = None
     while True:
+        looked = time.monotonic()
         try:
             value = condition()
             if value:
@@ -47,9 +51,10 @@ def wait_for(condition, timeout=10.0, what=None, every=0.05):
             last = value
         except (LabError, KeyError, IndexError, TypeError, ValueError, OSError, subprocess.SubprocessError) as error:
             last = error
-        if time.monotonic() > deadline:
+        now = time.monotonic()
+        if now > deadline:
             raise LabError(f"not within {timeout * SLOW:.0f}s: {what or 'condition'} (last: {last!r})")
-        time.sleep(every)
+        time.sleep(min(max(every, 2 * (now - looked), (now - began) / 10), 10 * every))
 
 
 def never_during(condition, seconds, what=None, every=0.1):
@@ -117,11 +122,10 @@ class Node:
         run(["ip", "netns", "add", self.netns])
         self.ip("link", "set", "lo", "up")
         # Link-local addresses are usable at once, and equal-cost paths are chosen by port too, as on a real router.
-        for key, value in {"net.ipv6.conf.all.accept_dad": 0, "net.ipv6.conf.default.accept_dad": 0,
-                           "net.ipv6.conf.default.accept_ra": 0, "net.ipv4.conf.all.rp_filter": 0,
-                           "net.ipv4.conf.default.rp_filter": 0, "net.ipv4.fib_multipath_hash_policy": 1,
-                           "net.ipv6.fib_multipath_hash_policy": 1}.items():
-            self.sysctl(key, value)
+        self.sysctl({"net.ipv6.conf.all.accept_dad": 0, "net.ipv6.conf.default.accept_dad": 0,
+                     "net.ipv6.conf.default.accept_ra": 0, "net.ipv4.conf.all.rp_filter": 0,
+                     "net.ipv4.conf.default.rp_filter": 0, "net.ipv4.fib_multipath_hash_policy": 1,
+                     "net.ipv6.fib_multipath_hash_policy": 1})
 
     def command(self, *argv):
         return ["ip", "netns", "exec", self.netns, *argv]
@@ -145,13 +149,13 @@ class Node:
         out = run(["ip", "-N", "-json", "-n", self.netns, *words]).stdout
         return json.loads(out) if out.strip() else []
 
-    def sysctl(self, key, value):
+    def sysctl(self, values):
+        """{"net.ipv4.ip_forward": 1}"""
         # Through a shell: /proc/sys/net shows the namespace of the process that opens it.
-        self.run("sh", "-c", f"echo {value} > /proc/sys/{key.replace('.', '/')}")
+        self.run("sh", "-ec", "; ".join(f"echo {v} > /proc/sys/{k.replace('.', '/')}" for k, v in values.items()))
 
     def forward(self):
-        self.sysctl("net.ipv4.ip_forward", 1)
-        self.sysctl("net.ipv6.conf.all.forwarding", 1)
+        self.sysctl({"net.ipv4.ip_forward": 1, "net.ipv6.conf.all.forwarding": 1})
         return self
 
     def address(self, device, *addresses):

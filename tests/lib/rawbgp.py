@@ -3,6 +3,7 @@
 Nothing here checks or answers by itself, so that a test decides about every byte. Only encoding of good messages is
 offered; a bad one is a good one that the test has bent, or bytes of its own.
 """
+import contextlib
 import ctypes
 import ipaddress
 import os
@@ -208,6 +209,14 @@ class Speaker:
             return False
 
     def close(self, reset=False):
+        """Ends the stream after what was sent, or with reset at once. Plain close() with bytes unread is a reset too, which
+        takes what the other side has not read yet with it (RFC 1122 4.2.2.13)."""
         if reset:
             self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        else:
+            with contextlib.suppress(OSError):
+                self.sock.shutdown(socket.SHUT_WR)
+                end = time.monotonic() + SLOW
+                while self.readable(end - time.monotonic()) and self.sock.recv(65536):
+                    pass
         self.sock.close()

@@ -20,6 +20,8 @@ from underlay import UNDERLAYCTL, UNDERLAYD, check_logs
 from wiretap import Tap
 
 SKIPPED = 77
+# A second run over another build of the same source sends the same and may do without.
+TAPPED = os.environ.get("LAB_TAP") != "0"
 RAW = "raw"  # no implementation on the other side but a script, or nobody
 COLUMNS = {"frr": "FRR", "bird": "BIRD", "gobgp": "GoBGP", "exabgp": "ExaBGP", "openbgpd": "OpenBGPD", RAW: RAW}
 WIDTH = 80
@@ -97,11 +99,12 @@ def run_one(name, function, row):
     """In the child: run the test, say what went wrong, leave nothing."""
     status = 0
     lab = Lab(name)
-    tap = Tap(lab)
+    tap = Tap(lab) if TAPPED else None
     try:
         function(lab, *row)
         check_logs(lab)
-        tap.check()
+        if tap:
+            tap.check()
     except Skip as reason:
         print(f"\x00{reason}")
         status = SKIPPED
