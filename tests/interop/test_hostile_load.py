@@ -8,6 +8,7 @@ import subprocess
 import threading
 import time
 
+import netns
 import rawbgp as bgp
 from lab import SLOW, LabError, never_during, wait_for
 from rack import Quiet, Rack, attributes, bounded, cpu
@@ -239,8 +240,9 @@ def test_log_that_nobody_reads(lab):
     rack = Rack(lab, 2, start=False)
     out, into = os.pipe()
     rack.underlay.write()
-    process = subprocess.Popen(rack.node.command(UNDERLAYD, "--config", rack.underlay.config_path, "--control-socket",
-                                                 rack.underlay.socket), stderr=into, start_new_session=True)
+    with netns.inside(rack.node.netns):
+        process = subprocess.Popen([UNDERLAYD, "--config", rack.underlay.config_path, "--control-socket",
+                                    rack.underlay.socket], stderr=into, start_new_session=True)
     try:
         os.close(into)
         wait_for(lambda: rack.underlay.ctl("show bgp summary"), what="it answers")

@@ -9,6 +9,7 @@ Only the standard library is used, so that the labs run on a bare machine with p
 BGP: routing daemons are in peers.py, underlayd itself in underlay.py.
 """
 import atexit
+import contextlib
 import itertools
 import json
 import os
@@ -18,6 +19,8 @@ import signal
 import subprocess
 import tempfile
 import time
+
+import netns
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 # Under sanitizers and on busy machines everything takes longer; only deadlines scale, never the tests' own protocol timers.
@@ -119,48 +122,46 @@ class Node:
 
     def __init__(self, lab, name):
         self.lab, self.name, self.netns = lab, name, f"{lab.tag}-{name}"
-        run(["ip", "netns", "add", self.netns])
-        self.ip("link", "set", "lo", "up")
+        netns.create(self.netns)
         # Link-local addresses are usable at once, and equal-cost paths are chosen by port too, as on a real router.
         self.sysctl({"net.ipv6.conf.all.accept_dad": 0, "net.ipv6.conf.default.accept_dad": 0,
                      "net.ipv6.conf.default.accept_ra": 0, "net.ipv4.conf.all.rp_filter": 0,
                      "net.ipv4.conf.default.rp_filter": 0, "net.ipv4.fib_multipath_hash_policy": 1,
                      "net.ipv6.fib_multipath_hash_policy": 1})
 
-    def command(self, *argv):
-        return ["ip", "netns", "exec", self.netns, *argv]
-
     def run(self, *argv, **options):
-        return run(self.command(*argv), **options)
+        with netns.inside(self.netns):
+            return run(argv, **options)
 
     def start(self, *argv, log=None, env=None, stdin=subprocess.DEVNULL):
         """Start a program in the namespace; the lab ends it. Its log is named after the node and the program."""
         base = log or f"{self.name}-{os.path.basename(str(argv[0]))}.log"
         if self.lab.before_start:
             self.lab.before_start(self, argv)
-        process = Process(self.command(*argv), os.path.join(self.lab.dir, base), env, stdin)
+        with netns.inside(self.netns):
+            process = Process(argv, os.path.join(self.lab.dir, base), env, stdin)
         self.lab.processes.append(process)
         return process
 
     def ip(self, *words, check=True):
         return run(["ip", "-n", self.netns, *words], check=check)
 
+    def ip_batch(self, commands):
+        run(["ip", "-n", self.netns, "-batch", "-"], input="\n".join(commands) + "\n")
+
     def ip_json(self, *words):
         out = run(["ip", "-N", "-json", "-n", self.netns, *words]).stdout
         return json.loads(out) if out.strip() else []
 
     def sysctl(self, values):
-        """{"net.ipv4.ip_forward": 1}"""
-        # Through a shell: /proc/sys/net shows the namespace of the process that opens it.
-        self.run("sh", "-ec", "; ".join(f"echo {v} > /proc/sys/{k.replace('.', '/')}" for k, v in values.items()))
+        netns.sysctl(self.netns, values)
 
     def forward(self):
         self.sysctl({"net.ipv4.ip_forward": 1, "net.ipv6.conf.all.forwarding": 1})
         return self
 
     def address(self, device, *addresses):
-        for address in addresses:
-            self.ip("addr", "add", address, "dev", device, *(["nodad"] if ":" in address else []))
+        self.ip_batch(f"addr add {a} dev {device}{' nodad' if ':' in a else ''}" for a in addresses)
 
     def routes(self, family="ipv4", **match):
         """The kernel's routes by destination; match by JSON field, as in routes("ipv6", protocol="87")."""
@@ -174,8 +175,7 @@ class Node:
         return Monitor(self)
 
     def pids(self):
-        out = run(["ip", "netns", "pids", self.netns], check=False).stdout
-        return [int(p) for p in out.split()]
+        return netns.pids(self.netns)
 
 
 class Monitor:
@@ -235,6 +235,7 @@ class Lab:
         else:
             self.dir = tempfile.mkdtemp(prefix=f"{self.tag}-{re.sub('[^a-z0-9]+', '-', name.lower())[:40]}-")
         os.chmod(self.dir, 0o755)
+        netns.prepare()
         self.nodes, self.links, self.processes, self.keep = {}, [], [], keep
         self.before_start = None  # called with the node and the words of every program that Node.start starts
         _labs.append(self)
@@ -253,16 +254,16 @@ class Lab:
         """Cable two nodes: 10.0.N.0/31 and fd00:0:N::a/127, the lower address at a. number=0 leaves it without addresses."""
         number = len(self.links) + 1 if number is None else number
         dev_a, dev_b = dev_a or f"to-{b.name}", dev_b or f"to-{a.name}"
-        run(["ip", "link", "add", dev_a, "netns", a.netns, "type", "veth", "peer", "name", dev_b, "netns", b.netns])
         v4 = v6 = (None, None)
+        at_a, at_b = [f"link add {dev_a} type veth peer name {dev_b} netns {b.netns}"], []
         if number:
             v4 = (f"10.0.{number}.0", f"10.0.{number}.1")
             # Not ::0 and ::1: the first address of an IPv6 subnet is its router anycast address.
             v6 = (f"fd00:0:{number:x}::a", f"fd00:0:{number:x}::b")
-            a.address(dev_a, f"{v4[0]}/31", f"{v6[0]}/127")
-            b.address(dev_b, f"{v4[1]}/31", f"{v6[1]}/127")
-        a.ip("link", "set", dev_a, "up")
-        b.ip("link", "set", dev_b, "up")
+            for commands, device, end in ((at_a, dev_a, 0), (at_b, dev_b, 1)):
+                commands += [f"addr add {v4[end]}/31 dev {device}", f"addr add {v6[end]}/127 dev {device} nodad"]
+        a.ip_batch([*at_a, f"link set {dev_a} up"])
+        b.ip_batch([*at_b, f"link set {dev_b} up"])
         link = Link(a, b, dev_a, dev_b, v4, v6)
         self.links.append(link)
         return link
@@ -318,26 +319,23 @@ class Lab:
 def sweep(tag):
     """Remove all namespaces and directories named <tag>-… or <tag>, of a lab that ends or whose process is gone. Whatever
     lives in such a namespace is the lab's: daemons have children of their own."""
-    for line in run(["ip", "netns", "list"], check=False).stdout.splitlines():
-        name = line.split()[0]
+    for name in netns.names():
         if name.startswith(f"{tag}-"):
             _empty(name)
-            run(["ip", "netns", "del", name], check=False)
+            netns.remove(name)
     for base in (tempfile.gettempdir(), "/run"):
         for name in os.listdir(base):
             if name == tag or name.startswith(f"{tag}-"):
                 shutil.rmtree(os.path.join(base, name), ignore_errors=True)
 
 
-def _empty(netns):
+def _empty(name):
     """Kill what lives in a namespace, until nothing does: one that is dying may just have forked."""
     deadline = time.monotonic() + 5
-    while pids := run(["ip", "netns", "pids", netns], check=False).stdout.split():
+    while pids := netns.pids(name):
         for pid in pids:
-            try:
-                os.kill(int(pid), signal.SIGKILL)
-            except ProcessLookupError:
-                pass
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
         if time.monotonic() > deadline:
             break
         time.sleep(0.01)

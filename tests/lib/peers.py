@@ -14,8 +14,9 @@ import os
 import re
 import shutil
 import signal
+import socket
 
-from lab import LabError, run, wait_for
+from lab import LabError, SLOW, run, wait_for
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 FAMILIES = ("ipv4", "ipv6")
@@ -169,8 +170,23 @@ class Frr(Peer):
         return known >= len(up)
 
     def vtysh(self, *commands, daemon="bgpd"):
-        words = [w for c in commands for w in ("-c", c)]
-        return self.node.run("vtysh", "--vty_socket", self.dir, "-d", daemon, *words).stdout
+        """What `vtysh -c COMMAND...` prints, said to the daemon's socket as vtysh says it: commands end with a zero, answers
+        with three and a status."""
+        answers = []
+        with socket.socket(socket.AF_UNIX) as vty:
+            vty.settimeout(20 * SLOW)
+            vty.connect(self.file(f"{daemon}.vty"))
+            for command in ("enable", *commands):
+                vty.sendall(command.encode() + b"\0")
+                data = b""
+                while data[-4:-1] != b"\0\0\0":
+                    if not (more := vty.recv(65536)):
+                        raise LabError(f"{self.name}: {daemon} ended at {command}")
+                    data += more
+                answers.append(data[:-4].decode(errors="replace"))
+                if data[-1]:
+                    raise LabError(f"{self.name}: {daemon}: {command}: {answers[-1]} (status {data[-1]})")
+        return "".join(answers)
 
     def json(self, command, daemon="bgpd"):
         return json.loads(self.vtysh(f"{command} json", daemon=daemon) or "{}")
@@ -517,9 +533,8 @@ class OpenBgpd(Peer):
     def launch(self):
         self.own_next_hops()
         config = self.file("bgpd.conf", self.config(), mode=0o600)
-        # Its processes lock themselves into /run/openbgpd, which only a started service makes; `ip netns exec` has given us
-        # mounts of our own, so this one exists for nobody else.
-        self.spawn("sh", "-c", 'mount -t tmpfs none /run && mkdir /run/openbgpd && exec "$0" "$@"',
+        # Its processes lock themselves into /run/openbgpd, which only a started service makes; here it exists for nobody else.
+        self.spawn("unshare", "--mount", "sh", "-c", 'mount -t tmpfs none /run && mkdir /run/openbgpd && exec "$0" "$@"',
                    "/usr/sbin/bgpd", "-d", "-v", "-f", config)
         wait_for(lambda: self.json("show"), what=f"{self.name}: bgpd answers")
 

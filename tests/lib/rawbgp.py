@@ -4,20 +4,18 @@ Nothing here checks or answers by itself, so that a test decides about every byt
 offered; a bad one is a good one that the test has bent, or bytes of its own.
 """
 import contextlib
-import ctypes
 import ipaddress
-import os
 import select
 import socket
 import struct
 import time
 
+import netns
 from lab import LabError, SLOW
 
 OPEN, UPDATE, NOTIFICATION, KEEPALIVE, REFRESH = range(1, 6)
 MARKER = b"\xff" * 16
 MP4, MP6 = bytes((1, 4, 0, 1, 0, 1)), bytes((1, 4, 0, 2, 0, 1))
-_libc = ctypes.CDLL(None, use_errno=True)
 
 
 def message(kind, body=b"", length=None, marker=MARKER):
@@ -105,17 +103,8 @@ def host_routes(count, base="100.64.0.0"):
 
 def socket_in(node, *arguments):
     """A socket in the node's namespace; the process itself stays where it is."""
-    home, there = os.open("/proc/self/ns/net", os.O_RDONLY), os.open(f"/run/netns/{node.netns}", os.O_RDONLY)
-    try:
-        if _libc.setns(there, 0x40000000):
-            raise LabError(f"setns: {os.strerror(ctypes.get_errno())}")
-        try:
-            return socket.socket(*(arguments or (socket.AF_INET, socket.SOCK_STREAM)))
-        finally:
-            _libc.setns(home, 0x40000000)
-    finally:
-        os.close(home)
-        os.close(there)
+    with netns.inside(node.netns):
+        return socket.socket(*(arguments or (socket.AF_INET, socket.SOCK_STREAM)))
 
 
 class Speaker:

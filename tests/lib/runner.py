@@ -14,10 +14,11 @@ import tempfile
 import time
 import traceback
 
+import netns
 from lab import Lab, SLOW, Skip, require_root, sweep
 from peers import PEERS
 from underlay import UNDERLAYCTL, UNDERLAYD, check_logs
-from wiretap import Tap
+import wiretap
 
 SKIPPED = 77
 # A second run over another build of the same source sends the same and may do without.
@@ -99,7 +100,7 @@ def run_one(name, function, row):
     """In the child: run the test, say what went wrong, leave nothing."""
     status = 0
     lab = Lab(name)
-    tap = Tap(lab) if TAPPED else None
+    tap = wiretap.Tap(lab) if TAPPED else None
     try:
         function(lab, *row)
         check_logs(lab)
@@ -180,6 +181,9 @@ def main(directory):
         if not os.access(program, os.X_OK):
             print(f"{program} is not there: run make first")
             return 3
+    netns.prepare()
+    if TAPPED:
+        wiretap.start()
     count = {"ok": 0, "FAIL": 0, "SKIP": 0}
     matrix = Matrix()
     waiting, running = list(reversed(tests)), []

@@ -1,18 +1,25 @@
-"""What underlayd says on the wire, judged by somebody else: every test's BGP traffic goes through tshark.
+"""What underlayd says on the wire, judged by somebody else: every test's BGP traffic goes through Wireshark.
 
 A Tap listens in each namespace of a lab from before the first underlayd starts there, for outgoing TCP only, so that the
 sender of everything captured is the node itself and hostile peers may say what they like. At the end of the test,
 check() fails on any BGP message that Wireshark calls malformed or warns about. TCP's own troubles (retransmissions, windows)
 are no matter here. A capture is cut off at 20 MB, beyond which large tables only repeat themselves.
 """
+import contextlib
+import fcntl
+import functools
+import json
 import os
 import re
+import select
+import subprocess
+import tempfile
+import time
 
-from lab import LabError, run, wait_for
+from lab import LabError, SLOW, run, wait_for
 
 MOST = 20 << 20
-WARNING = 0x600000
-TCP_GROUP = 0x2000000  # "Sequence": the expert information of TCP
+WRONG = ("Warn", "Error")
 DETAILS = 3  # messages shown in full
 FORGIVEN = (
     # (what Wireshark says, why it is wrong there)
@@ -56,27 +63,64 @@ class Tap:
             if os.path.exists(path):
                 self._check(path)
 
-    def _tshark(self, path, *words):
-        decode = [w for port in self.ports() for w in ("-d", f"tcp.port=={port},bgp")]
-        done = run(["tshark", "-n", "-r", path, *decode, *words], check=False)
-        if done.returncode and "cut short" not in done.stderr:
-            raise LabError(f"tshark: exit {done.returncode}: {done.stderr}")
-        return done.stdout
-
     def _check(self, path):
-        fields = [w for f in ("frame.number", "_ws.expert.group", "_ws.expert.severity", "_ws.expert.message", "_ws.malformed")
-                  for w in ("-e", f)]
-        out = self._tshark(path, "-Y", f"bgp && (_ws.malformed || _ws.expert.severity >= {WARNING})", "-T", "fields", "-E",
-                           "aggregator=|", *fields)
-        frames, said = [], []
-        for line in out.splitlines():
-            number, groups, severities, messages, malformed = line.split("\t")
-            wrong = [text for group, severity, text in zip(groups.split("|"), severities.split("|"), messages.split("|"))
-                     if int(severity, 0) >= WARNING and int(group, 0) != TCP_GROUP
-                     and not any(re.search(pattern, text) for pattern, _ in FORGIVEN)]
-            if wrong or malformed and not messages:
-                frames.append(number)
-                said += wrong or [malformed]
-        if frames:
-            show = self._tshark(path, "-V", "-O", "bgp", "-Y", f"frame.number in {{{', '.join(frames[:DETAILS])}}}")
-            raise LabError(f"tshark on what we sent ({len(frames)} packets): {'; '.join(sorted(set(said)))}\n{show[:12000]}")
+        said = {}
+        for entry in _judge().expert(path, self.ports()):
+            if entry["p"] == "BGP" and entry["s"] in WRONG and not any(re.search(p, entry["m"]) for p, _ in FORGIVEN):
+                said.setdefault(entry["f"], []).append(entry["m"])
+        if said:
+            frames, texts = sorted(said), sorted({text for texts in said.values() for text in texts})
+            decode = [w for port in self.ports() for w in ("-d", f"tcp.port=={port},bgp")]
+            show = run(["tshark", "-n", "-r", path, *decode, "-V", "-O", "bgp", "-Y",
+                        f"frame.number in {{{', '.join(map(str, frames[:DETAILS]))}}}"], check=False).stdout
+            raise LabError(f"Wireshark on what we sent ({len(frames)} packets): {'; '.join(texts)}\n{show[:12000]}")
+
+
+class Judge:
+    """One sharkd for a process and the children it forks: Wireshark takes longer to start than to read a capture."""
+
+    def __init__(self):
+        self.lock = tempfile.TemporaryFile()
+        self.process = subprocess.Popen(["sharkd", "-"], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                                        stderr=subprocess.DEVNULL, start_new_session=True)
+
+    def expert(self, path, ports):
+        """All that Wireshark remarks on a capture: [{f: frame, s: severity, g: group, m: text, p: protocol}]."""
+        fcntl.lockf(self.lock, fcntl.LOCK_EX)
+        try:
+            self._ask("setconf", name="bgp.tcp.port", value=",".join(ports))
+            self._ask("load", file=path)
+            return self._ask("tap", tap0="expert")["taps"][0]["details"]
+        finally:
+            fcntl.lockf(self.lock, fcntl.LOCK_UN)
+
+    def _ask(self, method, **parameters):
+        name = int.from_bytes(os.urandom(4), "big") >> 1  # unlike that of any other child; it knows 31 bits
+        question = {"jsonrpc": "2.0", "id": name, "method": method, "params": parameters}
+        os.write(self.process.stdin.fileno(), json.dumps(question).encode() + b"\n")
+        end, data = time.monotonic() + 60 * SLOW, b""
+        while time.monotonic() < end:
+            if not select.select([self.process.stdout], [], [], 1)[0]:
+                continue
+            if not (more := os.read(self.process.stdout.fileno(), 1 << 20)):
+                raise LabError("sharkd has ended")
+            *lines, data = (data + more).split(b"\n")
+            for line in lines:
+                # Others are answers to a test that was killed while it waited.
+                with contextlib.suppress(ValueError):
+                    answer = json.loads(line)
+                    if answer.get("id") == name:
+                        if "error" in answer:
+                            raise LabError(f"sharkd: {method} {parameters}: {answer['error']}")
+                        return answer["result"]
+        raise LabError(f"sharkd: {method}: no answer")
+
+
+@functools.cache
+def _judge():
+    return Judge()
+
+
+def start():
+    """Before the forks that are to share it."""
+    _judge()
