@@ -23,7 +23,8 @@ class Rack:
         self.node.address("to-tor", "10.9.0.1/16", "fd00:9::1/64")
         self.addresses = [f"10.9.1.{i + 1}" for i in range(peers + strangers)]
         self.tor.address("to-node", *[f"{a}/16" for a in self.addresses], "fd00:9::2/64")
-        keys = {"passive": True, **(keys or {})}
+        # A played peer says nothing by itself: time for the test is time without a KEEPALIVE.
+        keys = {"passive": True, "hold-time": "90s", **(keys or {})}
         self.underlay = Underlay(self.node, [tor(a, **keys) for a in self.addresses[:peers]],
                                  **{"advertise": {"pod-cidrs": [POD4]}, **sections})
         if start:

@@ -143,7 +143,13 @@ class Speaker:
     def open(self, **keys):
         return self.send(open_message(keys.pop("asn", self.asn), keys.pop("router_id", self.router_id), **keys))
 
+    def _whole(self):
+        return len(self.data) >= 19 and len(self.data) >= int.from_bytes(self.data[16:18], "big")
+
     def readable(self, seconds):
+        """A message is here, or at least a part of one more."""
+        if self._whole():
+            return True
         poll = select.poll()  # select() ends at 1024 descriptors
         poll.register(self.sock, select.POLLIN)
         return bool(poll.poll(max(0, seconds) * 1000))
@@ -151,7 +157,7 @@ class Speaker:
     def receive(self, timeout=5):
         """(type, body); None at end of file or after a reset; LabError when nothing comes in time."""
         end = time.monotonic() + timeout * SLOW
-        while len(self.data) < 19 or len(self.data) < int.from_bytes(self.data[16:18], "big"):
+        while not self._whole():
             if not self.readable(end - time.monotonic()):
                 raise LabError(f"{self.address}: nothing received within {timeout * SLOW:.0f}s")
             try:
@@ -205,6 +211,7 @@ class Speaker:
         else:
             with contextlib.suppress(OSError):
                 self.sock.shutdown(socket.SHUT_WR)
+                self.data = b""
                 end = time.monotonic() + SLOW
                 while self.readable(end - time.monotonic()) and self.sock.recv(65536):
                     pass
