@@ -1,11 +1,13 @@
 """Path attributes, good ones and bad ones: what comes in, what is made of it, what goes out, and what of it is shown."""
+import dataclasses
 import struct
 
 import rawbgp as bgp
 from lab import wait_for
 from rack import Rack
 from runner import cases, feature
-from topology import FAR4, FAR6, NODE_AS, TOR_AS
+from topology import FAR4, FAR6, NODE_AS, POD4, TOR_AS, Pair
+from underlay import Underlay, tor
 
 
 def raw(text):
@@ -124,6 +126,7 @@ def mp_reach6(hop, *prefixes):
 
 
 @cases(("fd00:9::2", True), ("::", False), ("::1", False), ("ff02::1", False), ("::ffff:10.9.1.1", False))
+@feature("Next hops that cannot be")
 def test_ipv6_next_hop_that_no_host_can_have(lab, hop, good):
     rack = Rack(lab)
     tor = rack.session()
@@ -150,6 +153,7 @@ def test_next_hops_that_are_hosts_but_not_for_us(lab):
     assert info["messageStats"]["treatAsWithdraw"] == 0 and "malformedUpdates" not in info, info
 
 
+@feature("Malformed attributes (RFC 7606)")
 def test_one_bad_update_withdraws_both_families(lab):
     """RFC 7606 section 2: all contained routes, in NLRI and in MP_REACH_NLRI."""
     rack = Rack(lab)
@@ -175,6 +179,7 @@ RESETS = {
 
 
 @cases(*[(what,) for what in RESETS])
+@feature("Malformed attributes (RFC 7606)")
 def test_what_must_reset(lab, what):
     """RFC 7606 3 g, 5.2, 5.3, 7.11; RFC 4271 6.3 where RFC 7606 changes nothing."""
     rack = Rack(lab)
@@ -214,6 +219,7 @@ class Transit:
         return next_update(self.right, prefix)
 
 
+@feature("Unknown attributes")
 def test_what_is_handed_on(lab):
     """RFC 4271 section 5: the flags of what is unknown, and of what somebody did not know before us; 5.1.4: no MED of others."""
     transit = Transit(lab)
@@ -227,6 +233,7 @@ def test_what_is_handed_on(lab):
     assert shown["unknownAttributes"] == "25:000220010db80000000000000000000000010001 243:abcd", shown
 
 
+@feature("Long AS paths")
 def test_long_as_paths(lab):
     """More ASes than a segment holds, in and out, and one more in front of a full segment."""
     transit = Transit(lab)
@@ -262,6 +269,7 @@ def test_what_is_shown_of_a_path(lab):
         assert words in text, text
 
 
+@feature("Route reflection, as a client")
 def test_loops_of_reflection_are_refused(lab):
     """RFC 4456 section 8."""
     rack = Rack(lab, keys={"asn": "internal"})
@@ -339,6 +347,7 @@ def test_route_leaks_are_refused(lab, role, otc, leak):
 
 
 @cases(("graceful-shutdown",), ("no-export",), ("llgr-stale",), ("no-peer",))
+@feature("Well-known communities")
 def test_communities_by_name(lab, name):
     """As they are written in the configuration and shown, with their numbers on the wire."""
     number = {"graceful-shutdown": 0xffff0000, "no-export": 0xffffff01, "llgr-stale": 0xffff0006, "no-peer": 0xffffff04}[name]
@@ -348,3 +357,24 @@ def test_communities_by_name(lab, name):
     assert rack.underlay.ctl("show bgp 198.51.100.7/32")["paths"][0]["community"]["string"] == name
     rack.underlay.command(f"advertise 198.51.100.8/32 community {name}")
     assert next_update(tor, "198.51.100.8/32")[8] == (0xc0, struct.pack(">I", number))
+
+
+@cases(("frr",), ("bird",))
+@feature("Route reflection, as a client")
+def test_what_a_reflector_hands_on(lab, kind):
+    """Two nodes are clients of one router; each learns who the other one is and which cluster it came through."""
+    client = {"frr": ("10.0.1.0", "10.0.2.0"), "bird": ()}[kind]
+    pair = Pair(lab, kind, node_as=NODE_AS, tor_as=NODE_AS, peer={"asn": "internal"},
+                neighbor={"extra": ["rr client;"] if kind == "bird" else []},
+                tor_options={"ipv4": [f"neighbor {address} route-reflector-client" for address in client]})
+    other = lab.node("other")
+    link = lab.link(other, pair.tor_node)
+    pair.tor.neighbors.append(dataclasses.replace(pair.tor.neighbors[0], address=link.a4, local=link.b4))
+    second = Underlay(other, [tor(link.b4, asn="internal")], asn=NODE_AS, id="10.255.1.2",
+                      advertise={"pod-cidrs": ["10.244.8.0/24"]})
+    pair.start()
+    second.start()
+    for node, prefix, origin in ((pair.underlay, "10.244.8.0/24", "10.255.1.2"), (second, POD4, "10.255.1.1")):
+        wait_for(lambda: prefix in node.rib(), what=f"{prefix} comes through the reflector")
+        path = node.ctl(f"show bgp {prefix}")["paths"][0]
+        assert (path["originatorId"], path["clusterList"]["list"]) == (origin, ["10.255.0.1"]), path

@@ -150,6 +150,7 @@ def test_role_on_our_side_only(lab, kind):
     assert (info["localRole"], info["remoteRole"]) == ("customer", "undefined"), info
 
 
+@feature("Capabilities in any packing (RFC 9072)")
 def test_capabilities_in_any_packing(lab):
     """RFC 5492 section 4, RFC 9072: many parameters, one, the extended form; what nobody knows is ignored."""
     mine = bgp.as4(TOR_AS)
@@ -182,6 +183,7 @@ def options(body):
 
 
 @cases((4, []), (7, [1, 65]))
+@feature("Capabilities refused")
 def test_peer_that_refuses_our_capabilities(lab, subcode, left):
     """RFC 5492 section 3: the next attempt goes without; and tells the operator."""
     rack = Rack(lab, 1, keys={"families": ["ipv4"], "idle-hold-time": "100ms"})
@@ -265,6 +267,7 @@ def test_hold_time_0_of_the_peer(lab, kind):
     never_during(lambda: not pair.underlay.established(), 2, "the session ends")
 
 
+@feature("Send hold timer (RFC 9687)")
 def test_peer_that_takes_nothing_is_dropped(lab):
     """RFC 9687: it goes on talking, and reads nothing; its routes go with the session."""
     rack = Rack(lab, 3, fib={"install": False}, keys={"export": "all", "send-hold-time": "3s"})
@@ -296,6 +299,7 @@ def test_peer_that_takes_nothing_is_dropped(lab):
     rack.unharmed()
 
 
+@feature("Back-off for a flapping peer")
 def test_flapping_peer_waits_longer_and_longer(lab):
     """idle-hold-time doubles up to idle-hold-max; a clear starts anew."""
     rack = Rack(lab, 1, keys={"idle-hold-time": "200ms", "idle-hold-max": "30s"})

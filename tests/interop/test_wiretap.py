@@ -40,12 +40,33 @@ def test_good_messages_pass_and_bad_ones_of_the_peer(lab):
     assert os.path.getsize(os.path.join(lab.dir, "node.pcap")) > len(GOOD)
 
 
-@cases(*[(what, port) for what in BAD for port in (179, 1179)])
-def test_bad_messages_are_found(lab, what, port):
-    tap = talk(lab, BAD[what], port=port)
+def complaint(tap):
     try:
         tap.check()
     except LabError as error:
-        assert "Border Gateway Protocol" in str(error), error
-        return
+        return str(error)
     raise AssertionError("not noticed")
+
+
+@cases(*[(what, port) for what in BAD for port in (179, 1179)])
+def test_bad_messages_are_found(lab, what, port):
+    assert "Border Gateway Protocol" in complaint(talk(lab, BAD[what], port=port))
+
+
+def cut(tap, size):
+    """What a capture looks like whose tcpdump was ended in the middle of a packet."""
+    for process, path in filter(None, tap.captures.values()):
+        process.stop()
+        os.truncate(path, size(os.path.getsize(path)))
+
+
+def test_a_capture_that_was_cut_short_is_judged_as_far_as_it_goes(lab):
+    tap = talk(lab, BAD["malformed"])
+    cut(tap, lambda size: size - 20)
+    assert "Border Gateway Protocol" in complaint(tap)
+
+
+def test_a_capture_that_cannot_be_read_is_a_failure(lab):
+    tap = talk(lab, GOOD)
+    cut(tap, lambda size: 10)
+    assert "Unable to open" in complaint(tap)

@@ -117,6 +117,11 @@ class Process:
             return f.read()
 
 
+def adding(device, *addresses):
+    """The words after `ip` that give a device its addresses."""
+    return [f"addr add {a} dev {device}{' nodad' if ':' in a else ''}" for a in addresses]
+
+
 class Node:
     """One network namespace."""
 
@@ -161,7 +166,7 @@ class Node:
         return self
 
     def address(self, device, *addresses):
-        self.ip_batch(f"addr add {a} dev {device}{' nodad' if ':' in a else ''}" for a in addresses)
+        self.ip_batch(adding(device, *addresses))
 
     def routes(self, family="ipv4", **match):
         """The kernel's routes by destination; match by JSON field, as in routes("ipv6", protocol="87")."""
@@ -260,8 +265,8 @@ class Lab:
             v4 = (f"10.0.{number}.0", f"10.0.{number}.1")
             # Not ::0 and ::1: the first address of an IPv6 subnet is its router anycast address.
             v6 = (f"fd00:0:{number:x}::a", f"fd00:0:{number:x}::b")
-            for commands, device, end in ((at_a, dev_a, 0), (at_b, dev_b, 1)):
-                commands += [f"addr add {v4[end]}/31 dev {device}", f"addr add {v6[end]}/127 dev {device} nodad"]
+            at_a += adding(dev_a, f"{v4[0]}/31", f"{v6[0]}/127")
+            at_b += adding(dev_b, f"{v4[1]}/31", f"{v6[1]}/127")
         a.ip_batch([*at_a, f"link set {dev_a} up"])
         b.ip_batch([*at_b, f"link set {dev_b} up"])
         link = Link(a, b, dev_a, dev_b, v4, v6)

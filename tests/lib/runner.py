@@ -183,7 +183,11 @@ def main(directory):
             return 3
     netns.prepare()
     if TAPPED:
-        wiretap.start()
+        try:
+            wiretap.judge()
+        except FileNotFoundError as error:
+            print(f"{error.filename} is not there: run sh tests/install-deps.sh check, or go without it by LAB_TAP=0")
+            return 3
     count = {"ok": 0, "FAIL": 0, "SKIP": 0}
     matrix = Matrix()
     waiting, running = list(reversed(tests)), []

@@ -20,6 +20,7 @@ from lab import LabError, SLOW, run, wait_for
 
 MOST = 20 << 20
 WRONG = ("Warn", "Error")
+TCP_GROUP = "Sequence"
 DETAILS = 3  # messages shown in full
 FORGIVEN = (
     # (what Wireshark says, why it is wrong there)
@@ -65,8 +66,9 @@ class Tap:
 
     def _check(self, path):
         said = {}
-        for entry in _judge().expert(path, self.ports()):
-            if entry["p"] == "BGP" and entry["s"] in WRONG and not any(re.search(p, entry["m"]) for p, _ in FORGIVEN):
+        for entry in judge().expert(path, self.ports()):
+            wrong = entry["s"] in WRONG and entry["g"] != TCP_GROUP
+            if wrong and not any(re.search(pattern, entry["m"]) for pattern, _ in FORGIVEN):
                 said.setdefault(entry["f"], []).append(entry["m"])
         if said:
             frames, texts = sorted(said), sorted({text for texts in said.values() for text in texts})
@@ -88,39 +90,39 @@ class Judge:
         """All that Wireshark remarks on a capture: [{f: frame, s: severity, g: group, m: text, p: protocol}]."""
         fcntl.lockf(self.lock, fcntl.LOCK_EX)
         try:
-            self._ask("setconf", name="bgp.tcp.port", value=",".join(ports))
-            self._ask("load", file=path)
-            return self._ask("tap", tap0="expert")["taps"][0]["details"]
+            ids = [self._say(*words) for words in (("setconf", {"name": "bgp.tcp.port", "value": ",".join(ports)}),
+                                                   ("load", {"file": path}), ("tap", {"tap0": "expert"}))]
+            answers = self._answers(ids[-1])
         finally:
             fcntl.lockf(self.lock, fcntl.LOCK_UN)
+        # About a file that is cut short it says nothing, and takes it as far as it goes.
+        for error in (answers[i]["error"]["message"] for i in ids if "error" in answers.get(i, ())):
+            raise LabError(f"sharkd: {path}: {error}")
+        return answers[ids[-1]]["result"]["taps"][0]["details"]
 
-    def _ask(self, method, **parameters):
+    def _say(self, method, parameters):
         name = int.from_bytes(os.urandom(4), "big") >> 1  # unlike that of any other child; it knows 31 bits
         question = {"jsonrpc": "2.0", "id": name, "method": method, "params": parameters}
         os.write(self.process.stdin.fileno(), json.dumps(question).encode() + b"\n")
-        end, data = time.monotonic() + 60 * SLOW, b""
-        while time.monotonic() < end:
-            if not select.select([self.process.stdout], [], [], 1)[0]:
-                continue
+        return name
+
+    def _answers(self, last):
+        """By id, up to the one to the last question; among them may be some to a test that was killed while it waited."""
+        answers, data, end = {}, b"", time.monotonic() + 60 * SLOW
+        while last not in answers:
+            if not select.select([self.process.stdout], [], [], max(0, end - time.monotonic()))[0]:
+                raise LabError("sharkd does not answer")
             if not (more := os.read(self.process.stdout.fileno(), 1 << 20)):
                 raise LabError("sharkd has ended")
             *lines, data = (data + more).split(b"\n")
             for line in lines:
-                # Others are answers to a test that was killed while it waited.
-                with contextlib.suppress(ValueError):
+                with contextlib.suppress(ValueError):  # the rest of one that was half read
                     answer = json.loads(line)
-                    if answer.get("id") == name:
-                        if "error" in answer:
-                            raise LabError(f"sharkd: {method} {parameters}: {answer['error']}")
-                        return answer["result"]
-        raise LabError(f"sharkd: {method}: no answer")
+                    answers[answer["id"]] = answer
+        return answers
 
 
 @functools.cache
-def _judge():
+def judge():
+    """The one there is; first called before the forks that are to share it."""
     return Judge()
-
-
-def start():
-    """Before the forks that are to share it."""
-    _judge()
