@@ -60,6 +60,7 @@ static void release(struct peer_link *l)
         return;
     p->up = NULL;
     p->offer = OFFER_ALL;
+    p->offers_told = 0;
     timer_stop(p->settle);
     p->h.dropped++;
     peer_restart_down(l);

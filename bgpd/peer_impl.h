@@ -109,6 +109,7 @@ struct peer {
     enum peer_state state; /* the higher of the two, as last logged */
     uint64_t state_ms;
     enum peer_offer offer; /* of the next OPEN */
+    unsigned offers_told;  /* bit mask of enum peer_offer: logged as the next one since it was last up */
     unsigned errors;       /* ConnectRetryCounter */
     struct timer *connect_retry, *idle_hold, *settle;
     bool settled;

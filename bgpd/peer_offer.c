@@ -116,8 +116,11 @@ void peer_offer_refused(struct peer *p, const struct peer_session *s, uint8_t su
         p->offer = OFFER_ALL;
     else
         p->offer = subcode == BGP_ERR_OPEN_PARAM ? OFFER_NOTHING : OFFER_NEEDED;
-    log_info(p->offer == OFFER_ALL      ? "the peer refuses our capabilities, and fewer too: all again"
-             : p->offer == OFFER_NEEDED ? "the peer refuses our capabilities: next without the optional ones"
-                                        : "the peer refuses our capabilities: next without any",
-             F_STR("peer", p->name));
+    bool told = p->offers_told & 1u << p->offer;
+    p->offers_told |= 1u << p->offer;
+    log_at(told ? LOG_LVL_DEBUG : LOG_LVL_INFO,
+           p->offer == OFFER_ALL      ? "the peer refuses our capabilities, and fewer too: all again"
+           : p->offer == OFFER_NEEDED ? "the peer refuses our capabilities: next without the optional ones"
+                                      : "the peer refuses our capabilities: next without any",
+           F_STR("peer", p->name));
 }

@@ -33,7 +33,7 @@ class Neighbor:
     password: str = None
     ttl_security: int = None
     multihop: int = None
-    passive: bool = False
+    passive: bool = None  # None: as the kind is best used
     hold: int = 9
     families: tuple = FAMILIES
     add_path: str = None  # "send", "receive" or "both", as the peer sees it
@@ -329,7 +329,7 @@ class GoBgp(Peer):
             one = {"config": {"neighbor-address": n.address, "peer-as": n.asn, "local-as": self.asn},
                    "timers": {"config": {"hold-time": n.hold, "keepalive-interval": max(1, n.hold // 3),
                                          "connect-retry": 1, "idle-hold-time-after-reset": 1}},
-                   "transport": {"config": {"passive-mode": n.passive}},
+                   "transport": {"config": {"passive-mode": bool(n.passive)}},
                    "afi-safis": [{"config": {"afi-safi-name": f"{f}-unicast"}} for f in n.families]}
             if n.add_path:
                 for family in one["afi-safis"]:
@@ -422,7 +422,9 @@ class ExaBgp(Peer):
             out += [f'  md5-password "{n.password}";'] if n.password else []
             out += ["  outgoing-ttl 255;", f"  incoming-ttl {256 - n.ttl_security};"] if n.ttl_security else []
             out += [f"  outgoing-ttl {n.multihop};"] if n.multihop else []
-            out += ["  passive true;"] if n.passive else []
+            # When both ends connect at once, its collision handling can break for good ("'NoneType' object has no
+            # attribute 'router_id'"), so it waits unless told to connect.
+            out += ["  passive true;"] if n.passive is not False else []
             ways = [way for way in ("send", "receive") if n.paths(way)]
             out += ["  capability {", "    route-refresh enable;", f"    add-path {'/'.join(ways)};", "  }"] if ways else []
             out += [f"  {line}" for line in n.extra]

@@ -27,6 +27,10 @@ class Pair:
         self.underlay = Underlay(self.node, [peer], asn=node_as, **{"advertise": PODS, **sections})
 
     def start(self):
+        (peer,) = self.underlay.config["peers"][:1]
+        if peer.get("passive") or "range" in peer:
+            for n in self.tor.neighbors:  # one of the two has to connect
+                n.passive = bool(n.passive)
         self.tor.start()
         self.underlay.start()
         return self

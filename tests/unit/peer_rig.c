@@ -232,8 +232,30 @@ void rig_set_up(struct rig *r)
     CU_ASSERT_EQUAL_FATAL(peer_set_listen(r->a.s.peers, fd), 0);
 }
 
+/* Streams that have ended and are still open: closed with bytes unread, or written to after that, a socket
+ * sends a reset (RFC 1122 4.2.2.13), and the speaker's kernel then takes from it what it has not read yet. */
+static struct {
+    int fd[256];
+    unsigned n;
+} ended;
+
+static void close_ended(void)
+{
+    while (ended.n)
+        close(ended.fd[--ended.n]);
+}
+
+static void end_stream(int fd)
+{
+    shutdown(fd, SHUT_WR);
+    if (ended.n == sizeof ended.fd / sizeof *ended.fd)
+        close_ended();
+    ended.fd[ended.n++] = fd;
+}
+
 void rig_tear_down(struct rig *r)
 {
+    close_ended();
     node_tear_down(&r->a);
     node_tear_down(&r->b);
     timer_free(r->deadline);
@@ -319,7 +341,7 @@ bool raw_connect(struct rig *r, struct raw *x, const char *from)
 void raw_close(struct raw *x)
 {
     if (x->fd >= 0)
-        close(x->fd);
+        end_stream(x->fd);
     if (x->listener >= 0)
         close(x->listener);
     x->fd = x->listener = -1;
