@@ -46,6 +46,13 @@ def _back():
         os.close(home)
 
 
+def private():
+    """This thread, and what it starts, has a new namespace without a name, of which lo is up."""
+    _call("unshare", CLONE_NEWNET)
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as any_socket:
+        fcntl.ioctl(any_socket, SIOCSIFFLAGS, struct.pack("16sH22x", b"lo", IFF_UP))
+
+
 @contextlib.contextmanager
 def inside(name):
     """This thread is in the namespace for as long as the block; sockets and programs begun there stay there."""
@@ -62,10 +69,8 @@ def create(name):
     """A namespace in which lo is up."""
     os.close(os.open(_path(name), os.O_CREAT | os.O_EXCL))
     with _back():
-        _call("unshare", CLONE_NEWNET)
+        private()
         _call("mount", OURS.encode(), _path(name).encode(), b"none", MS_BIND, None)
-        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as any_socket:
-            fcntl.ioctl(any_socket, SIOCSIFFLAGS, struct.pack("16sH22x", b"lo", IFF_UP))
 
 
 def remove(name):

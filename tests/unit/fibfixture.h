@@ -57,6 +57,7 @@ static inline void stop(void *arg)
     loop_stop(f->loop, 0);
 }
 
+/* Time passes. */
 static inline void run_for(uint64_t ms)
 {
     struct timer *t = timer_new(x.f.loop, stop, &x.f);
@@ -64,6 +65,15 @@ static inline void run_for(uint64_t ms)
     timer_set(t, ms);
     loop_run(x.f.loop);
     timer_free(t);
+}
+
+/* What is under way comes to its end: so long of our own time, see unit_starved_ms. */
+static inline void settle(unsigned ms)
+{
+    uint64_t starved = unit_starved_ms();
+
+    for (ms *= UNIT_SLOW; ms; ms = unit_owed_ms(&starved))
+        run_for(ms);
 }
 
 static inline void set_up_with(uint32_t flags)

@@ -27,7 +27,7 @@
 #include "unit.h"
 
 #define TEST_PROTOCOL 201
-#define WAIT_MS       5000
+#define WAIT_MS       (10000 * UNIT_SLOW)
 
 struct fibtest {
     pid_t fib;

@@ -277,16 +277,29 @@ void rig_run(struct rig *r, unsigned ms)
     loop_run(r->loop);
 }
 
+void rig_settle(struct rig *r, unsigned ms)
+{
+    uint64_t starved = unit_starved_ms();
+    for (ms *= UNIT_SLOW; ms; ms = unit_owed_ms(&starved))
+        rig_run(r, ms);
+}
+
+/* The clock of waits: without the time for which we were not let run. */
+static uint64_t granted_ms(void)
+{
+    return loop_now_ms() - unit_starved_ms();
+}
+
 bool rig_wait(struct rig *r, struct node *n, enum peer_state state, unsigned ms)
 {
     struct peer_info i;
-    uint64_t end = loop_now_ms() + ms;
+    uint64_t end = granted_ms() + ms * UNIT_SLOW;
     do {
         peer_info(rig_peer(n), &i);
         if (i.state == state)
             return true;
-        rig_run(r, 2);
-    } while (loop_now_ms() < end);
+        rig_settle(r, 2);
+    } while (granted_ms() < end);
     return false;
 }
 
@@ -325,7 +338,7 @@ bool raw_accept(struct rig *r, struct raw *x)
         x->fd = accept4(x->listener, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
         if (x->fd >= 0)
             return true;
-        rig_run(r, 5);
+        rig_settle(r, 5);
     }
     return false;
 }
@@ -385,19 +398,19 @@ static bool fill(struct rig *r, struct raw *x, size_t need, uint64_t end)
 {
     while (x->len < need) {
         ssize_t n = recv(x->fd, x->buf + x->len, sizeof x->buf - x->len, MSG_DONTWAIT);
-        if (n == 0 || loop_now_ms() > end)
+        if (n == 0 || granted_ms() > end)
             return false;
         if (n > 0)
             x->len += (size_t)n;
         else
-            rig_run(r, 2);
+            rig_settle(r, 2);
     }
     return true;
 }
 
 uint8_t raw_next(struct rig *r, struct raw *x, uint8_t skip, unsigned ms, uint8_t *body, size_t *n)
 {
-    uint64_t end = loop_now_ms() + ms;
+    uint64_t end = granted_ms() + ms * UNIT_SLOW;
     uint8_t type;
     do {
         if (!fill(r, x, BGP_HEADER_LEN, end))
@@ -427,11 +440,11 @@ bool raw_expect(struct rig *r, struct raw *x, uint8_t type)
 bool raw_expect_notification(struct rig *r, struct raw *x, uint8_t code, uint8_t subcode, unsigned ms)
 {
     uint8_t body[BGP_MAX_LEN], type;
-    uint64_t end = loop_now_ms() + ms;
+    uint64_t end = granted_ms() + ms * UNIT_SLOW;
     size_t n;
     do
         type = raw_next(r, x, 0, ms, body, &n);
-    while (type && type != BGP_NOTIFICATION && loop_now_ms() < end);
+    while (type && type != BGP_NOTIFICATION && granted_ms() < end);
     if (type != BGP_NOTIFICATION || body[0] != code || body[1] != subcode)
         printf("      type %u %u/%u, not a NOTIFICATION %u/%u\n", type, body[0], body[1], code, subcode);
     return type == BGP_NOTIFICATION && body[0] == code && body[1] == subcode;

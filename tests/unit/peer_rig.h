@@ -46,8 +46,10 @@ struct rig {
 
 void rig_set_up(struct rig *r); /* configured with each other, listening, not started */
 void rig_tear_down(struct rig *r);
-void rig_start(struct node *n); /* applies the configuration and starts */
-void rig_run(struct rig *r, unsigned ms);
+void rig_start(struct node *n);           /* applies the configuration and starts */
+void rig_run(struct rig *r, unsigned ms); /* time passes */
+/* What is under way comes to its end: so long of our own time, see unit_starved_ms. */
+void rig_settle(struct rig *r, unsigned ms);
 /* Runs until the first peer of n is in that state; false after ms. */
 bool rig_wait(struct rig *r, struct node *n, enum peer_state state, unsigned ms);
 static inline struct peer *rig_peer(struct node *n)

@@ -14,7 +14,7 @@ struct fixture {
     struct attr_table *attrs;
     struct rib *rib;
     enum import_reason verdict; /* what the import check says of every path */
-    const struct attr *change; /* what its policy makes of every path; NULL: no policy */
+    const struct attr *change;  /* what its policy makes of every path; NULL: no policy */
     unsigned imports, judged, wanted_work;
 };
 

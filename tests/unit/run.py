@@ -4,7 +4,8 @@
 A program prints "ok", "FAIL" or "SKIP" per case and ends with its totals; one that dies before them, runs out of time, or
 exits non-zero without a failure to show for it counts as a failure. Programs put files below $TMPDIR, which is a
 directory of this run, and are started in sessions of their own, so that an interrupted run leaves neither files nor
-processes. The last line is the sum over all.
+processes; for root each has a network namespace of its own, so that none takes another's ports. The last line is the sum
+over all.
 """
 import argparse
 import glob
@@ -16,6 +17,9 @@ import sys
 import tempfile
 import time
 
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
+import netns
+
 TOTALS = re.compile(r"^(\d+) passed, (\d+) failed, (\d+) skipped$", re.M)
 SOURCES = os.path.dirname(os.path.abspath(__file__))
 TIMEOUT = 300
@@ -26,6 +30,7 @@ class Program:
         self.path, self.began, self.late = path, time.monotonic(), False
         self.output = tempfile.TemporaryFile("w+", errors="replace", dir=directory)
         self.popen = subprocess.Popen([path], stdin=subprocess.DEVNULL, stdout=self.output, stderr=self.output,
+                                      preexec_fn=None if os.geteuid() else netns.private,
                                       start_new_session=True, env={**os.environ, "TMPDIR": directory})
 
     def done(self):

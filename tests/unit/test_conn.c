@@ -83,8 +83,11 @@ static void on_empty(void *arg)
 
 static void run_for(struct rig *r, unsigned ms)
 {
-    timer_set(r->deadline, ms);
-    loop_run(r->loop);
+    uint64_t starved = unit_starved_ms();
+    for (ms *= UNIT_SLOW; ms; ms = unit_owed_ms(&starved)) {
+        timer_set(r->deadline, ms);
+        loop_run(r->loop);
+    }
 }
 
 static void set_up(struct rig *r)

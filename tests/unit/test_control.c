@@ -96,8 +96,11 @@ static void stop_loop(void *arg)
 
 static void turn(unsigned ms)
 {
-    timer_set(stop, ms);
-    loop_run(speaker.loop);
+    uint64_t starved = unit_starved_ms();
+    for (ms *= UNIT_SLOW; ms; ms = unit_owed_ms(&starved)) {
+        timer_set(stop, ms);
+        loop_run(speaker.loop);
+    }
 }
 
 static void begin(void)

@@ -47,7 +47,7 @@ static void set_up_routes(void)
     set_group(1, "10.9.0.2", NULL);
     set_group(2, "10.9.1.2", NULL);
     apply_range(FM_ROUTE_SET, 0, N, 1);
-    run_for(30);
+    settle(30);
     CU_ASSERT_EQUAL_FATAL(x.k.n_routes, N);
     CU_ASSERT_EQUAL(answered(FM_ROUTE_SET), N);
 }
@@ -57,7 +57,7 @@ static void all_routes_of_a_group_go_with_it(void)
     set_up_routes();
     apply_range(FM_ROUTE_DEL, 0, N, 0);
     CU_ASSERT_EQUAL(groups_del(x.f.groups, 1), 0);
-    run_for(30);
+    settle(30);
     CU_ASSERT_EQUAL(x.k.n_routes, 0);
     CU_ASSERT_EQUAL(x.k.ops[KERNEL_DELETE], 0);
     CU_ASSERT_EQUAL(answered(FM_ROUTE_DEL), N);
@@ -84,7 +84,7 @@ static void removals_wait_for_the_group_while_they_come_fast(void)
     CU_ASSERT_TRUE(waits);
     apply_range(FM_ROUTE_DEL, N - 1, N, 0);
     CU_ASSERT_EQUAL(groups_del(x.f.groups, 1), 0);
-    run_for(30);
+    settle(30);
     CU_ASSERT_EQUAL(x.k.n_routes, 0);
     CU_ASSERT_EQUAL(x.k.ops[KERNEL_DELETE], 0);
     tear_down();
@@ -94,7 +94,7 @@ static void removals_without_an_end_are_written_soon(void)
 {
     set_up_routes();
     apply_range(FM_ROUTE_DEL, 0, N - 1, 0);
-    run_for(60);
+    settle(60);
     CU_ASSERT_EQUAL(x.k.n_routes, 1);
     CU_ASSERT_EQUAL(x.k.ops[KERNEL_DELETE], N - 1);
     CU_ASSERT_EQUAL(answered(FM_ROUTE_DEL), N - 1);
@@ -105,7 +105,7 @@ static void a_few_removals_do_not_wait(void)
 {
     set_up_routes();
     apply_range(FM_ROUTE_DEL, 0, 100, 0);
-    run_for(20);
+    settle(20);
     CU_ASSERT_EQUAL(x.k.ops[KERNEL_DELETE], 100);
     tear_down();
 }
@@ -116,7 +116,7 @@ static void routes_with_another_way_move_before_the_group_goes(void)
     apply_range(FM_ROUTE_DEL, 0, N - 10, 0);
     apply_range(FM_ROUTE_SET, N - 10, N, 2);
     CU_ASSERT_EQUAL(groups_del(x.f.groups, 1), 0);
-    run_for(30);
+    settle(30);
     CU_ASSERT_EQUAL(x.k.n_routes, 10);
     CU_ASSERT_EQUAL(x.k.ops[KERNEL_REPLACE], 10); /* not an add: they were never away */
     CU_ASSERT_EQUAL(x.k.ops[KERNEL_ADD], N);
@@ -130,11 +130,11 @@ static void a_route_that_cannot_move_keeps_the_group(void)
     set_up_routes();
     apply_range(FM_ROUTE_SET, N - 10, N, 2);
     x.k.refuse = -ENOMEM;
-    run_for(30);
+    settle(30);
     x.k.refuse = 0;
     apply_range(FM_ROUTE_DEL, 0, N - 10, 0);
     CU_ASSERT_EQUAL(groups_del(x.f.groups, 1), 0);
-    run_for(60);
+    settle(60);
     CU_ASSERT_EQUAL(x.k.n_routes, 10);
     CU_ASSERT_EQUAL(x.k.ops[KERNEL_DELETE], N - 10);
     tear_down();
@@ -146,10 +146,10 @@ static void a_route_of_a_former_speaker_keeps_the_group(void)
     fib_speaker_gone(&x.f);
     set_group(7, "10.9.0.2", NULL);
     apply_range(FM_ROUTE_SET, 0, N - 10, 7);
-    run_for(30);
+    settle(30);
     apply_range(FM_ROUTE_DEL, 0, N - 10, 0);
     CU_ASSERT_EQUAL(groups_del(x.f.groups, 7), 0);
-    run_for(60);
+    settle(60);
     CU_ASSERT_EQUAL(x.k.n_routes, 10);
     CU_ASSERT_EQUAL(x.k.ops[KERNEL_DELETE], N - 10);
     tear_down();
@@ -159,10 +159,10 @@ static void what_nobody_confirmed_is_swept_by_its_group(void)
 {
     set_up_routes();
     fib_speaker_gone(&x.f);
-    run_for(30);
+    settle(30);
     CU_ASSERT_EQUAL(x.k.n_routes, N);
     fib_sweep(&x.f);
-    run_for(30);
+    settle(30);
     CU_ASSERT_EQUAL(x.k.n_routes, 0);
     CU_ASSERT_EQUAL(x.k.ops[KERNEL_DELETE], 0);
     CU_ASSERT_EQUAL(x.k.n_nexthops, 0);
@@ -186,7 +186,7 @@ static void the_last_word_wins_over_a_group_that_went(void)
     for (int i = 0; i < 20; i++) {
         results(answers, sizeof answers / sizeof *answers);
         routes_wake(x.f.routes);
-        run_for(5);
+        settle(5);
     }
     CU_ASSERT_EQUAL(x.k.n_routes, 100);
     CU_ASSERT_EQUAL(x.k.ops[KERNEL_ADD], N + 100);
@@ -203,7 +203,7 @@ static void a_late_event_of_a_group_that_went_is_no_news(void)
     CU_ASSERT_FATAL(prefix_parse("20.0.0.0/24", true, &gone.prefix) == 0);
     gone.nexthop_id = in_kernel("20.0.0.0/24")->nexthop_id;
     apply_range(FM_ROUTE_SET, 0, 1, 2);
-    run_for(20);
+    settle(20);
     routes_event(x.f.routes, &gone, true);
     CU_ASSERT_EQUAL(x.f.routes->installed, N);
     gone.nexthop_id = in_kernel("20.0.0.0/24")->nexthop_id;
@@ -219,7 +219,7 @@ static void a_small_share_of_the_table_is_removed_one_by_one(void)
     x.f.routes->installed += 100000;
     apply_range(FM_ROUTE_DEL, 0, N, 0);
     CU_ASSERT_EQUAL(groups_del(x.f.groups, 1), 0);
-    run_for(60);
+    settle(60);
     x.f.routes->installed -= 100000;
     CU_ASSERT_EQUAL(x.k.n_routes, 0);
     CU_ASSERT_EQUAL(x.k.ops[KERNEL_DELETE], N);
@@ -259,7 +259,7 @@ static void any_order_ends_with_the_last_word(void)
             run_for(1 + dice(3));
         results(answers, sizeof answers / sizeof *answers);
     }
-    run_for(100);
+    settle(100);
     for (uint32_t i = 0; i < N; i++) {
         struct fm_route r = nth(FM_ROUTE_SET, i, 0);
         struct ip_addr a = addr_from_bytes(AF_INET, r.addr);

@@ -17,7 +17,7 @@ static void the_last_word_wins_and_both_are_answered(void)
     apply(FM_ROUTE_SET, "10.50.0.0/16", 2, 2);
     apply(FM_ROUTE_SET, "10.51.0.0/16", 1, 3);
     apply(FM_ROUTE_DEL, "10.51.0.0/16", 0, 4);
-    run_for(20);
+    settle(20);
     CU_ASSERT_EQUAL(results(r, 8), 4);
     for (unsigned i = 0; i < 4; i++) {
         bool overridden = r[i].cookie == 1 || r[i].cookie == 3;
@@ -36,9 +36,9 @@ static void the_same_again_costs_the_kernel_nothing(void)
     set_group(1, "10.9.0.2", "10.9.1.2");
     set_group(2, "10.9.1.2", "10.9.0.2");
     apply(FM_ROUTE_SET, "10.50.0.0/16", 1, 1);
-    run_for(20);
+    settle(20);
     apply(FM_ROUTE_SET, "10.50.0.0/16", 2, 2);
-    run_for(20);
+    settle(20);
     CU_ASSERT_EQUAL(result_of(2), 0);
     CU_ASSERT_EQUAL(x.k.ops[KERNEL_ADD], 1);
     CU_ASSERT_EQUAL(x.k.ops[KERNEL_REPLACE], 0);
@@ -64,7 +64,7 @@ static void without_install_every_wish_is_granted_and_nothing_written(void)
     set_group(1, "10.9.0.2", NULL);
     apply(FM_ROUTE_SET, "10.50.0.0/16", 1, 1);
     routes_flush_results(x.f.routes);
-    run_for(20);
+    settle(20);
     CU_ASSERT_EQUAL(result_of(1), 0);
     CU_ASSERT_EQUAL(x.k.n_routes, 0);
     CU_ASSERT_EQUAL(x.k.n_nexthops, 0);
@@ -80,14 +80,14 @@ static void a_foreign_route_is_never_replaced(void)
     CU_ASSERT_FATAL(prefix_parse("10.50.0.0/16", false, &foreign.prefix) == 0);
     x.k.routes[x.k.n_routes++] = foreign;
     apply(FM_ROUTE_SET, "10.50.0.0/16", 1, 1);
-    run_for(20);
+    settle(20);
     CU_ASSERT_EQUAL(result_of(1), FM_E_CONFLICT);
     apply(FM_ROUTE_SET, "10.50.0.0/16", 2, 2);
-    run_for(20);
+    settle(20);
     CU_ASSERT_EQUAL(result_of(2), FM_E_CONFLICT);
     CU_ASSERT_EQUAL(x.k.ops[KERNEL_REPLACE], 0);
     apply(FM_ROUTE_DEL, "10.50.0.0/16", 0, 3);
-    run_for(20);
+    settle(20);
     CU_ASSERT_EQUAL(result_of(3), 0);
     CU_ASSERT_TRUE(in_kernel("10.50.0.0/16")->foreign);
     tear_down();
@@ -161,7 +161,7 @@ static void a_group_is_adopted_by_its_weights(void)
     group.members[1] = (struct kmember){first + 2, 5};
     x.k.nexthops[x.k.n_nexthops++] = group;
     reconcile_start(x.f.reconcile);
-    run_for(20);
+    settle(20);
     set_weighted(1, 1, 5);
     CU_ASSERT_EQUAL(x.k.n_nexthops, 3);
     CU_ASSERT_EQUAL(groups_kernel_id(x.f.groups, groups_usable(x.f.groups, 1)), first + 3);
@@ -171,7 +171,7 @@ static void a_group_is_adopted_by_its_weights(void)
     /* Weights that somebody has changed are put back. */
     x.k.nexthops[2].members[1].weight = 7;
     reconcile_start(x.f.reconcile);
-    run_for(20);
+    settle(20);
     CU_ASSERT_EQUAL(x.k.nexthops[2].members[1].weight, 5);
     tear_down();
 }
@@ -191,21 +191,21 @@ static void many_groups_are_found_by_content_and_outlive_their_link(void)
     struct kevent down = {.type = KEVENT_LINK, .u.link = {.ifindex = 2, .flags = IFF_UP}};
     struct kevent up = {.type = KEVENT_LINK, .u.link = {.ifindex = 2, .flags = IFF_UP | IFF_LOWER_UP}};
     apply(FM_ROUTE_SET, "10.50.0.0/16", 1001, 1);
-    run_for(20);
+    settle(20);
     for (unsigned turn = 0; turn < 3; turn++) {
         links_event(x.f.links, &down);
-        run_for(20);
+        settle(20);
         CU_ASSERT_EQUAL(x.k.n_nexthops, 0);
         CU_ASSERT_PTR_NULL(in_kernel("10.50.0.0/16"));
         links_event(x.f.links, &up);
         for (int wait = 0; wait < 100 && !in_kernel("10.50.0.0/16"); wait++)
-            run_for(20);
+            settle(20);
         CU_ASSERT_EQUAL(groups_in_kernel(), n - 1);
         CU_ASSERT_PTR_NOT_NULL(in_kernel("10.50.0.0/16"));
     }
     groups_forget_ids(x.f.groups);
     apply(FM_ROUTE_DEL, "10.50.0.0/16", 0, 2);
-    run_for(50);
+    settle(50);
     CU_ASSERT_EQUAL(x.k.n_nexthops, 0);
     tear_down();
 }
@@ -242,14 +242,14 @@ static void a_link_that_goes_takes_its_routes_and_brings_them_back(void)
     set_group(2, "10.9.0.2", "10.9.1.2");
     apply(FM_ROUTE_SET, "10.50.0.0/16", 1, 1);
     apply(FM_ROUTE_SET, "10.51.0.0/16", 2, 2);
-    run_for(20);
+    settle(20);
     uint32_t shared = in_kernel("10.51.0.0/16")->nexthop_id;
     links_event(x.f.links, &down);
-    run_for(20);
+    settle(20);
     CU_ASSERT_PTR_NULL(in_kernel("10.50.0.0/16"));
     CU_ASSERT_EQUAL(result_of(1), FM_E_NEXTHOP);
     links_event(x.f.links, &up);
-    run_for(150);
+    settle(150);
     CU_ASSERT_PTR_NOT_NULL(in_kernel("10.50.0.0/16"));
     CU_ASSERT_EQUAL(result_of(1), 0);
     /* The surviving group keeps its id: its route was never touched. */
@@ -267,15 +267,15 @@ static void a_redefined_group_moves_its_routes(void)
     set_group(3, "10.9.1.2", NULL);
     apply(FM_ROUTE_SET, "10.50.0.0/16", 1, 1);
     apply(FM_ROUTE_SET, "10.51.0.0/16", 2, 2);
-    run_for(20);
+    settle(20);
     CU_ASSERT_EQUAL(in_kernel("10.50.0.0/16")->nexthop_id, in_kernel("10.51.0.0/16")->nexthop_id);
     set_group(1, "10.9.1.2", NULL);
-    run_for(20);
+    settle(20);
     CU_ASSERT_NOT_EQUAL(in_kernel("10.50.0.0/16")->nexthop_id, in_kernel("10.51.0.0/16")->nexthop_id);
     /* Alone on its content, a number changes it in place: no route is written. */
     unsigned replaced = x.k.ops[KERNEL_REPLACE];
     set_group(2, "10.9.1.3", NULL);
-    run_for(20);
+    settle(20);
     CU_ASSERT_EQUAL(x.k.ops[KERNEL_REPLACE], replaced);
     tear_down();
 }
@@ -287,13 +287,13 @@ static void objects_go_with_their_last_use(void)
     set_group(2, "10.9.0.2", NULL);
     CU_ASSERT_EQUAL(x.k.n_nexthops, 4);
     apply(FM_ROUTE_SET, "10.50.0.0/16", 1, 1);
-    run_for(20);
+    settle(20);
     CU_ASSERT_EQUAL(groups_del(x.f.groups, 2), 0);
     CU_ASSERT_EQUAL(x.k.n_nexthops, 3);
     apply(FM_ROUTE_DEL, "10.50.0.0/16", 0, 2);
     CU_ASSERT_EQUAL(groups_del(x.f.groups, 1), 0);
     CU_ASSERT_EQUAL(groups_del(x.f.groups, 1), -ENOENT);
-    run_for(20);
+    settle(20);
     CU_ASSERT_EQUAL(x.k.n_nexthops, 0);
     CU_ASSERT_EQUAL(result_of(2), 0);
     tear_down();
@@ -305,18 +305,18 @@ static void a_new_speaker_confirms_and_the_rest_is_swept(void)
     set_group(1, "10.9.0.2", NULL);
     apply(FM_ROUTE_SET, "10.50.0.0/16", 1, 1);
     apply(FM_ROUTE_SET, "10.51.0.0/16", 1, 2);
-    run_for(20);
+    settle(20);
     fib_speaker_gone(&x.f);
-    run_for(20);
+    settle(20);
     CU_ASSERT_EQUAL(x.k.n_routes, 2);
     CU_ASSERT_FALSE(groups_known(x.f.groups, 1));
     set_group(4, "10.9.0.2", NULL);
     apply(FM_ROUTE_SET, "10.50.0.0/16", 4, 3);
-    run_for(20);
+    settle(20);
     CU_ASSERT_EQUAL(result_of(3), 0);
     CU_ASSERT_EQUAL(x.k.ops[KERNEL_ADD], 2);
     fib_sweep(&x.f);
-    run_for(20);
+    settle(20);
     CU_ASSERT_EQUAL(x.k.n_routes, 1);
     CU_ASSERT_PTR_NOT_NULL(in_kernel("10.50.0.0/16"));
     tear_down();
@@ -338,12 +338,12 @@ static void results_wait_for_a_speaker_that_does_not_read(void)
         snprintf(text, sizeof text, "10.%u.%u.0/24", 100 + i / 256, i % 256);
         apply(FM_ROUTE_SET, text, 1, i + 1);
     }
-    run_for(50);
+    settle(50);
     CU_ASSERT_EQUAL(x.k.commits, 0);
     CU_ASSERT_EQUAL(results(r, N), 0);
     for (int i = 0; i < 20; i++) {
         routes_wake(x.f.routes); /* what supervise.c does when the channel drains */
-        run_for(10);
+        settle(10);
         results(r, N);
     }
     CU_ASSERT_EQUAL(x.k.n_routes, N);
@@ -355,7 +355,7 @@ static void a_check_gives_way_to_a_route(void)
     set_up();
     set_group(1, "10.9.0.2", NULL);
     apply(FM_ROUTE_SET, "10.50.0.0/16", 1, 1);
-    run_for(20);
+    settle(20);
     x.k.dump_endless = true;
     reconcile_request(x.f.reconcile);
     run_for(2000);
@@ -363,7 +363,7 @@ static void a_check_gives_way_to_a_route(void)
     run_for(1200);
     CU_ASSERT_TRUE(x.f.routes->checking);
     apply(FM_ROUTE_SET, "10.51.0.0/16", 1, 2);
-    run_for(20);
+    settle(20);
     CU_ASSERT_EQUAL(result_of(2), 0);
     CU_ASSERT_EQUAL(x.k.dumps_aborted, 1);
     /* Nothing was taken for lost on the word of half a dump. */

@@ -89,7 +89,7 @@ static void turn(struct fixture *x)
 {
     struct timer *t = timer_new(x->loop, overdue, x);
 
-    timer_set(t, 100);
+    timer_set(t, 100 * UNIT_SLOW);
     loop_run(x->loop);
     timer_free(t);
 }

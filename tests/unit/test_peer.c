@@ -28,7 +28,7 @@ static void session_comes_up_at_once_with_a_peer_that_waits(void)
     rig_set_up(&r);
     r.b.peers[0].passive = true;
     rig_start(&r.b);
-    rig_run(&r, 20);
+    rig_settle(&r, 20);
     uint64_t t = loop_now_ms();
     rig_start(&r.a);
     CU_ASSERT_TRUE(rig_wait(&r, &r.a, PEER_ESTABLISHED, 1000));
@@ -55,7 +55,7 @@ static void two_passive_peers_never_connect(void)
     r.a.peers[0].connect_retry_time_ms = 20;
     rig_start(&r.a);
     rig_start(&r.b);
-    rig_run(&r, 150);
+    rig_settle(&r, 150);
     CU_ASSERT_EQUAL(info(&r.a).state, PEER_ACTIVE);
     CU_ASSERT_EQUAL(info(&r.a).stats.opens_out, 0);
     rig_tear_down(&r);
@@ -79,17 +79,17 @@ static void routes_go_both_ways_and_leave_with_the_session(void)
     CU_ASSERT_EQUAL(rig_originate(&r.a, "fd01::/48"), 0);
     CU_ASSERT_EQUAL(rig_originate(&r.b, "fd02::/48"), 0);
     both_up(&r);
-    rig_run(&r, 50);
+    rig_settle(&r, 50);
     CU_ASSERT_TRUE(rig_has(&r.b, "fd01::/48"));
     CU_ASSERT_TRUE(rig_has(&r.a, "fd02::/48"));
     CU_ASSERT_TRUE(info(&r.a).eor_in[FAM_IPV4]);
     CU_ASSERT_TRUE(info(&r.a).eor_out[FAM_IPV4]);
     CU_ASSERT_TRUE(peer_synced(rig_peer(&r.a)));
     CU_ASSERT_EQUAL(rig_originate(&r.a, "fd03::/48"), 0);
-    rig_run(&r, 50);
+    rig_settle(&r, 50);
     CU_ASSERT_TRUE(rig_has(&r.b, "fd03::/48"));
     peer_shutdown(rig_peer(&r.a), NULL);
-    rig_run(&r, 100);
+    rig_settle(&r, 100);
     CU_ASSERT_FALSE(rig_has(&r.b, "fd01::/48"));
     CU_ASSERT_FALSE(rig_has(&r.a, "fd02::/48"));
     rig_tear_down(&r);
@@ -102,7 +102,7 @@ static void ipv6_goes_over_an_ipv4_session_where_the_interface_has_an_address(vo
     give_ipv6(&r);
     CU_ASSERT_EQUAL(rig_originate(&r.a, "fd00:1::/64"), 0);
     both_up(&r);
-    rig_run(&r, 50);
+    rig_settle(&r, 50);
     CU_ASSERT_TRUE(info(&r.a).family[FAM_IPV6]);
     CU_ASSERT_PTR_NULL(info(&r.a).family_why[FAM_IPV6]);
     CU_ASSERT_TRUE(rig_has(&r.b, "fd00:1::/64"));
@@ -133,7 +133,7 @@ static void two_active_peers_end_with_one_session(void)
         struct rig r;
         rig_set_up(&r);
         both_up(&r);
-        rig_run(&r, 30);
+        rig_settle(&r, 30);
         CU_ASSERT_EQUAL(info(&r.a).state, PEER_ESTABLISHED);
         CU_ASSERT_EQUAL(info(&r.b).state, PEER_ESTABLISHED);
         CU_ASSERT_EQUAL(info(&r.a).local_port, info(&r.b).remote_port);
@@ -204,7 +204,7 @@ static void newer_connection_replaces_one_without_an_open(void)
     rig_set_up(&r);
     r.a.peers[0].connect_retry_time_ms = 60000; /* its own attempt is refused, and the next one far away */
     rig_start(&r.a);
-    rig_run(&r, 20);
+    rig_settle(&r, 20);
     CU_ASSERT_EQUAL(info(&r.a).state, PEER_ACTIVE);
     CU_ASSERT_TRUE(raw_connect(&r, &x, "127.0.0.2"));
     CU_ASSERT_TRUE(raw_expect(&r, &x, BGP_OPEN));
@@ -354,7 +354,7 @@ static void busy_speaker_reads_before_it_blames_the_peer(void)
     usleep(2500000);
     raw_send_keepalive(&x);
     usleep(700000);
-    rig_run(&r, 100);
+    rig_settle(&r, 100);
     CU_ASSERT_EQUAL(info(&r.a).state, PEER_ESTABLISHED);
     raw_close(&x);
     rig_tear_down(&r);
@@ -384,7 +384,7 @@ static void shutdown_says_why_and_refuses(void)
     peer_shutdown(rig_peer(&r.a), "rack 7 moves");
     CU_ASSERT_EQUAL(info(&r.a).state, PEER_IDLE);
     CU_ASSERT_TRUE(info(&r.a).admin_down);
-    rig_run(&r, 50);
+    rig_settle(&r, 50);
     struct peer_info b = info(&r.b);
     CU_ASSERT_TRUE(b.last_error_received);
     CU_ASSERT_EQUAL(b.last_error.code, BGP_ERR_CEASE);
@@ -405,7 +405,7 @@ static void clear_resets_and_comes_back(void)
     r.b.peers[0].passive = true;
     both_up(&r);
     peer_clear(rig_peer(&r.a));
-    rig_run(&r, 20);
+    rig_settle(&r, 20);
     CU_ASSERT_EQUAL(info(&r.b).last_error.subcode, BGP_CEASE_ADMIN_RESET);
     CU_ASSERT_TRUE(rig_wait(&r, &r.a, PEER_ESTABLISHED, 8000));
     CU_ASSERT_EQUAL(info(&r.a).established_count, 2);
@@ -493,7 +493,7 @@ static void attempts_that_fail_say_why(void)
     struct raw x;
     rig_set_up(&r);
     rig_start(&r.a); /* nothing listens at the peer */
-    rig_run(&r, 50);
+    rig_settle(&r, 50);
     CU_ASSERT_TRUE(contains(info(&r.a).last_failure, "Connection refused"));
     CU_ASSERT_TRUE(contains(info(&r.a).hint, "whether BGP runs there"));
     CU_ASSERT_TRUE(info(&r.a).connect_retry_ms > 0);
@@ -501,7 +501,7 @@ static void attempts_that_fail_say_why(void)
     CU_ASSERT_TRUE(raw_connect(&r, &x, "127.0.0.2"));
     CU_ASSERT_TRUE(raw_expect(&r, &x, BGP_OPEN));
     raw_close(&x);
-    rig_run(&r, 50);
+    rig_settle(&r, 50);
     CU_ASSERT_TRUE(contains(info(&r.a).last_failure, "closed the connection before it sent an OPEN"));
     CU_ASSERT_TRUE(contains(info(&r.a).hint, "127.0.0.1 as a neighbor"));
     CU_ASSERT_TRUE(raw_connect(&r, &x, "127.0.0.2"));
@@ -575,7 +575,7 @@ static void ebgp_peer_off_the_subnets_waits_for_one(void)
     r.a.fib.no_subnet = true;
     rig_start(&r.b);
     rig_start(&r.a);
-    rig_run(&r, 50);
+    rig_settle(&r, 50);
     CU_ASSERT_EQUAL(info(&r.a).state, PEER_IDLE);
     CU_ASSERT_TRUE(info(&r.a).waiting);
     r.a.fib.no_subnet = false;
@@ -624,9 +624,9 @@ static void flapping_peer_is_refused_after_a_few_times(void)
     for (; ups < 10 && rig_peer(&r.a)->errors <= PEER_FORGIVEN; ups++) {
         CU_ASSERT_TRUE_FATAL(raw_establish(&r, &x));
         CU_ASSERT_TRUE_FATAL(raw_connect(&r, &next, "127.0.0.2"));
-        rig_run(&r, 10);
+        rig_settle(&r, 10);
         raw_close(&x);
-        rig_run(&r, 10);
+        rig_settle(&r, 10);
         x = next;
     }
     CU_ASSERT_EQUAL(ups, PEER_FORGIVEN + 1);
@@ -634,7 +634,7 @@ static void flapping_peer_is_refused_after_a_few_times(void)
     CU_ASSERT_TRUE(timer_remaining_ms(rig_peer(&r.a)->idle_hold) > 1000);
     raw_close(&x);
     CU_ASSERT_TRUE(raw_connect(&r, &x, "127.0.0.2"));
-    rig_run(&r, 10);
+    rig_settle(&r, 10);
     CU_ASSERT_EQUAL(recv(x.fd, &byte, 1, MSG_DONTWAIT), 0); /* closed without a word */
     raw_close(&x);
     rig_tear_down(&r);
@@ -664,7 +664,7 @@ static void malformed_attribute_withdraws_and_keeps_the_session(void)
         wire_put_bytes(&w, (const uint8_t[]){24, 10, 9, 8}, 4);
         msg_end(&w, start);
         raw_send(&x, &w);
-        rig_run(&r, 30);
+        rig_settle(&r, 30);
         CU_ASSERT_EQUAL(rig_has(&r.a, "10.9.8.0/24"), good);
     }
     CU_ASSERT_EQUAL(info(&r.a).stats.treat_as_withdraw, 1);
@@ -680,10 +680,10 @@ static void route_refresh_sends_everything_again(void)
     give_ipv6(&r);
     CU_ASSERT_EQUAL(rig_originate(&r.b, "fd02::/48"), 0);
     both_up(&r);
-    rig_run(&r, 50);
+    rig_settle(&r, 50);
     uint64_t before = info(&r.a).stats.updates_in;
     CU_ASSERT_EQUAL(peer_soft_in(rig_peer(&r.a)), 0);
-    rig_run(&r, 50);
+    rig_settle(&r, 50);
     CU_ASSERT_EQUAL(info(&r.b).stats.refreshes_in, 2); /* one a family */
     CU_ASSERT_TRUE(info(&r.a).stats.updates_in > before);
     CU_ASSERT_TRUE(rig_has(&r.a, "fd02::/48"));
@@ -704,12 +704,12 @@ static void many_refreshes_at_once_are_one(void)
     rig_start(&r.a);
     CU_ASSERT_TRUE(raw_connect(&r, &x, "127.0.0.2"));
     CU_ASSERT_TRUE(raw_establish(&r, &x));
-    rig_run(&r, 20);
+    rig_settle(&r, 20);
     uint64_t before = info(&r.a).stats.updates_out;
     for (int i = 0; i < 100; i++)
         refresh_encode(&w, &m);
     raw_send(&x, &w);
-    rig_run(&r, 30);
+    rig_settle(&r, 30);
     CU_ASSERT_EQUAL(info(&r.a).stats.refreshes_in, 100);
     CU_ASSERT_EQUAL(info(&r.a).stats.updates_out, before + 1);
     raw_close(&x);
@@ -734,7 +734,7 @@ static void peer_that_does_not_read_costs_one_buffer(void)
             snprintf(text, sizeof text, "10.%u.%u.%u/32", round, i >> 8, i & 255);
             rig_originate(&r.a, text);
         }
-        rig_run(&r, 50);
+        rig_settle(&r, 50);
     }
     CU_ASSERT_TRUE(conn_queued(rig_peer(&r.a)->up->conn, NULL) >= CONN_OUT_HIGH / 2);
     CU_ASSERT_TRUE(conn_queued(rig_peer(&r.a)->up->conn, NULL) <= CONN_OUT_HIGH);
@@ -759,7 +759,7 @@ static void deconfigured_peer_is_told_and_changed_one_starts_anew(void)
     changed.peers = &pc;
     r.a.s.config = &changed;
     CU_ASSERT_EQUAL(peer_set_apply(r.a.s.peers, &changed), 0);
-    rig_run(&r, 20);
+    rig_settle(&r, 20);
     CU_ASSERT_EQUAL(info(&r.b).last_error.subcode, BGP_CEASE_CONFIG_CHANGE);
     CU_ASSERT_TRUE(rig_wait(&r, &r.a, PEER_ESTABLISHED, 8000));
     CU_ASSERT_EQUAL(info(&r.a).hold_ms, 30000);
@@ -774,7 +774,7 @@ static void deconfigured_peer_is_told_and_changed_one_starts_anew(void)
     changed.n_peers = 0;
     CU_ASSERT_EQUAL(peer_set_apply(r.a.s.peers, &changed), 0);
     CU_ASSERT_EQUAL(peer_set_count(r.a.s.peers), 0);
-    rig_run(&r, 20);
+    rig_settle(&r, 20);
     CU_ASSERT_EQUAL(info(&r.b).last_error.subcode, BGP_CEASE_DECONFIGURED);
     rig_tear_down(&r);
 }
@@ -792,7 +792,7 @@ static void stopping_says_goodbye_and_reports(void)
     both_up(&r);
     peer_set_stop(r.a.s.peers, BGP_CEASE_ADMIN_SHUTDOWN, false, on_stopped, &r);
     CU_ASSERT_EQUAL(r.stopped, 0);
-    rig_run(&r, 100);
+    rig_settle(&r, 100);
     CU_ASSERT_EQUAL(r.stopped, 1);
     CU_ASSERT_EQUAL(info(&r.b).last_error.subcode, BGP_CEASE_ADMIN_SHUTDOWN);
     rig_run(&r, 2100);

@@ -79,7 +79,7 @@ static void both_directions_are_logged_whatever_the_state(void)
     CU_ASSERT_EQUAL(peer_debug_start(rig_peer(&r.a), 60000), 0);
     CU_ASSERT_TRUE(raw_establish(&r, &x));
     send_update(&x);
-    rig_run(&r, 50);
+    rig_settle(&r, 50);
     peer_clear(rig_peer(&r.a));
     char *text = capture_end(&c);
     CU_ASSERT_PTR_NOT_NULL(strstr(text, "debug: received peer=127.0.0.2"));
@@ -106,7 +106,7 @@ static void a_header_that_is_refused_is_shown(void)
     capture_begin(&c);
     CU_ASSERT_EQUAL(peer_debug_start(rig_peer(&r.a), 60000), 0);
     raw_send(&x, &w);
-    rig_run(&r, 50);
+    rig_settle(&r, 50);
     char *text = capture_end(&c);
     CU_ASSERT_PTR_NOT_NULL(strstr(text, "malformed marker: ffffab00"));
     free(text);
@@ -125,7 +125,7 @@ static void a_flood_is_counted_not_shown(void)
     for (unsigned i = 0; i < 300; i++)
         send_update(&x);
     raw_send_keepalive(&x);
-    rig_run(&r, 100);
+    rig_settle(&r, 100);
     peer_debug_stop(rig_peer(&r.a));
     char *text = capture_end(&c);
     CU_ASSERT_TRUE(count(text, "UPDATE origin") <= 120 && count(text, "UPDATE origin") >= 40);
@@ -145,13 +145,13 @@ static void it_ends_by_itself_and_can_be_made_longer(void)
     capture_begin(&c);
     CU_ASSERT_EQUAL(peer_debug_start(rig_peer(&r.a), 20), 0);
     CU_ASSERT_EQUAL(peer_debug_start(rig_peer(&r.a), 60000), 0);
-    rig_run(&r, 60);
+    rig_settle(&r, 60);
     CU_ASSERT_TRUE(peer_debug_left(rig_peer(&r.a)) > 0);
     CU_ASSERT_EQUAL(peer_debug_start(rig_peer(&r.a), 20), 0);
-    rig_run(&r, 100);
+    rig_settle(&r, 100);
     CU_ASSERT_EQUAL(peer_debug_left(rig_peer(&r.a)), 0);
     raw_send_keepalive(&x); /* an error in OpenSent, which nobody watches any more */
-    rig_run(&r, 20);
+    rig_settle(&r, 20);
     char *text = capture_end(&c);
     CU_ASSERT_PTR_NULL(strstr(text, "debug: received"));
     free(text);

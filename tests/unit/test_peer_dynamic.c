@@ -50,7 +50,7 @@ static bool comes_up(struct rig *r, struct raw *x, const char *from)
         struct peer *p = at(r, from);
         if (p && peer_established(p))
             return true;
-        rig_run(r, 5);
+        rig_settle(r, 5);
     }
     return false;
 }
@@ -67,7 +67,7 @@ static bool is_refused(struct rig *r, const char *from)
 static bool becomes(struct rig *r, unsigned n)
 {
     for (unsigned i = 0; i < 200 && count(r) != n; i++)
-        rig_run(r, 5);
+        rig_settle(r, 5);
     return count(r) == n;
 }
 
@@ -106,7 +106,7 @@ static void it_is_forgotten_a_while_after_its_session(void)
     rig_run(&r, 300);
     CU_ASSERT_EQUAL(count(&r), 2); /* not while it is up */
     raw_close(&x);
-    rig_run(&r, 40);
+    rig_settle(&r, 40);
     CU_ASSERT_EQUAL(count(&r), 2);
     struct peer_info i;
     peer_info(at(&r, "127.0.0.7"), &i);
@@ -130,7 +130,7 @@ static void the_limit_holds_but_not_for_those_that_have_left(void)
     CU_ASSERT_TRUE(is_refused(&r, "127.0.0.9"));
     CU_ASSERT_EQUAL(count(&r), 2);
     raw_close(&x);
-    rig_run(&r, 40);
+    rig_settle(&r, 40);
     CU_ASSERT_TRUE(comes_up(&r, &z, "127.0.0.9")); /* in the place of .7 */
     CU_ASSERT_PTR_NULL(at(&r, "127.0.0.7"));
     CU_ASSERT_TRUE(is_refused(&r, "127.0.0.7"));
@@ -261,7 +261,7 @@ static void shutdown_keeps_it_out_until_it_is_taken_back(void)
     peer_shutdown(at(&r, "127.0.0.7"), "go away");
     CU_ASSERT_TRUE(raw_expect_notification(&r, &x, BGP_ERR_CEASE, BGP_CEASE_ADMIN_SHUTDOWN, 1000));
     raw_close(&x);
-    rig_run(&r, 150);
+    rig_settle(&r, 150);
     CU_ASSERT_EQUAL(count(&r), 1); /* is remembered as long as the command is in force */
     CU_ASSERT_TRUE(is_refused(&r, "127.0.0.7"));
     peer_no_shutdown(at(&r, "127.0.0.7"));

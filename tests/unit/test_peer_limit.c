@@ -75,7 +75,7 @@ static void passing_it_ends_the_session_with_family_and_limit(void)
     size_t n = 0;
     set_up(&r, &x, LIMIT_RESTART);
     send_routes(&x, 0, 0, 0, 3);
-    rig_run(&r, 30);
+    rig_settle(&r, 30);
     CU_ASSERT_EQUAL(info(&r.a).state, PEER_ESTABLISHED);
     CU_ASSERT_TRUE(rig_peer(&r.a)->limit.near[FAM_IPV4]);
     send_routes(&x, 0, 0, 3, 2);
@@ -123,7 +123,7 @@ static void a_message_is_judged_by_what_comes_of_it(void)
     send_routes(&x, 0, 0, 0, 3);
     send_routes(&x, 0, 2, 10, 2);
     send_routes(&x, 0, 0, 10, 2); /* said again: no more than before */
-    rig_run(&r, 50);
+    rig_settle(&r, 50);
     CU_ASSERT_EQUAL(info(&r.a).state, PEER_ESTABLISHED);
     CU_ASSERT_EQUAL(peer_rib(rig_peer(&r.a))->paths[FAM_IPV4], 3);
     send_routes(&x, 0, 0, 0, 1);
@@ -151,11 +151,11 @@ static void warn_only_warns(void)
     struct raw x;
     set_up(&r, &x, LIMIT_WARN);
     send_routes(&x, 0, 0, 0, 200);
-    rig_run(&r, 50);
+    rig_settle(&r, 50);
     CU_ASSERT_EQUAL(info(&r.a).state, PEER_ESTABLISHED);
     CU_ASSERT_TRUE(rig_peer(&r.a)->limit.over[FAM_IPV4]);
     send_routes(&x, 0, 199, 0, 0);
-    rig_run(&r, 50);
+    rig_settle(&r, 50);
     CU_ASSERT_FALSE(rig_peer(&r.a)->limit.over[FAM_IPV4]);
     CU_ASSERT_FALSE(rig_peer(&r.a)->limit.near[FAM_IPV4]);
     tear_down(&r, &x);
@@ -189,7 +189,7 @@ static void a_reload_that_narrows_it_acts(void)
     struct config changed = r.a.config;
     struct peer_config pc = r.a.peers[0];
     send_routes(&x, 0, 0, 0, 3);
-    rig_run(&r, 50);
+    rig_settle(&r, 50);
     pc.max_prefixes.most[FAM_IPV4] = 2;
     reload(&r, &changed, &pc);
     CU_ASSERT_TRUE(info(&r.a).over_limit);

@@ -129,7 +129,7 @@ static void refused_capabilities_are_left_away_once(void)
         struct open_msg m = receive_open(&r, &x);
         CU_ASSERT_TRUE(m.caps.route_refresh && m.caps.extended_message && m.caps.as4);
         send_notification(&x, BGP_ERR_OPEN, rows[i].subcode);
-        rig_run(&r, 20);
+        rig_settle(&r, 20);
         raw_close(&x);
         CU_ASSERT_TRUE_FATAL(raw_connect(&r, &x, "127.0.0.2"));
         m = receive_open(&r, &x);
@@ -159,7 +159,7 @@ static void capabilities_refused_again_are_offered_again(void)
         struct open_msg m = receive_open(&r, &x);
         CU_ASSERT_EQUAL(m.caps.route_refresh, i != 1);
         send_notification(&x, BGP_ERR_OPEN, BGP_ERR_OPEN_CAPABILITY);
-        rig_run(&r, 20);
+        rig_settle(&r, 20);
         raw_close(&x);
         if (i < 2)
             CU_ASSERT_TRUE_FATAL(raw_connect(&r, &x, "127.0.0.2"));
@@ -181,7 +181,7 @@ static void ipv6_alone_is_never_offered_without_a_word(void)
     CU_ASSERT_TRUE_FATAL(raw_connect(&r, &x, "127.0.0.2"));
     receive_open(&r, &x);
     send_notification(&x, BGP_ERR_OPEN, BGP_ERR_OPEN_PARAM);
-    rig_run(&r, 20);
+    rig_settle(&r, 20);
     raw_close(&x);
     CU_ASSERT_TRUE_FATAL(raw_connect(&r, &x, "127.0.0.2"));
     struct open_msg m = receive_open(&r, &x);
@@ -332,7 +332,7 @@ static void an_as_that_router_asn_changes_resets_and_says_so(void)
     r.a.s.config = &next;
     CU_ASSERT_EQUAL(peer_set_apply(r.a.s.peers, &next), 0);
     CU_ASSERT_STRING_EQUAL(info(&r.a).last_reset, "NOTIFICATION sent: Cease/Other Configuration Change");
-    rig_run(&r, 50);
+    rig_settle(&r, 50);
     CU_ASSERT_TRUE(rig_wait(&r, &r.b, PEER_ESTABLISHED, 5000));
     CU_ASSERT_EQUAL(info(&r.b).remote_as, 64998);
     rig_tear_down(&r);
@@ -356,11 +356,11 @@ static void long_messages_are_taken_where_they_were_offered(void)
     for (size_t at = 0, part = 7000; at < LEN; at += part) {
         part = part < LEN - at ? part : LEN - at;
         CU_ASSERT_EQUAL(send(x.fd, m + at, part, MSG_NOSIGNAL), (ssize_t)part);
-        rig_run(&r, 5);
+        rig_settle(&r, 5);
     }
     raw_send_keepalive(&x);
     for (int i = 0; i < 100 && info(&r.a).stats.keepalives_in < 2; i++)
-        rig_run(&r, 20);
+        rig_settle(&r, 20);
     CU_ASSERT_EQUAL(info(&r.a).state, PEER_ESTABLISHED);
     CU_ASSERT_EQUAL(info(&r.a).stats.updates_in, 1);
     CU_ASSERT_EQUAL(info(&r.a).stats.keepalives_in, 2);
@@ -400,7 +400,7 @@ static void peer_that_reads_nothing_loses_the_session(void)
             rig_originate(&r.a, prefix);
         }
         raw_send_keepalive(&x);
-        rig_run(&r, 20);
+        rig_settle(&r, 20);
     }
     struct peer_info a = info(&r.a);
     CU_ASSERT_NOT_EQUAL(a.state, PEER_ESTABLISHED);

@@ -75,8 +75,8 @@ static void heard(struct rig *r, struct raw *x)
 {
     say(x, 99, 0);
     for (unsigned i = 0; i < 200 && info(&r->a).stats.refreshes_in < said; i++)
-        rig_run(r, 10);
-    rig_run(r, 10); /* and what it left to the background is done */
+        rig_settle(r, 10);
+    rig_settle(r, 10); /* and what it left to the background is done */
 }
 
 static bool is_eor(uint8_t type, size_t n)
@@ -195,7 +195,7 @@ static void an_end_that_never_comes_is_not_waited_for(void)
     route(&x, 2, true);
     heard(&r, &x);
     for (unsigned i = 0; i < 100 && rig_has(&r.a, "10.1.0.0/24"); i++)
-        rig_run(&r, 20);
+        rig_settle(&r, 20);
     CU_ASSERT_FALSE(rig_has(&r.a, "10.1.0.0/24"));
     CU_ASSERT_TRUE(rig_has(&r.a, "10.2.0.0/24"));
     down(&r, &x);
@@ -245,7 +245,7 @@ static void wrong_lengths_end_the_session(void)
         raw_send(&x, &w);
         if (rows[i].code)
             CU_ASSERT_TRUE(raw_expect_notification(&r, &x, rows[i].code, rows[i].sub, 500));
-        rig_run(&r, 20);
+        rig_settle(&r, 20);
         CU_ASSERT_EQUAL(info(&r.a).state == PEER_ESTABLISHED, !rows[i].code);
         down(&r, &x);
     }

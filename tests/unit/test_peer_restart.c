@@ -37,7 +37,7 @@ static void announce(struct rig *r, struct raw *x)
                                      0x40, 3,    4,    192,  0,    2,    1,    24,   192,  0,    2};
     CU_ASSERT_EQUAL(write(x->fd, update, sizeof update), (ssize_t)sizeof update);
     for (int i = 0; i < 100 && !rig_has(&r->a, P); i++)
-        rig_run(r, 10);
+        rig_settle(r, 10);
     CU_ASSERT(rig_has(&r->a, P));
 }
 
@@ -47,7 +47,7 @@ static void end_of_rib(struct rig *r, struct raw *x)
     memset(eor, 0xff, 16);
     memcpy(eor + 16, (const uint8_t[]){0, 23, 2, 0, 0, 0, 0}, 7);
     CU_ASSERT_EQUAL(write(x->fd, eor, sizeof eor), (ssize_t)sizeof eor);
-    rig_run(r, 50);
+    rig_settle(r, 50);
 }
 
 static void up(struct rig *r, struct raw *x, const struct capabilities *caps)
@@ -57,7 +57,7 @@ static void up(struct rig *r, struct raw *x, const struct capabilities *caps)
         connected = raw_connect(r, x, "127.0.0.2") && raw_establish_with(r, x, caps);
         if (!connected)
             raw_close(x);
-        rig_run(r, 10);
+        rig_settle(r, 10);
     }
     CU_ASSERT_FATAL(connected);
     CU_ASSERT_TRUE_FATAL(rig_wait(r, &r->a, PEER_ESTABLISHED, 1000));
@@ -71,7 +71,7 @@ static uint32_t stale(struct rig *r)
 static void has_it(struct rig *r, bool expect)
 {
     for (int i = 0; i < 100 && rig_has(&r->a, P) != expect; i++)
-        rig_run(r, 10);
+        rig_settle(r, 10);
     CU_ASSERT_EQUAL(rig_has(&r->a, P), expect);
 }
 
@@ -91,7 +91,7 @@ static void lost(struct rig *r, struct raw *x)
 {
     raw_close(x);
     for (int i = 0; i < 100 && peer_established(rig_peer(&r->a)); i++)
-        rig_run(r, 10);
+        rig_settle(r, 10);
     CU_ASSERT_FALSE(peer_established(rig_peer(&r->a)));
 }
 
@@ -109,7 +109,7 @@ static void a_closed_connection_leaves_stale_routes(void)
     up(&r, &x, &restarts);
     announce(&r, &x);
     for (int k = 0; k < 100 && stale(&r); k++)
-        rig_run(&r, 10);
+        rig_settle(&r, 10);
     CU_ASSERT_EQUAL(stale(&r), 0);
     end_of_rib(&r, &x);
     has_it(&r, true);
@@ -357,7 +357,7 @@ static void long_lived_routes_follow_the_restart_time(void)
     c.llgr_stale_s[FAM_IPV4] = 1;
     begin(&r, &x, &c, 60000, 100000);
     lost(&r, &x);
-    rig_run(&r, 50);
+    rig_settle(&r, 50);
     peer_info(rig_peer(&r.a), &i);
     CU_ASSERT(i.kept[FAM_IPV4].on && i.kept[FAM_IPV4].long_lived);
     has_it(&r, true);
@@ -430,7 +430,7 @@ static void a_stop_that_preserves_closes_without_a_word(void)
         type = raw_next(&r, &x, 0, 1000, body, &n);
     while (type && type != BGP_NOTIFICATION);
     CU_ASSERT_EQUAL(type, 0);
-    rig_run(&r, 50);
+    rig_settle(&r, 50);
     CU_ASSERT_EQUAL(r.stopped, 1);
     raw_close(&x);
     rig_tear_down(&r);

@@ -42,7 +42,7 @@ static void up(struct rig *r, struct raw *x)
         connected = raw_connect(r, x, "127.0.0.2") && raw_establish_with(r, x, &restarts);
         if (!connected)
             raw_close(x);
-        rig_run(r, 10);
+        rig_settle(r, 10);
     }
     CU_ASSERT_FATAL(connected);
 }
@@ -62,7 +62,7 @@ static void announce(struct rig *r, struct raw *x, unsigned first, unsigned n)
         wire_put_bytes(&w, (uint8_t[]){24, 10, 0, (uint8_t)i}, 4);
     msg_end(&w, start);
     raw_send(x, &w);
-    rig_run(r, 50);
+    rig_settle(r, 50);
 }
 
 static void end_of_rib(struct rig *r, struct raw *x)
@@ -71,14 +71,14 @@ static void end_of_rib(struct rig *r, struct raw *x)
     struct wire_writer w = wire_writer(buf, sizeof buf);
     update_encode_eor(&w, FAM_IPV4);
     raw_send(x, &w);
-    rig_run(r, 50);
+    rig_settle(r, 50);
 }
 
 static void lost(struct rig *r, struct raw *x)
 {
     raw_close(x);
     for (int i = 0; i < 100 && peer_established(rig_peer(&r->a)); i++)
-        rig_run(r, 10);
+        rig_settle(r, 10);
     CU_ASSERT_FALSE(peer_established(rig_peer(&r->a)));
 }
 
@@ -131,7 +131,7 @@ static void a_flapping_peer_does_not_keep_stale_routes_for_ever(void)
     lost(&r, &x);
     uint64_t first = loop_now_ms();
     for (int i = 0; i < 3; i++) {
-        rig_run(&r, 100);
+        rig_settle(&r, 100);
         up(&r, &x);
         announce(&r, &x, 10, 1);
         uint64_t end = loop_now_ms() + info(&r).kept[FAM_IPV4].left_ms;
@@ -197,7 +197,7 @@ static void a_dynamic_peer_stays_as_long_as_its_routes_are_kept(void)
     r.a.s.peers->leave_ms = 30;
     CU_ASSERT_TRUE_FATAL(raw_connect(&r, &x, "127.0.0.2"));
     for (int i = 0; i < 100 && !peer_set_count(r.a.s.peers); i++)
-        rig_run(&r, 10);
+        rig_settle(&r, 10);
     CU_ASSERT_TRUE_FATAL(raw_establish_with(&r, &x, &restarts));
     announce(&r, &x, 0, 2);
     lost(&r, &x);
@@ -218,7 +218,7 @@ static void a_dynamic_peer_stays_as_long_as_its_routes_are_kept(void)
     CU_ASSERT_EQUAL(rib(&r)->stale[FAM_IPV4], 1);
     peer_clear(rig_peer(&r.a)); /* and when they are not any more, it goes */
     for (int i = 0; i < 100 && peer_set_count(r.a.s.peers); i++)
-        rig_run(&r, 10);
+        rig_settle(&r, 10);
     CU_ASSERT_EQUAL(peer_set_count(r.a.s.peers), 0);
     rig_tear_down(&r);
 }
@@ -271,7 +271,7 @@ static void a_connection_older_than_the_session_is_no_restart(void)
     CU_ASSERT_TRUE_FATAL(raw_accept(&r, &x));
     CU_ASSERT_TRUE_FATAL(raw_connect(&r, &y, "127.0.0.2"));
     CU_ASSERT_TRUE(raw_expect(&r, &y, BGP_OPEN));
-    rig_run(&r, 20);
+    rig_settle(&r, 20);
     CU_ASSERT_TRUE_FATAL(raw_establish_with(&r, &x, &restarts));
     rig_peer(&r.a)->settled = true;
     raw_send_open(&y, 65002, 0x0a000002, 90);
@@ -351,7 +351,7 @@ static void another_router_on_the_interface_does_not_inherit_routes(void)
     CU_ASSERT_EQUAL(rib(&r)->stale[FAM_IPV4], 1); /* the present one still may come back */
     for (int i = 0; i < 1500 && rib(&r)->paths[FAM_IPV4]; i++) {
         hear(&r, "fe80::3");
-        rig_run(&r, 10);
+        rig_settle(&r, 10);
     }
     CU_ASSERT_EQUAL(rib(&r)->paths[FAM_IPV4], 0);
     struct ip_addr now;

@@ -107,7 +107,7 @@ static void an_interface_that_comes_up_advertises_and_solicits_at_once(void)
     struct rig r;
     struct node *n = set_up(&r);
     rig_start(n);
-    rig_run(&r, 20);
+    rig_settle(&r, 20);
     CU_ASSERT_EQUAL(sock(n)->sent[1], 1);
     CU_ASSERT_EQUAL(sock(n)->sent[0], 1);
     CU_ASSERT_EQUAL(sock(n)->last.lifetime, 0); /* never anybody's default router */
@@ -118,14 +118,14 @@ static void an_interface_that_comes_up_advertises_and_solicits_at_once(void)
     CU_ASSERT_TRUE(addr_equal(&sock(n)->last_from, &mine));
     CU_ASSERT_TRUE(addr_equal(&sock(n)->last_to, &all));
     changed(n); /* of something else: no reason to say more */
-    rig_run(&r, 20);
+    rig_settle(&r, 20);
     CU_ASSERT_EQUAL(sock(n)->sent[1], 1);
     link_is(n, IFINDEX, 0);
     changed(n);
     CU_ASSERT_EQUAL(sock(n)->joined, 0);
     link_is(n, IFINDEX, FM_LINK_UP);
     changed(n);
-    rig_run(&r, 20);
+    rig_settle(&r, 20);
     CU_ASSERT_EQUAL(sock(n)->sent[1], 2);
     rig_tear_down(&r);
 }
@@ -136,7 +136,7 @@ static void a_solicitation_is_answered_to_whom_asked(void)
     struct rig r;
     struct node *n = set_up(&r);
     rig_start(n);
-    rig_run(&r, 20);
+    rig_settle(&r, 20);
     for (int i = 0; i < 100; i++)
         hear(n, RA_SOLICITATION, "fe80::2", IFINDEX);
     hear(n, RA_SOLICITATION, "fe80::2", IFINDEX + 1); /* no peer there */

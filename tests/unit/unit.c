@@ -29,6 +29,17 @@ static void before_case(const CU_pTest test, const CU_pSuite suite)
     skipped_why = NULL;
 }
 
+uint64_t unit_starved_ms(void)
+{
+    unsigned long long ran, waited = 0;
+    FILE *f = fopen("/proc/thread-self/schedstat", "re"); /* not there: 0 */
+    if (f && fscanf(f, "%llu %llu", &ran, &waited) != 2)
+        waited = 0;
+    if (f)
+        fclose(f);
+    return waited / 1000000;
+}
+
 static void after_case(const CU_pTest test, const CU_pSuite suite, CU_pFailureRecord failure)
 {
     (void)suite;
