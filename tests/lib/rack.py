@@ -1,6 +1,7 @@
 """A node and a ToR that a test plays byte by byte, with as many addresses as it likes; and what is measured of the daemon."""
+import contextlib
+import multiprocessing
 import os
-import threading
 import time
 
 import rawbgp as bgp
@@ -22,8 +23,8 @@ class Rack:
         self.node.address("to-tor", "10.9.0.1/16", "fd00:9::1/64")
         self.addresses = [f"10.9.1.{i + 1}" for i in range(peers + strangers)]
         self.tor.address("to-node", *[f"{a}/16" for a in self.addresses], "fd00:9::2/64")
-        # A played peer says nothing by itself: time for the test is time without a KEEPALIVE.
-        keys = {"passive": True, "hold-time": "90s", **(keys or {})}
+        # A played peer says nothing by itself: time for the test is time without a KEEPALIVE. It hears one every second.
+        keys = {"passive": True, "hold-time": "90s", "keepalive-time": "1s", **(keys or {})}
         self.underlay = Underlay(self.node, [tor(a, **keys) for a in self.addresses[:peers]],
                                  **{"advertise": {"pod-cidrs": [POD4]}, **sections})
         if start:
@@ -80,25 +81,32 @@ def held_up(task):
         return 0
 
 
-class Quiet(threading.Thread):
-    """A well-behaved peer beside the rude one: its keepalives come on time, all the while. What a busy machine kept the
-    speaker or this thread waiting does not count."""
+class Quiet:
+    """A well-behaved peer beside the rude one: it is heard every second, all the while. What a busy machine kept the
+    speaker or this peer waiting does not count. A process of its own: the test may be busy too."""
 
     def __init__(self, rack, number):
-        super().__init__(daemon=True)
-        self.peer, self.worst, self.lost = rack.session(number, hold=3), 0, None
-        self.speaker = rack.pid
-        self.stop = False
-        self.start()
+        self.peer, self.speaker = rack.session(number), rack.pid
+        context = multiprocessing.get_context("fork")
+        self.pipe, there = context.Pipe()
+        self.process = context.Process(target=self.run, args=(there,), daemon=True)
+        self.process.start()
+        there.close()
 
-    def run(self):
+    def run(self, pipe):
+        self.pipe.close()  # so that the test's end of it is the only one: this one ends with the test
+        with contextlib.suppress(EOFError, OSError):
+            pipe.send(self.watch(pipe))
+
+    def watch(self, pipe):
+        """Until told to stop: why the session was lost, or None, and the longest silence in seconds."""
         def waits():
-            return held_up(self.speaker), held_up("thread-self")
+            return held_up(self.speaker), held_up("self")
 
         last = sent = time.monotonic()
-        before = waits()
+        before, worst = waits(), 0
         try:
-            while not self.stop:
+            while not pipe.poll():
                 now = time.monotonic()
                 if now - sent > 0.5:
                     self.peer.send(bgp.keepalive())
@@ -106,17 +114,18 @@ class Quiet(threading.Thread):
                 if self.peer.readable(0.1):
                     got = self.peer.receive()
                     if got is None or got[0] == bgp.NOTIFICATION:
-                        self.lost = f"closed: {got}"
-                        return
+                        return f"closed: {got}", worst
                     last, before = time.monotonic(), waits()
                 # Both may have waited at the same time: the longer wait is the excuse, not the sum.
                 excuse = max(after - earlier for after, earlier in zip(waits(), before))
-                self.worst = max(self.worst, time.monotonic() - last - excuse)
+                worst = max(worst, time.monotonic() - last - excuse)
         except Exception as error:
-            self.lost = repr(error)
+            return repr(error), worst
+        return None, worst
 
     def was_served(self):
-        self.stop = True
-        self.join()
-        assert not self.lost, f"the quiet peer lost its session: {self.lost}"
-        assert self.worst < 1.6 * SLOW, f"the quiet peer heard nothing for {self.worst:.2f}s"
+        self.pipe.send("stop")
+        lost, worst = self.pipe.recv()
+        self.process.join()
+        assert not lost, f"the quiet peer lost its session: {lost}"
+        assert worst < 1.6 * SLOW, f"the quiet peer heard nothing for {worst:.2f}s"

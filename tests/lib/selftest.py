@@ -14,7 +14,7 @@ def meet(kind_a, kind_b, transport):
         a, b = l.node("a"), l.node("b")
         link = l.link(a, b)
         ends = {"ipv4": (link.a4, link.b4), "ipv6": (link.a6, link.b6)}[transport]
-        pa = PEERS[kind_a](a, 65001, "10.255.0.1", [Neighbor(ends[1], 65002, ends[0], link.a4, link.a6)])
+        pa = PEERS[kind_a](a, 65001, "10.255.0.1", [Neighbor(ends[1], 65002, ends[0], link.a4, link.a6, passive=False)])
         pb = PEERS[kind_b](b, 65002, "10.255.0.2", [Neighbor(ends[0], 65001, ends[1], link.b4, link.b6, passive=True)])
         try:
             pb.start()
