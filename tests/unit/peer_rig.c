@@ -323,6 +323,37 @@ bool rig_has(struct node *n, const char *text)
     return at && rib_entry(n->s.rib, f, at)->paths;
 }
 
+void capture_begin(struct capture *c)
+{
+    fflush(stderr);
+    c->file = tmpfile();
+    CU_ASSERT_PTR_NOT_NULL_FATAL(c->file);
+    c->stderr_was = dup(STDERR_FILENO);
+    dup2(fileno(c->file), STDERR_FILENO);
+}
+
+char *capture_end(struct capture *c)
+{
+    char *text = NULL;
+    fflush(stderr);
+    dup2(c->stderr_was, STDERR_FILENO);
+    close(c->stderr_was);
+    long n = lseek(fileno(c->file), 0, SEEK_END);
+    text = calloc(1, (size_t)n + 1);
+    CU_ASSERT_PTR_NOT_NULL_FATAL(text);
+    CU_ASSERT_EQUAL(pread(fileno(c->file), text, (size_t)n, 0), n);
+    fclose(c->file);
+    return text;
+}
+
+unsigned capture_count(const char *text, const char *word)
+{
+    unsigned n = 0;
+    for (const char *p = text; (p = strstr(p, word)); p += strlen(word))
+        n++;
+    return n;
+}
+
 /* The played peer */
 
 void raw_listen(struct rig *r, struct raw *x)

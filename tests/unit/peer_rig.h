@@ -3,6 +3,8 @@
 #ifndef UNDERLAY_PEER_RIG_H
 #define UNDERLAY_PEER_RIG_H
 
+#include <stdio.h>
+
 #include "fibclient.h"
 #include "peer_impl.h"
 #include "unit.h"
@@ -58,6 +60,15 @@ static inline struct peer *rig_peer(struct node *n)
 }
 int rig_originate(struct node *n, const char *prefix);
 bool rig_has(struct node *n, const char *prefix);
+
+/* What is logged between the two goes into a file, and is returned: to be freed. */
+struct capture {
+    FILE *file;
+    int stderr_was;
+};
+void capture_begin(struct capture *c);
+char *capture_end(struct capture *c);
+unsigned capture_count(const char *text, const char *word);
 
 /* The other end, played by the test, at 127.0.0.2. */
 struct raw {

@@ -2,46 +2,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "peer_rig.h"
-
-/* What is logged goes into a file meanwhile. */
-struct capture {
-    FILE *file;
-    int stderr_was;
-};
-
-static void capture_begin(struct capture *c)
-{
-    fflush(stderr);
-    c->file = tmpfile();
-    CU_ASSERT_PTR_NOT_NULL_FATAL(c->file);
-    c->stderr_was = dup(STDERR_FILENO);
-    dup2(fileno(c->file), STDERR_FILENO);
-}
-
-static char *capture_end(struct capture *c)
-{
-    char *text = NULL;
-    fflush(stderr);
-    dup2(c->stderr_was, STDERR_FILENO);
-    close(c->stderr_was);
-    long n = lseek(fileno(c->file), 0, SEEK_END);
-    text = calloc(1, (size_t)n + 1);
-    CU_ASSERT_PTR_NOT_NULL_FATAL(text);
-    CU_ASSERT_EQUAL(pread(fileno(c->file), text, (size_t)n, 0), n);
-    fclose(c->file);
-    return text;
-}
-
-static unsigned count(const char *text, const char *word)
-{
-    unsigned n = 0;
-    for (const char *p = text; (p = strstr(p, word)); p += strlen(word))
-        n++;
-    return n;
-}
 
 static void set_up(struct rig *r, struct raw *x)
 {
@@ -128,9 +90,9 @@ static void a_flood_is_counted_not_shown(void)
     rig_settle(&r, 100);
     peer_debug_stop(rig_peer(&r.a));
     char *text = capture_end(&c);
-    CU_ASSERT_TRUE(count(text, "UPDATE origin") <= 120 && count(text, "UPDATE origin") >= 40);
-    CU_ASSERT_TRUE(count(text, "KEEPALIVE") > 0); /* UPDATEs do not take the place of others */
-    CU_ASSERT_TRUE(count(text, "messages not shown") > 0);
+    CU_ASSERT_TRUE(capture_count(text, "UPDATE origin") <= 120 && capture_count(text, "UPDATE origin") >= 40);
+    CU_ASSERT_TRUE(capture_count(text, "KEEPALIVE") > 0); /* UPDATEs do not take the place of others */
+    CU_ASSERT_TRUE(capture_count(text, "messages not shown") > 0);
     CU_ASSERT_PTR_NOT_NULL(strstr(text, "debug: over"));
     free(text);
     tear_down(&r, &x);
