@@ -2,9 +2,9 @@
  *
  * Counted is what the peer has said and not taken back, refused by the import or not, with ADD-PATH each
  * path: that is what costs us memory. Not counted is what a restarted peer has not said again yet: with other
- * path identifiers than before everything would be there twice until its End-of-RIB. The count is looked at after each UPDATE, so that routes withdrawn and
- * announced in one message are judged by what comes of it, and a flood is stopped within the message that
- * passes the limit.
+ * path identifiers than before everything would be there twice until its End-of-RIB. The count is looked at
+ * after each UPDATE, so that routes withdrawn and announced in one message are judged by what comes of it,
+ * and a flood is stopped within the message that passes the limit.
  *
  * A session that passed it ends with Cease/1 (RFC 4486 section 4) and stays down, for a time or until an
  * operator clears it: a peer that leaks a table would send it again at once. Not here: how the session ends

@@ -26,8 +26,8 @@ int rasock_join(struct rasock *r, uint32_t ifindex);
 void rasock_leave(struct rasock *r, uint32_t ifindex); /* also of an interface that is gone */
 /* The link-layer address of an Ethernet; false: it is none. */
 bool rasock_lladdr(const struct rasock *r, const char *interface, uint8_t out[6]);
-/* Whether the kernel acts on advertisements that come in over the interface, and makes who sends them a default
- * router of this node. */
+/* Whether the kernel acts on advertisements that come in over the interface, and makes who sends them a
+ * default router of this node. */
 bool rasock_host_obeys(const struct rasock *r, const char *interface);
 /* From one of our link-local addresses. to af 0: to all nodes (an advertisement) or all routers (a
  * solicitation). 0 or -errno; never blocks. */

@@ -25,7 +25,8 @@ int adjout_resend(struct adjout *o, enum family f, enum export_mode mode, bool f
 /* Writes whole UPDATE messages into w while there are some and there is room for one of max_len; bounded to a
  * few thousand prefixes a call. Returns messages written; *more: something is left. */
 unsigned adjout_fill(struct adjout *o, struct wire_writer *w, bool *more);
-/* Whether the last fill left something because what it is sent with could not be made. It stays to be sent. */
+/* Whether the last fill left something because what it is sent with could not be made. It stays to be sent.
+ */
 bool adjout_no_memory(const struct adjout *o);
 bool adjout_pending(const struct adjout *o);
 bool adjout_family_pending(const struct adjout *o, enum family f);

@@ -60,8 +60,8 @@ const struct attr *rib_path_received(const struct rib *r, uint32_t path)
     return p->flags & PATH_CHANGED ? NULL : attr_by_id(r->attrs, p->attr);
 }
 
-/* What is long-lived stale has attributes of its own (rib_stale.c), which no policy may undo: of that only the
- * verdict counts. */
+/* What is long-lived stale has attributes of its own (rib_stale.c), which no policy may undo: of that only
+ * the verdict counts. */
 unsigned path_import_again(struct rib *r, enum family f, const struct prefix *prefix, uint32_t path)
 {
     struct rib_path *p = path_at(r, path);

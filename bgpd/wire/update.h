@@ -90,7 +90,7 @@ struct update_export {
     size_t max_len;    /* BGP_MAX_LEN or the extended one */
     bool add_path[FAM_COUNT]; /* NLRI goes with path identifiers, RFC 7911; for who calls the encoder */
     enum bgp_role role;       /* ours to this peer, as in struct update_ctx */
-    bool llgr;                /* the peer knows long-lived stale routes (RFC 9494), for who asks the encoder */
+    bool llgr; /* the peer knows long-lived stale routes (RFC 9494), for who asks the encoder */
 };
 
 /* Writes one UPDATE announcing as many of the n prefixes (same family, same attr) as fit: with an IPv4
