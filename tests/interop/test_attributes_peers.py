@@ -5,7 +5,7 @@ import re
 from lab import never_during, wait_for
 from peers import PEERS
 from runner import cases, feature
-from topology import FAR4, FAR6, NODE_AS, POD4, TOR_AS, Dual, Pair
+from topology import FAR4, FAR6, NODE_AS, POD4, TOR_AS, Dual, Pair, leads_over
 
 EVERY = [(k,) for k in PEERS]
 VIP = "198.51.100.7/32"
@@ -176,3 +176,94 @@ def test_malformed_attributes_of_a_real_peer(lab, kind):
     assert info["malformedUpdates"]["attributes"]["communities"]["treatAsWithdraw"] == 1, info
     pair.tor.announce(FAR4)
     wait_for(lambda: pair.underlay.installed(FAR4), what="and comes back with a good UPDATE")
+
+
+def transit(lab, *kinds):
+    """The first ToR's routes go through the node to the second."""
+    dual = Dual(lab, kinds)
+    dual.underlay.config["peers"][1]["export"] = "all"
+    return dual.up()
+
+
+@cases(("frr",), ("bird",), ("gobgp",), ("openbgpd",))
+@feature("Well-known communities")
+def test_what_must_not_go_on_does_not(lab, kind):
+    """RFC 1997: NO_EXPORT stays within the AS, NO_ADVERTISE with us. What ExaBGP says never reaches the second router."""
+    dual = transit(lab, "exabgp", kind)
+    source, other = dual.tors
+    source.announce("198.51.100.1/32", attributes="community [no-export]")
+    source.announce("198.51.100.2/32", attributes="community [no-advertise]")
+    source.announce("198.51.100.3/32", attributes="community [65001:7]")
+    wait_for(lambda: other.has("198.51.100.3/32"), what="the one that may")
+    assert dual.underlay.installed("198.51.100.1/32", "198.51.100.2/32"), "the others are used here all the same"
+    never_during(lambda: other.has("198.51.100.1/32") or other.has("198.51.100.2/32"), 1, "handed on")
+
+
+@feature("Unknown attributes", peer="bird")
+def test_unknown_attributes_between_two_routers(lab):
+    """RFC 4271 section 5: ExaBGP makes one that is transitive and one that is not; BIRD gets the first."""
+    dual = transit(lab, "exabgp", "bird")
+    source, other = dual.tors
+    source.announce(FAR4, attributes="attribute [0xf3 0xc0 0xabcd] attribute [0xf4 0x80 0xabcd]")
+    wait_for(lambda: other.has(FAR4), what="handed on")
+    text = other.birdc(f"show route all {FAR4}")
+    assert re.search(r"BGP\.f3 \[t\]: ab cd", text) and "BGP.f4" not in text, text
+
+
+@cases(("frr",), ("bird",), ("gobgp",), ("openbgpd",))
+@feature("Long AS paths")
+def test_a_path_of_more_than_one_segment(lab, kind):
+    """RFC 4271 5.1.2: a segment holds 255; the path comes as ExaBGP made it, with us in front."""
+    dual = transit(lab, "exabgp", kind)
+    source, other = dual.tors
+    rest = [4200000000 + i for i in range(280)]
+    source.announce(FAR4, attributes=f"as-path [{TOR_AS} {' '.join(map(str, rest))}]")
+    wait_for(lambda: other.has(FAR4), what="handed on")
+    path = [NODE_AS, TOR_AS, *rest]
+    if kind == "bird":  # shows the beginning of it
+        assert FAR4 in other.birdc(f"show route where net = {FAR4} && bgp_path.len = {len(path)}")
+    else:
+        assert other.routes("ipv4")[FAR4]["as_path"] == path
+
+
+@cases(("frr",), ("bird",))
+@feature("GRACEFUL_SHUTDOWN")
+def test_a_router_that_is_about_to_go(lab, kind):
+    """RFC 8326: its routes become the last choice at once, and are an equal one again when it stays."""
+    dual = Dual(lab, (kind, kind)).up()
+    dual.learn(FAR4)
+    leaving = dual.tors[0]
+    said = {"frr": "bgp graceful-shutdown", "bird": "filter { bgp_community.add((65535,0)); accept; };"}[kind]
+
+    def tell(going):
+        if kind == "frr":
+            leaving.vtysh("configure terminal", f"router bgp {leaving.asn}", said if going else f"no {said}")
+        else:
+            leaving.options["export"] = said if going else "all;"
+            leaving.announce()
+
+    tell(True)
+    wait_for(lambda: leads_over(dual.underlay.kernel("ipv4")[FAR4], dual.links[1]), what="traffic leaves it")
+    tell(False)
+    wait_for(lambda: len(dual.underlay.next_hops(FAR4)) == 2, what="both again")
+
+
+@cases((True,), (False,))
+@feature("MED options", peer="exabgp")
+def test_med_of_two_ases(lab, always):
+    """RFC 4271 9.1.2.2 c compares it within one neighbouring AS; with `always-compare` between all, and one that is missing is 0,
+    or with `missing-as-worst` the worst (RFC 4451)."""
+    med = {"med": {"always-compare": True, "missing-as-worst": True}} if always else {}
+    dual = Dual(lab, ("exabgp", "exabgp"), router=med).up()
+    first, second = dual.tors
+    first.announce(FAR4, attributes="med 20")
+    second.announce(FAR4, attributes="med 10")
+    first.announce("198.51.100.1/32", attributes="med 20")
+    second.announce("198.51.100.1/32")
+    hops = dual.underlay.next_hops
+    wait_for(lambda: all(len(dual.underlay.rib()[p]) == 2 for p in (FAR4, "198.51.100.1/32")), what="two paths of each")
+    if not always:
+        wait_for(lambda: len(hops(FAR4)) == len(hops("198.51.100.1/32")) == 2, what="equal")
+        return
+    wait_for(lambda: leads_over(dual.underlay.kernel("ipv4")[FAR4], dual.links[1]), what="the lower one")
+    wait_for(lambda: leads_over(dual.underlay.kernel("ipv4")["198.51.100.1/32"], dual.links[0]), what="any before none")

@@ -170,6 +170,22 @@ def test_capabilities_in_any_packing(lab):
     rack.unharmed()
 
 
+MORE_FAMILIES = ("ipv4 multicast", "ipv6 multicast", "vpn4 mpls", "vpn6 mpls", "flow4", "flow6")
+
+
+@feature("Capabilities in any packing (RFC 9072)", peer="bird")
+def test_a_router_with_more_to_say_than_255_octets(lab):
+    """BIRD with every family it knows and a long name: its OPEN takes the extended form."""
+    tables = [f"{kind} table {kind}_here;" for kind in ("vpn4", "vpn6", "flow4", "flow6")]
+    own = lambda family: f" table {family.split()[0]}_here;" if family[0] in "vf" else f" table master{family[3]};"
+    extra = [f"{family} {{{own(family)} add paths on; import none; export none; }};" for family in MORE_FAMILIES]
+    pair = Pair(lab, "bird", neighbor={"extra": (*extra, "advertise hostname on;", "long lived graceful restart on;")},
+                tor_options={"lines": (f'hostname "{"x" * 200}";', *tables)}).up()
+    pair.learn(FAR4, FAR6)
+    row = pair.underlay.neighbor()
+    assert row["hostname"].startswith("xxxx"), row
+
+
 def options(body):
     """The capability codes of an OPEN's body."""
     params, codes = body[10:], []
