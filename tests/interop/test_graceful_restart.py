@@ -43,7 +43,9 @@ def options(kind, long_lived=False, restart_time=30):
     if kind == "bird":
         extra = ["graceful restart on;", f"graceful restart time {restart_time};"]
         extra += ["long lived graceful restart on;", "long lived stale time 60;"] if long_lived else []
-        return {"neighbor": {"extra": extra}, "tor_options": {"kernel": True, "lines": ["graceful restart wait 5;"]}}
+        # Whose restart meets a collision of connections gives up all, and with the next one says that it has kept nothing.
+        return {"neighbor": {"extra": extra, "passive": True},
+                "tor_options": {"kernel": True, "lines": ["graceful restart wait 5;"]}}
     if kind == "gobgp":
         afi = {"mp-graceful-restart": {"config": {"enabled": True}}}
         if long_lived:

@@ -35,8 +35,7 @@ def lose(pair):
 @feature("Dynamic neighbours: graceful restart")
 def test_a_dynamic_peer_restarts(lab, kind):
     more = options(kind)
-    if kind == "gobgp":
-        more["neighbor"] = {}  # it has to connect
+    more.get("neighbor", {}).pop("passive", None)  # it has to connect
     pair = ranged(lab, kind, networks=(FAR4, FAR6, GONE4), **{**more, "peer": {}}).start()
     wait_for(lambda: neighbor(pair).get("bgpState") == "Established", 30, "the session")
     wait_for(lambda: pair.underlay.installed(FAR4, FAR6, GONE4), what="its routes are in the kernel")
