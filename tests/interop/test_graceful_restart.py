@@ -240,6 +240,7 @@ def test_a_cold_start_says_neither_restarted_nor_forwarding(lab):
     assert daemon.stop() == 0
     daemon.start()
     assert said() == (False, True, 77, {1: False, 2: False}), "a stop has taken all away"
+    wait_for(lambda: daemon.installed(POD4), what="a route to find again")
     both_killed(daemon)
     assert said() == (True, True, 77, {1: True, 2: False}), "as the kernel has only IPv4 routes"
 

@@ -21,6 +21,7 @@ from underlay import UNDERLAYCTL, UNDERLAYD, check_logs
 import wiretap
 
 SKIPPED = 77
+NO_EXCUSE = 78  # a sanitizer or Wireshark has found something: true, however busy the machine was
 # A second run over another build of the same source sends the same and may do without.
 TAPPED = os.environ.get("LAB_TAP") != "0"
 RAW = "raw"  # no implementation on the other side but a script, or nobody
@@ -102,7 +103,9 @@ def run_one(name, function, row):
     lab = Lab(name)
     tap = wiretap.Tap(lab) if TAPPED else None
     try:
+        failure = 1
         function(lab, *row)
+        failure = NO_EXCUSE
         check_logs(lab)
         if tap:
             tap.check()
@@ -111,12 +114,13 @@ def run_one(name, function, row):
         status = SKIPPED
     except BaseException:
         traceback.print_exc(file=sys.stdout)
+        status = failure
         try:
             check_logs(lab)
         except AssertionError as report:
             print(report)
+            status = NO_EXCUSE
         print(lab.logs())
-        status = 1
     sys.stdout.flush()
     lab.close()
     return status
@@ -166,11 +170,43 @@ class Job:
         return self.output.read()
 
 
+def finished(tests, side_by_side):
+    """Run them, so many at once, and yield each job that is done with its exit status."""
+    waiting, running = list(reversed(tests)), []
+    try:
+        while waiting or running:
+            while waiting and len(running) < side_by_side:
+                running.append(Job(*waiting.pop()))
+            for job in list(running):
+                status = job.poll()
+                if status is not None:
+                    running.remove(job)
+                    yield job, status
+            time.sleep(0.02)
+    finally:
+        for job in running:
+            job.end()
+
+
+def report(job, status):
+    """Print what became of it; returns the word for that."""
+    word = "SKIP" if status == SKIPPED else "FAIL" if status or job.killed else "ok"
+    text = job.text()
+    why = ": " + text.split("\0")[-1].strip() if word == "SKIP" else ""
+    print(f"{word:<5} {job.name} ({time.monotonic() - job.began:.1f}s){why}", flush=True)
+    if word == "FAIL":
+        note = "ran out of time\n" if job.killed else ""
+        print("\n".join("      " + line for line in (note + text).splitlines()), flush=True)
+    return word
+
+
 def main(directory):
     parser = argparse.ArgumentParser(description="Run the tests of this directory whose names contain a pattern.")
     parser.add_argument("pattern", nargs="*", help="part of a test's name; default: all")
     parser.add_argument("-j", type=int, default=1, metavar="N", help="run N side by side")
     parser.add_argument("-l", action="store_true", help="list the names and stop")
+    parser.add_argument("--again", type=int, default=0, metavar="N",
+                        help="up to N tests that failed run once more, alone, and that counts")
     options = parser.parse_args()
     tests = [t for t in collect(directory) if not options.pattern or any(p in t[0] for p in options.pattern)]
     if options.l:
@@ -188,32 +224,22 @@ def main(directory):
         except FileNotFoundError as error:
             print(f"{error.filename} is not there: run sh tests/install-deps.sh check, or go without it by LAB_TAP=0")
             return 3
-    count = {"ok": 0, "FAIL": 0, "SKIP": 0}
+    results, failed = {}, []
+    for job, status in finished(tests, options.j):
+        results[job.name] = report(job, status)
+        if results[job.name] == "FAIL":
+            failed.append((status, (job.name, job.function, job.row)))
+    if len(failed) <= options.again:
+        failed = [test for status, test in failed if status != NO_EXCUSE]
+        for job, status in finished(failed, 1):
+            results[job.name] = report(job, status)
+            if results[job.name] == "ok":
+                print(f"AGAIN {job.name}: failed beside others, passed alone", flush=True)
     matrix = Matrix()
-    waiting, running = list(reversed(tests)), []
-    try:
-        while waiting or running:
-            while waiting and len(running) < options.j:
-                running.append(Job(*waiting.pop()))
-            for job in list(running):
-                status = job.poll()
-                if status is None:
-                    continue
-                running.remove(job)
-                word = "SKIP" if status == SKIPPED else "FAIL" if status or job.killed else "ok"
-                count[word] += 1
-                matrix.add(job.function, job.row, word)
-                text = job.text()
-                why = ": " + text.split("\0")[-1].strip() if word == "SKIP" else ""
-                print(f"{word:<5} {job.name} ({time.monotonic() - job.began:.1f}s){why}", flush=True)
-                if word == "FAIL":
-                    note = "ran out of time\n" if job.killed else ""
-                    print("\n".join("      " + line for line in (note + text).splitlines()), flush=True)
-            time.sleep(0.02)
-    finally:
-        for job in running:
-            job.end()
+    for name, function, row in tests:
+        matrix.add(function, row, results[name])
     if matrix.rows:
         print(f"\n{matrix.text()}\n")
-    print(f"{count['ok']} passed, {count['FAIL']} failed, {count['SKIP']} skipped")
-    return 1 if count["FAIL"] else 0
+    words = list(results.values())
+    print(f"{words.count('ok')} passed, {words.count('FAIL')} failed, {words.count('SKIP')} skipped")
+    return 1 if "FAIL" in words else 0

@@ -68,36 +68,52 @@ def on_signal(number, _frame):
     sys.exit(128 + number)
 
 
+def finished(paths, side_by_side, directory):
+    """Run them, so many at once, and yield each program that is done."""
+    waiting, running = list(reversed(paths)), []
+    try:
+        while waiting or running:
+            while waiting and len(running) < side_by_side:
+                running.append(Program(waiting.pop(), directory))
+            for program in [p for p in running if p.done()]:
+                running.remove(program)
+                yield program
+                sys.stdout.flush()
+            time.sleep(0.02)
+    finally:
+        for program in running:
+            program.end()
+
+
 def main():
     parser = argparse.ArgumentParser(description="Run the unit tests of one build.")
     parser.add_argument("-j", type=int, default=1, metavar="N", help="run N side by side")
+    parser.add_argument("--again", type=int, default=0, metavar="N",
+                        help="up to N programs that failed run once more, alone, and that counts")
     parser.add_argument("build", help="the build directory, as in make BUILD=build/asan units")
     options = parser.parse_args()
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         if number != signal.SIGHUP or signal.getsignal(number) != signal.SIG_IGN:  # nohup
             signal.signal(number, on_signal)
     names = sorted(os.path.basename(p)[:-2] for p in glob.glob(os.path.join(SOURCES, "test_*.c")))
-    waiting = [os.path.join(options.build, "tests", n) for n in reversed(names)]
-    running, sums = [], (0, 0, 0)
+    paths = [os.path.join(options.build, "tests", name) for name in names]
+    results = {path: (0, 1, 0) for path in paths if not os.access(path, os.X_OK)}
+    for path in results:
+        print(f"FAIL  {path}: not built")
+    built = [path for path in paths if path not in results]
     with tempfile.TemporaryDirectory(prefix="ul-units-") as directory:
         os.chmod(directory, 0o755)
-        try:
-            while waiting or running:
-                while waiting and len(running) < options.j:
-                    path = waiting.pop()
-                    if os.access(path, os.X_OK):
-                        running.append(Program(path, directory))
-                    else:
-                        print(f"FAIL  {path}: not built")
-                        sums = (sums[0], sums[1] + 1, sums[2])
-                for program in [p for p in running if p.done()]:
-                    running.remove(program)
-                    sums = tuple(map(sum, zip(sums, program.report())))
-                sys.stdout.flush()
-                time.sleep(0.02)
-        finally:
-            for program in running:
-                program.end()
+        failed, broken = [], []
+        for program in finished(built, options.j, directory):
+            results[program.path] = program.report()
+            if results[program.path][1]:
+                (failed if program.popen.returncode == 1 or program.late else broken).append(program.path)
+        if len(failed) + len(broken) <= options.again:
+            for program in finished(failed, 1, directory):
+                results[program.path] = program.report()
+                if not results[program.path][1]:
+                    print(f"AGAIN {program.path}: failed beside others, passed alone", flush=True)
+    sums = tuple(map(sum, zip(*results.values())))
     print("{} passed, {} failed, {} skipped".format(*sums))
     return 1 if sums[1] else 0
 
