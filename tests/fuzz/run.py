@@ -10,7 +10,6 @@ import argparse
 import glob
 import os
 import re
-import shutil
 import signal
 import subprocess
 import sys
@@ -18,6 +17,9 @@ import tempfile
 import time
 
 HERE = os.path.dirname(os.path.abspath(__file__))
+sys.path.insert(0, os.path.join(HERE, "..", "lib"))
+import together
+
 ROOT = os.path.dirname(os.path.dirname(HERE))
 CRASHES = os.path.join(ROOT, "build", "fuzz-crashes")
 # The longest inputs that are tried, and the words the fuzzer mixes in.
@@ -25,6 +27,8 @@ LENGTH = {"message": 4500, "update": 6000, "config": 4000, "command": 600, "stat
 
 
 class Target:
+    failed, final = False, True
+
     def __init__(self, path, options, directory):
         self.name, self.path, self.began = os.path.basename(path), path, time.monotonic()
         corpus = os.path.join(HERE, "corpus", self.name)
@@ -52,28 +56,24 @@ class Target:
             pass
         self.popen.wait()
 
+    def done(self):
+        return self.popen.poll() is not None
+
     def report(self):
-        """Say how it went; True when nothing was found."""
         with open(self.log, errors="replace") as f:
             text = f.read()
         runs = re.search(r"stat::number_of_executed_units: (\d+)", text)
         spent = f"({runs[1] if runs else '?'} runs, {time.monotonic() - self.began:.1f}s)"
         if not self.popen.returncode and runs:
-            print(f"ok    {self.name} {spent}", flush=True)
-            return True
+            print(f"ok    {self.name} {spent}")
+            return
+        self.failed = True
         print(f"FAIL  {self.name} {spent}: exit status {self.popen.returncode}")
         lines = [line for line in text.splitlines() if not re.match(r"#\d+\s", line)]
         print("\n".join("      " + line for line in lines[-60:]))
         if found := re.search(r"Test unit written to (\S+)", text):
             print(f"      again: {os.path.relpath(self.path, ROOT)} {os.path.relpath(found[1], ROOT)}")
-        print(f"      whole log: {os.path.relpath(self.log, ROOT)}", flush=True)
-        return False
-
-
-def on_signal(number, _frame):
-    for again in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        signal.signal(again, signal.SIG_IGN)
-    sys.exit(128 + number)
+        print(f"      whole log: {os.path.relpath(self.log, ROOT)}")
 
 
 def main():
@@ -87,36 +87,22 @@ def main():
     options = parser.parse_args()
     if not options.runs and not options.seconds:
         parser.error("how long? --runs or --seconds")
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        if number != signal.SIGHUP or signal.getsignal(number) != signal.SIG_IGN:  # nohup
-            signal.signal(number, on_signal)
+    together.end_on_signals()
     names = sorted(os.path.basename(p)[5:-2] for p in glob.glob(os.path.join(HERE, "fuzz_*.c")))
     if options.only:
         if unknown := set(options.only.split(",")) - set(names):
             parser.error(f"no target {', '.join(sorted(unknown))}; there are: {', '.join(names)}")
         names = [n for n in names if n in options.only.split(",")]
     os.makedirs(CRASHES, exist_ok=True)
-    waiting, running, passed, failed = list(reversed(names)), [], 0, 0
-    directory = tempfile.mkdtemp(prefix="ul-fuzz-")
-    try:
-        while waiting or running:
-            while waiting and len(running) < options.j:
-                path = os.path.abspath(os.path.join(options.build, "fuzz", waiting.pop()))
-                if os.access(path, os.X_OK):
-                    running.append(Target(path, options, directory))
-                else:
-                    print(f"FAIL  {path}: not built")
-                    failed += 1
-            for target in [t for t in running if t.popen.poll() is not None]:
-                running.remove(target)
-                good = target.report()
-                passed, failed = passed + good, failed + (not good)
-            time.sleep(0.05)
-    finally:
-        for target in running:
-            target.end()
-        shutil.rmtree(directory, ignore_errors=True)
-    print(f"{passed} passed, {failed} failed, 0 skipped")
+    paths = [os.path.abspath(os.path.join(options.build, "fuzz", name)) for name in names]
+    missing = [path for path in paths if not os.access(path, os.X_OK)]
+    for path in missing:
+        print(f"FAIL  {path}: not built")
+    with tempfile.TemporaryDirectory(prefix="ul-fuzz-") as directory:
+        targets = together.run([path for path in paths if path not in missing],
+                               lambda path: Target(path, options, directory), options.j)
+    failed = len(missing) + sum(target.failed for target in targets.values())
+    print(f"{len(paths) - failed} passed, {failed} failed, 0 skipped")
     return 1 if failed else 0
 
 

@@ -21,11 +21,11 @@ import tempfile
 import time
 
 import netns
+from together import SIGNALS, end_on_signals
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 # Under sanitizers and on busy machines everything takes longer; only deadlines scale, never the tests' own protocol timers.
 SLOW = float(os.environ.get("LAB_SLOW", "1"))
-SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _labs = []
 _count = itertools.count(1)
 
@@ -349,20 +349,6 @@ def _empty(name):
 def _close_all(*_):
     for lab in list(_labs):
         lab.close()
-
-
-def end_on_signals():
-    """SIGINT, SIGTERM and SIGHUP end the program through its finally blocks, once: the second changes nothing. SIGINT too,
-    which a shell's background job has ignored, and its children with it; not SIGHUP where nohup has it ignored."""
-
-    def on_signal(number, _frame):
-        for again in SIGNALS:
-            signal.signal(again, signal.SIG_IGN)
-        raise SystemExit(128 + number)
-
-    for number in SIGNALS:
-        if number != signal.SIGHUP or signal.getsignal(number) != signal.SIG_IGN:
-            signal.signal(number, on_signal)
 
 
 def require_root():

@@ -5,6 +5,7 @@ it returns; Skip skips it, with the reason shown. The process of its own is what
 test that hangs is ended by: SIGTERM first, so that its lab cleans up, then SIGKILL and a sweep by name.
 """
 import argparse
+import collections
 import importlib.util
 import glob
 import os
@@ -17,6 +18,7 @@ import traceback
 import netns
 from lab import Lab, SLOW, Skip, require_root, sweep
 from peers import PEERS
+import together
 from underlay import UNDERLAYCTL, UNDERLAYD, check_logs
 import wiretap
 
@@ -102,8 +104,8 @@ def run_one(name, function, row):
     status = 0
     lab = Lab(name)
     tap = wiretap.Tap(lab) if TAPPED else None
+    failure = 1
     try:
-        failure = 1
         function(lab, *row)
         failure = NO_EXCUSE
         check_logs(lab)
@@ -127,10 +129,12 @@ def run_one(name, function, row):
 
 
 class Job:
+    """A test in a process and a lab of its own; see together.py."""
+
     def __init__(self, name, function, row):
-        self.name, self.function, self.row, self.began = name, function, row, time.monotonic()
+        self.name, self.began = name, time.monotonic()
         self.deadline = self.began + (getattr(function, "timeout", None) or 60) * SLOW
-        self.killed = False
+        self.killed, self.status, self.word = False, None, None
         self.output = tempfile.TemporaryFile("w+", errors="replace")
         self.pid = os.fork()
         if not self.pid:
@@ -145,19 +149,19 @@ class Job:
             finally:
                 os._exit(status)
 
-    def poll(self):
-        """None while it runs, else its exit status."""
+    def done(self):
         pid, status = os.waitpid(self.pid, os.WNOHANG)
         if pid:
             sweep(f"ul-{self.pid}")
-            return os.waitstatus_to_exitcode(status)
+            self.status = os.waitstatus_to_exitcode(status)
+            return True
         now = time.monotonic()
         if now > self.deadline + 10:
             os.kill(self.pid, signal.SIGKILL)
         elif now > self.deadline and not self.killed:
             self.killed = True
             os.kill(self.pid, signal.SIGTERM)
-        return None
+        return False
 
     def end(self):
         """Tell it to stop, and see that it leaves nothing: for a run that is interrupted."""
@@ -165,39 +169,24 @@ class Job:
         os.waitpid(self.pid, 0)
         sweep(f"ul-{self.pid}")
 
-    def text(self):
+    def report(self):
+        self.word = "SKIP" if self.status == SKIPPED else "FAIL" if self.status or self.killed else "ok"
         self.output.seek(0)
-        return self.output.read()
+        with self.output:
+            text = self.output.read()
+        why = ": " + text.split("\0")[-1].strip() if self.word == "SKIP" else ""
+        print(f"{self.word:<5} {self.name} ({time.monotonic() - self.began:.1f}s){why}")
+        if self.failed:
+            note = "ran out of time\n" if self.killed else ""
+            print("\n".join("      " + line for line in (note + text).splitlines()))
 
+    @property
+    def failed(self):
+        return self.word == "FAIL"
 
-def finished(tests, side_by_side):
-    """Run them, so many at once, and yield each job that is done with its exit status."""
-    waiting, running = list(reversed(tests)), []
-    try:
-        while waiting or running:
-            while waiting and len(running) < side_by_side:
-                running.append(Job(*waiting.pop()))
-            for job in list(running):
-                status = job.poll()
-                if status is not None:
-                    running.remove(job)
-                    yield job, status
-            time.sleep(0.02)
-    finally:
-        for job in running:
-            job.end()
-
-
-def report(job, status):
-    """Print what became of it; returns the word for that."""
-    word = "SKIP" if status == SKIPPED else "FAIL" if status or job.killed else "ok"
-    text = job.text()
-    why = ": " + text.split("\0")[-1].strip() if word == "SKIP" else ""
-    print(f"{word:<5} {job.name} ({time.monotonic() - job.began:.1f}s){why}", flush=True)
-    if word == "FAIL":
-        note = "ran out of time\n" if job.killed else ""
-        print("\n".join("      " + line for line in (note + text).splitlines()), flush=True)
-    return word
+    @property
+    def final(self):
+        return self.status == NO_EXCUSE
 
 
 def main(directory):
@@ -224,22 +213,13 @@ def main(directory):
         except FileNotFoundError as error:
             print(f"{error.filename} is not there: run sh tests/install-deps.sh check, or go without it by LAB_TAP=0")
             return 3
-    results, failed = {}, []
-    for job, status in finished(tests, options.j):
-        results[job.name] = report(job, status)
-        if results[job.name] == "FAIL":
-            failed.append((status, (job.name, job.function, job.row)))
-    if len(failed) <= options.again:
-        failed = [test for status, test in failed if status != NO_EXCUSE]
-        for job, status in finished(failed, 1):
-            results[job.name] = report(job, status)
-            if results[job.name] == "ok":
-                print(f"AGAIN {job.name}: failed beside others, passed alone", flush=True)
+    by_name = {test[0]: test for test in tests}
+    jobs = together.run(by_name, lambda name: Job(*by_name[name]), options.j, options.again)
     matrix = Matrix()
     for name, function, row in tests:
-        matrix.add(function, row, results[name])
+        matrix.add(function, row, jobs[name].word)
     if matrix.rows:
         print(f"\n{matrix.text()}\n")
-    words = list(results.values())
-    print(f"{words.count('ok')} passed, {words.count('FAIL')} failed, {words.count('SKIP')} skipped")
-    return 1 if "FAIL" in words else 0
+    count = collections.Counter(job.word for job in jobs.values())
+    print(f"{count['ok']} passed, {count['FAIL']} failed, {count['SKIP']} skipped")
+    return 1 if count["FAIL"] else 0

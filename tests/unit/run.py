@@ -19,6 +19,7 @@ import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
 import netns
+import together
 
 TOTALS = re.compile(r"^(\d+) passed, (\d+) failed, (\d+) skipped$", re.M)
 SOURCES = os.path.dirname(os.path.abspath(__file__))
@@ -28,6 +29,7 @@ TIMEOUT = 300
 class Program:
     def __init__(self, path, directory):
         self.path, self.began, self.late = path, time.monotonic(), False
+        self.totals = None
         self.output = tempfile.TemporaryFile("w+", errors="replace", dir=directory)
         self.popen = subprocess.Popen([path], stdin=subprocess.DEVNULL, stdout=self.output, stderr=self.output,
                                       preexec_fn=None if os.geteuid() else netns.private,
@@ -48,9 +50,9 @@ class Program:
         self.popen.wait()
 
     def report(self):
-        """Print what it said; returns what it passed, failed and skipped."""
         self.output.seek(0)
-        text = self.output.read()
+        with self.output:
+            text = self.output.read()
         found = TOTALS.findall(text)
         passed, failed, skipped = map(int, found[-1]) if found else (0, 0, 0)
         print(TOTALS.sub("", text).rstrip())
@@ -59,30 +61,16 @@ class Program:
             print(f"FAIL  {self.path}: {why}")
             print("\n".join(f"      {line}" for line in text.splitlines()[-40:]))
             failed = 1
-        return passed, failed, skipped
+        self.totals = passed, failed, skipped
 
+    @property
+    def failed(self):
+        return self.totals[1] > 0
 
-def on_signal(number, _frame):
-    for again in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        signal.signal(again, signal.SIG_IGN)
-    sys.exit(128 + number)
-
-
-def finished(paths, side_by_side, directory):
-    """Run them, so many at once, and yield each program that is done."""
-    waiting, running = list(reversed(paths)), []
-    try:
-        while waiting or running:
-            while waiting and len(running) < side_by_side:
-                running.append(Program(waiting.pop(), directory))
-            for program in [p for p in running if p.done()]:
-                running.remove(program)
-                yield program
-                sys.stdout.flush()
-            time.sleep(0.02)
-    finally:
-        for program in running:
-            program.end()
+    @property
+    def final(self):
+        """A crash, or a sanitizer's word: a case that fails makes it 1."""
+        return self.popen.returncode != 1 and not self.late
 
 
 def main():
@@ -92,30 +80,19 @@ def main():
                         help="up to N programs that failed run once more, alone, and that counts")
     parser.add_argument("build", help="the build directory, as in make BUILD=build/asan units")
     options = parser.parse_args()
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        if number != signal.SIGHUP or signal.getsignal(number) != signal.SIG_IGN:  # nohup
-            signal.signal(number, on_signal)
+    together.end_on_signals()
     names = sorted(os.path.basename(p)[:-2] for p in glob.glob(os.path.join(SOURCES, "test_*.c")))
     paths = [os.path.join(options.build, "tests", name) for name in names]
-    results = {path: (0, 1, 0) for path in paths if not os.access(path, os.X_OK)}
-    for path in results:
+    missing = [path for path in paths if not os.access(path, os.X_OK)]
+    for path in missing:
         print(f"FAIL  {path}: not built")
-    built = [path for path in paths if path not in results]
     with tempfile.TemporaryDirectory(prefix="ul-units-") as directory:
         os.chmod(directory, 0o755)
-        failed, broken = [], []
-        for program in finished(built, options.j, directory):
-            results[program.path] = program.report()
-            if results[program.path][1]:
-                (failed if program.popen.returncode == 1 or program.late else broken).append(program.path)
-        if len(failed) + len(broken) <= options.again:
-            for program in finished(failed, 1, directory):
-                results[program.path] = program.report()
-                if not results[program.path][1]:
-                    print(f"AGAIN {program.path}: failed beside others, passed alone", flush=True)
-    sums = tuple(map(sum, zip(*results.values())))
-    print("{} passed, {} failed, {} skipped".format(*sums))
-    return 1 if sums[1] else 0
+        programs = together.run([path for path in paths if path not in missing],
+                                lambda path: Program(path, directory), options.j, options.again)
+    passed, failed, skipped = map(sum, zip((0, len(missing), 0), *(p.totals for p in programs.values())))
+    print(f"{passed} passed, {failed} failed, {skipped} skipped")
+    return 1 if failed else 0
 
 
 if __name__ == "__main__":
