@@ -132,7 +132,8 @@ build asan CC=clang BUILD=build/asan SAN=address,undefined fuzzers
 suite "unit gcc" $python tests/unit/run.py -j "$side_by_side" --again 3 build
 suite "unit clang" $python tests/unit/run.py -j "$side_by_side" --again 3 build/clang
 suite "unit asan" $python tests/unit/run.py -j "$side_by_side" --again 3 build/asan
-# The same inputs every time: the corpus and what comes of it in so many steps. `make fuzz` goes on from there.
+# The corpus and what comes of it in so many steps from the same seed; what time has a part in may differ. `make fuzz` goes on
+# from there.
 suite fuzz $python tests/fuzz/run.py -j "$jobs" --runs 20000 --seconds 8 build/asan
 
 export UNDERLAYD=$PWD/build/underlayd UNDERLAYCTL=$PWD/build/underlayctl

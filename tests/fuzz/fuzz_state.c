@@ -89,7 +89,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     content = (struct fuzz_in){data, size};
     loaded = executed = lines = 0;
     for (size_t i = 0; i < size; i++)
-        lines += data[i] == '\n';
+        lines += data[i] == '\n' || !data[i]; /* a zero ends a line, too */
     log_init("fuzz", LOG_LVL_ERROR, LOG_FMT_TEXT, LOG_TO_STDERR);
     grammar = grammar ? grammar : grammar_new();
     s = (struct speaker){.loop = loop_new(), .state_path = (char *)(uintptr_t) "state"};
