@@ -178,7 +178,7 @@ static int send_start(struct speaker *s)
     for (unsigned i = 0; !status && i < s->keys.n; i++)
         status = set_path(&paths[n_paths++], FM_ROLE_KEY, i, s->keys.files[i].path);
     for (unsigned i = 0; !status && i < c->router.n_listen; i++) {
-        listens[i] = (struct fm_listen){.index = i, .af = c->router.listen[i].af};
+        listens[i] = (struct fm_listen){.index = i, .af = c->router.listen[i].af, .role = FM_ROLE_LISTEN};
         memcpy(listens[i].addr, c->router.listen[i].b, sizeof listens[i].addr);
     }
     if (!status) {

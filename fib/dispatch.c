@@ -112,7 +112,7 @@ static const char *on_listen(struct dispatch *d, const void *records)
 {
     const struct fm_listen *l = records;
 
-    if (!valid_addr(l->af, l->addr) || !all_zero(l->reserved, sizeof l->reserved))
+    if (!valid_addr(l->af, l->addr))
         return "listener is no address";
     return roles_add_listen(d->f->roles, l) ? "listener is not valid" : NULL;
 }
@@ -201,9 +201,10 @@ static const char *on_group_set(struct dispatch *d, const void *records)
 
     if (g->id < 1 || g->id > GROUPS_MAX_ID)
         return "group number out of range";
-    if (g->n_members < 1 || g->n_members > FM_GROUP_MEMBERS || g->n_backups)
+    unsigned n = (unsigned)g->n_members + g->n_backups;
+    if (g->n_members < 1 || n > FM_GROUP_MEMBERS)
         return "group size out of range";
-    for (unsigned i = 0; i < g->n_members; i++) {
+    for (unsigned i = 0; i < n; i++) {
         const struct fm_member *m = &g->members[i];
         const char *wrong = check_nexthop(&m->nexthop);
         if (wrong)

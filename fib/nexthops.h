@@ -23,6 +23,14 @@ bool nexthops_resolve(struct nexthops *n);
  * matter. */
 bool nexthops_depend_on_routes(const struct nexthops *n);
 
+/* A next hop that no packet goes to any more although the kernel would: the groups have changed in the kernel
+ * on return, those without another member to their backup. For as long as any of the reasons holds. Only
+ * NEXTHOP_DEAD_BFD makes it unreachable for the speaker (FM_NH_BFD_DOWN). A session over BFD may be there
+ * before its next hop is tracked, so that reason is kept apart and outlives the watch; the unknown and
+ * NEXTHOP_DEAD_SAID: a no-op. */
+enum nexthop_dead { NEXTHOP_DEAD_SAID = 1, NEXTHOP_DEAD_BFD = 2 };
+void nexthops_set_dead(struct nexthops *n, const struct fm_nexthop *nh, enum nexthop_dead why, bool dead);
+
 /* Kernel objects. An index, 0 with *error when the kernel does not take it. Shared and counted; the last
  * unref deletes. */
 uint32_t hops_ref(struct nexthops *n, const struct ip_addr *gateway, uint32_t ifindex, int *error);

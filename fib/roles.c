@@ -115,17 +115,20 @@ int roles_add_path(struct roles *r, const struct fm_path *p)
 
 static bool same_listener(const struct listener *a, const struct fm_listen *l, uint32_t port)
 {
-    return a->port == port && a->l.af == l->af && !memcmp(a->l.addr, l->addr, sizeof l->addr);
+    return a->port == port && a->l.role == l->role && a->l.af == l->af &&
+           !memcmp(a->l.addr, l->addr, sizeof l->addr);
 }
 
 int roles_add_listen(struct roles *r, const struct fm_listen *l)
 {
-    uint32_t port = r->f->settings.port;
+    uint32_t port = l->port ? l->port : r->f->settings.port;
 
-    if (l->af != AF_INET && l->af != AF_INET6)
+    if ((l->af != AF_INET && l->af != AF_INET6) ||
+        (l->role != FM_ROLE_LISTEN && (l->role != FM_ROLE_METRICS || l->index)))
         return -EINVAL;
     for (unsigned i = 0; i < r->n_listeners; i++)
-        if (r->listeners[i].wanted && r->listeners[i].l.index == l->index)
+        if (r->listeners[i].wanted && r->listeners[i].l.role == l->role &&
+            r->listeners[i].l.index == l->index)
             return -EINVAL;
     for (unsigned i = 0; i < r->n_listeners; i++)
         if (!r->listeners[i].wanted && same_listener(&r->listeners[i], l, port)) {
@@ -315,7 +318,7 @@ bool roles_start(struct roles *r)
     for (unsigned i = 0; ok && i < r->n_listeners; i++) {
         int fd = open_listener(&r->listeners[i]);
         ok = fd >= 0 || is_dispensable(&r->listeners[i], fd);
-        answer(r, FM_ROLE_LISTEN, r->listeners[i].l.index, fd);
+        answer(r, r->listeners[i].l.role, r->listeners[i].l.index, fd);
     }
     return ok;
 }
@@ -332,8 +335,9 @@ bool roles_known(const struct roles *r, const struct fm_role *m)
     case FM_ROLE_RA:
         return m->index == 0;
     case FM_ROLE_LISTEN:
+    case FM_ROLE_METRICS:
         for (unsigned i = 0; i < r->n_listeners; i++)
-            if (r->listeners[i].l.index == m->index)
+            if (r->listeners[i].l.role == m->role && r->listeners[i].l.index == m->index)
                 return true;
         return false;
     default:

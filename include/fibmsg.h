@@ -26,7 +26,7 @@
 #include <assert.h>
 #include <stdint.h>
 
-#define FIBMSG_VERSION 1
+#define FIBMSG_VERSION 2
 #define FIBMSG_MAX     65536 /* bytes in one datagram */
 #define FM_PATH_MAX    256
 #define FM_NAME_MAX    16 /* IFNAMSIZ */
@@ -55,6 +55,17 @@ enum fm_type {
     FM_SYNCED,    /* no record; everything was learned: sweep what was not confirmed */
     FM_STOPPED,   /* no record; sessions are closed after FM_STOP; the speaker exits next */
     FM_LOG,       /* fm_log; how the parent logs from now on */
+    /* The next hops of a session that is lost, when it alone gave the paths over them and no graceful restart
+       retains them: no packet goes there any more, at once. Until FM_NEXTHOP_ALIVE or the end of the watch.
+       ALIVE ends what BFD says as well: a session has come up over it all the same. */
+    FM_NEXTHOP_DEAD, /* fm_nexthop[] */
+    FM_NEXTHOP_ALIVE,
+    FM_BFD_SET, /* fm_bfd[]; defines or changes the session with a peer; answered by FM_BFD_STATE */
+    FM_BFD_DEL, /* fm_nexthop[]; says AdminDown to the peer, and ends it. A new speaker's FM_SYNCED, or the
+                   stale time, does so to the sessions that it has not defined */
+    /* A planned restart: what is not to be closed goes to the parent, which gives it to the next speaker. */
+    FM_KEEP,    /* fm_keep, with the descriptor; only after FM_READY; FM_KEEP_MOST of them */
+    FM_RESTART, /* fm_flags: FM_RESTART_*; all FM_KEEP were said; this speaker exits 0 next */
     /* fib to speaker */
     FM_FD = 64,       /* fm_fd, with the descriptor as SCM_RIGHTS when error is 0 (FM_COMMIT: without) */
     FM_LINK,          /* fm_link[] */
@@ -64,6 +75,10 @@ enum fm_type {
     FM_ROUTE_RESULTS, /* fm_result[] */
     FM_RELOAD,        /* no record; SIGHUP */
     FM_STOP,          /* fm_flags: FM_STOP_*; a signal: close the sessions, say FM_STOPPED, exit 0 */
+    FM_BFD_STATE,     /* fm_bfd_state[]; at FM_BFD_SET and at every change */
+    FM_KEPT, /* fm_keep, with the descriptor: what the former speaker said with FM_KEEP, in the same order,
+                before FM_SYNC_DONE. The parent closes its own copies at FM_READY */
+    FM_RESTART_ASKED, /* fm_flags: FM_RESTART_*; a signal: hand over, as `underlayctl restart` */
 };
 #define FM_HEARTBEAT_MS 5000  /* few wake-ups when idle */
 #define FM_HANG_MS      15000 /* no message for so long: the parent kills the speaker */
@@ -101,6 +116,8 @@ struct fm_settings {
 #define FM_KEPT_IPV6 0x02
 /* FM_STOP: routes stay in the kernel, and peers may count on that. */
 #define FM_STOP_PRESERVE 0x01
+/* FM_RESTART: the parent executes itself anew too, from the file that it was started from. */
+#define FM_RESTART_PARENT 0x01
 struct fm_flags {
     uint32_t flags;
 };
@@ -118,6 +135,7 @@ enum fm_file_role {
     FM_ROLE_STATE,   /* FM_OPEN index 0: read the state file (-ENOENT: none yet); index 1: a fresh temporary
                         file to write */
     FM_ROLE_RA,      /* a fresh raw ICMPv6 socket for router advertisements and solicitations, index 0 */
+    FM_ROLE_METRICS, /* the HTTP listener, index 0 */
     FM_ROLE_COUNT
 };
 struct fm_path {
@@ -127,8 +145,9 @@ struct fm_path {
 };
 struct fm_listen {
     uint32_t index;
-    uint8_t af; /* AF_INET or AF_INET6 (always V6ONLY) */
-    uint8_t reserved[3];
+    uint8_t af;    /* AF_INET or AF_INET6 (always V6ONLY) */
+    uint8_t role;  /* FM_ROLE_LISTEN or FM_ROLE_METRICS */
+    uint16_t port; /* 0: that of the settings */
     uint8_t addr[16];
 };
 struct fm_role {
@@ -154,6 +173,7 @@ struct fm_nexthop {
 };
 #define FM_NH_REACHABLE 0x01
 #define FM_NH_CONNECTED 0x02 /* on a subnet of one of our interfaces, not through a gateway */
+#define FM_NH_BFD_DOWN  0x04 /* BFD with it has failed: not reachable for as long */
 struct fm_nexthop_state {
     struct fm_nexthop nexthop;
     uint32_t flags;
@@ -165,9 +185,11 @@ struct fm_nexthop_state {
 };
 
 /* A set of next hops; the parent turns it into one kernel nexthop group. Numbers are the speaker's own, 1 and
- * up; they are forgotten when the speaker dies, and groups are matched by content. Members sorted, no
- * duplicates. Routes of IPv4 take members of both families, those of IPv6 only of their own. */
-#define FM_GROUP_MEMBERS 64
+ * up; they are forgotten when the speaker dies, and groups are matched by content, backups included. Members
+ * sorted, no duplicates, backups in the order of their preference and none of them a member. The kernel gets
+ * the members that are usable; when there is none, the first usable backup. Routes of IPv4 take members of
+ * both families, those of IPv6 only of their own. */
+#define FM_GROUP_MEMBERS 64 /* and backups, together */
 struct fm_member {
     struct fm_nexthop nexthop;
     uint32_t weight; /* 1..255 */
@@ -175,7 +197,7 @@ struct fm_member {
 struct fm_group {
     uint32_t id;
     uint16_t n_members; /* 1..FM_GROUP_MEMBERS */
-    uint16_t n_backups; /* after the members; 0 for now, later issues of the protocol fill it */
+    uint16_t n_backups; /* after the members in the same array */
     struct fm_member members[FM_GROUP_MEMBERS];
 };
 struct fm_group_id {
@@ -247,6 +269,52 @@ struct fm_address {
     uint8_t addr[16];
 };
 
+/* One BFD session (RFC 5880); the peer's address and scope are its name. */
+#define FM_BFD_MULTIHOP 0x01 /* RFC 5883, else RFC 5881 */
+struct fm_bfd {
+    struct fm_nexthop peer;
+    uint8_t local[16]; /* to send from, of the peer's family; all zero: the kernel's choice */
+    uint32_t flags;
+    uint32_t interval_us; /* DesiredMinTxInterval and RequiredMinRxInterval */
+    uint8_t multiplier;   /* 1..255 */
+    uint8_t min_ttl;      /* of what comes in: 255 of one hop (RFC 5881 5), 255 - hops + 1 with MULTIHOP */
+    uint8_t reserved[2];
+};
+enum fm_bfd_session_state { FM_BFD_ADMIN_DOWN, FM_BFD_DOWN, FM_BFD_INIT, FM_BFD_UP }; /* RFC 5880 4.1 */
+/* Of fm_bfd_state.flags. */
+#define FM_BFD_FAILED  0x01 /* it was up and went down by itself: the path is dead (RFC 5882 section 3.2) */
+#define FM_BFD_STARVED 0x02 /* this host did not let us run: the detection time was given once more */
+struct fm_bfd_state {
+    struct fm_nexthop peer;
+    uint8_t local[16];           /* as sent from, all zero: not known yet */
+    uint8_t state, remote_state; /* enum fm_bfd_session_state */
+    uint8_t diag, remote_diag;   /* RFC 5880 4.1 */
+    uint8_t multiplier, remote_multiplier;
+    uint8_t reserved[2];
+    uint32_t flags;
+    int32_t error; /* 0, or why it cannot run: -errno of its socket */
+    uint32_t discriminator, remote_discriminator;
+    uint32_t tx_us, rx_us;               /* ours as sent: DesiredMinTx, RequiredMinRx */
+    uint32_t remote_tx_us, remote_rx_us; /* theirs, 0 unknown */
+    uint32_t detection_us;               /* the negotiated detection time, 0 none */
+    uint32_t ups, downs;                 /* so often since it was defined */
+    uint32_t starvations;                /* of the whole BFD thread */
+    uint32_t starved_us;                 /* the longest that it was not let to run */
+    uint32_t reserved2;
+    uint64_t since_ms;                   /* CLOCK_MONOTONIC: of the present state */
+};
+
+/* What a speaker leaves to the next one. */
+enum fm_keep_kind {
+    FM_KEEP_STATE = 1, /* a sealed memfd: what the sessions are; see bgpd/handover.h */
+    FM_KEEP_SESSION,   /* a TCP connection; index as in the state */
+};
+#define FM_KEEP_MOST 16384
+struct fm_keep {
+    uint32_t kind; /* enum fm_keep_kind */
+    uint32_t index;
+};
+
 _Static_assert(sizeof(struct fm_header) == 8, "fibmsg layout");
 _Static_assert(sizeof(struct fm_hello) == 8, "fibmsg layout");
 _Static_assert(sizeof(struct fm_settings) == 52, "fibmsg layout");
@@ -259,6 +327,9 @@ _Static_assert(sizeof(struct fm_fd) == 16, "fibmsg layout");
 _Static_assert(sizeof(struct fm_nexthop) == 24, "fibmsg layout");
 _Static_assert(sizeof(struct fm_nexthop_state) == 56, "fibmsg layout");
 _Static_assert(sizeof(struct fm_group) == 8 + 28 * FM_GROUP_MEMBERS, "fibmsg layout");
+_Static_assert(sizeof(struct fm_bfd) == 52, "fibmsg layout");
+_Static_assert(sizeof(struct fm_bfd_state) == 112, "fibmsg layout");
+_Static_assert(sizeof(struct fm_keep) == 8, "fibmsg layout");
 _Static_assert(sizeof(struct fm_route) == 28, "fibmsg layout");
 _Static_assert(sizeof(struct fm_result) == 12, "fibmsg layout");
 _Static_assert(sizeof(struct fm_bind) == 20, "fibmsg layout");

@@ -74,6 +74,12 @@ static const struct fm_row {
     [FM_SYNCED] = {"SYNCED", 0, true},
     [FM_STOPPED] = {"STOPPED", 0, true},
     [FM_LOG] = {"LOG", sizeof(struct fm_log), true},
+    [FM_NEXTHOP_DEAD] = {"NEXTHOP_DEAD", sizeof(struct fm_nexthop), true},
+    [FM_NEXTHOP_ALIVE] = {"NEXTHOP_ALIVE", sizeof(struct fm_nexthop), true},
+    [FM_BFD_SET] = {"BFD_SET", sizeof(struct fm_bfd), true},
+    [FM_BFD_DEL] = {"BFD_DEL", sizeof(struct fm_nexthop), true},
+    [FM_KEEP] = {"KEEP", sizeof(struct fm_keep), true},
+    [FM_RESTART] = {"RESTART", sizeof(struct fm_flags), true},
     [FM_FD] = {"FD", sizeof(struct fm_fd), false},
     [FM_LINK] = {"LINK", sizeof(struct fm_link), false},
     [FM_ADDRESS] = {"ADDRESS", sizeof(struct fm_address), false},
@@ -82,6 +88,9 @@ static const struct fm_row {
     [FM_ROUTE_RESULTS] = {"ROUTE_RESULTS", sizeof(struct fm_result), false},
     [FM_RELOAD] = {"RELOAD", 0, false},
     [FM_STOP] = {"STOP", sizeof(struct fm_flags), false},
+    [FM_BFD_STATE] = {"BFD_STATE", sizeof(struct fm_bfd_state), false},
+    [FM_KEPT] = {"KEPT", sizeof(struct fm_keep), false},
+    [FM_RESTART_ASKED] = {"RESTART_ASKED", sizeof(struct fm_flags), false},
 };
 
 static const struct fm_row *row_of(unsigned type)

@@ -195,7 +195,7 @@ static void only_regular_files_are_opened(void)
 
 static void a_new_speaker_gets_the_same_listener(void)
 {
-    struct fm_listen l = {.index = 0, .af = AF_INET, .addr = {127, 0, 0, 1}};
+    struct fm_listen l = {.index = 0, .af = AF_INET, .role = FM_ROLE_LISTEN, .addr = {127, 0, 0, 1}};
     struct stat a, b;
 
     set_up();
@@ -218,7 +218,7 @@ static void a_new_speaker_gets_the_same_listener(void)
 
 static void a_taken_port_is_an_error(void)
 {
-    struct fm_listen l = {.index = 0, .af = AF_INET, .addr = {127, 0, 0, 1}};
+    struct fm_listen l = {.index = 0, .af = AF_INET, .role = FM_ROLE_LISTEN, .addr = {127, 0, 0, 1}};
     struct sockaddr_storage ss;
     struct ip_addr any = addr_v4(0x7f000001);
     socklen_t len = addr_to_sockaddr(&any, 0, 0, &ss);

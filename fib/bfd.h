@@ -1,0 +1,30 @@
+/* BFD, RFC 5880, 5881 (one hop), 5883 (multihop): asynchronous mode, on a thread of its own that holds no
+ * privilege. The functions here are the main thread's; what the thread finds out comes back to it through the
+ * loop: bfd.c then changes the kernel's groups first (nexthops_set_dead), and tells the speaker after it. */
+#ifndef UNDERLAY_FIB_BFD_H
+#define UNDERLAY_FIB_BFD_H
+
+#include "fib/internal.h"
+
+struct bfd;
+
+struct bfd *bfd_new(struct fib *f); /* no thread yet: it starts with the first session. NULL: out of memory */
+void bfd_free(struct bfd *b);       /* without a word to the peers */
+
+/* FM_BFD_SET, already validated: FM_BFD_STATE follows, with the error if there is one. 0 or -ENOMEM. */
+int bfd_set(struct bfd *b, const struct fm_bfd *m);
+void bfd_del(struct bfd *b, const struct fm_nexthop *peer); /* of the unknown: a no-op */
+void bfd_speaker_gone(struct bfd *b);                       /* sessions go on, unclaimed */
+void bfd_sweep(struct bfd *b);                              /* ends those that no FM_BFD_SET has claimed */
+/* Before a stop that leaves the routes in place, and before one that does not: every peer hears AdminDown
+ * (RFC 5880 6.8.16, RFC 5882 4.3), so that it ends nothing. Blocks for a few milliseconds. */
+void bfd_admin_down(struct bfd *b);
+
+/* Executing ourselves anew: what the sessions are as text for bfd_restore, and the sockets without
+ * close-on-exec. The thread has stopped then. 0 or -errno. */
+int bfd_save(struct bfd *b, int fd);
+/* In the new life, before anything that takes time: the sessions go on with their discriminators and states,
+ * unclaimed until the speaker's FM_BFD_SET. 0 or -errno: nothing was taken over. */
+int bfd_restore(struct bfd *b, int fd);
+
+#endif
