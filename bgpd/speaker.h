@@ -41,11 +41,11 @@ struct speaker {
     bool running;         /* links and state file known, peers started */
     bool deferring;       /* End-of-RIB of what we learn: after a restart, until peers have sent theirs */
     struct timer *defer;
-    bool fib_settled;     /* see control/health.h */
+    bool fib_settled; /* see control/health.h */
     struct {
         uint64_t done, refused; /* reloads */
         bool last_refused;
-        int64_t done_wall;      /* when the configuration in force was read */
+        int64_t done_wall; /* when the configuration in force was read */
     } reloads;
     bool stopping, reloading, reload_again;
     bool preserve; /* of the stop under way: routes stay in the kernel */

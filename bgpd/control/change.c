@@ -272,7 +272,8 @@ static bool drain_delay(struct exec *e, uint64_t *ms)
         return true;
     unsigned long seconds = *text >= '0' && *text <= '9' ? strtoul(text, &end, 10) : ULONG_MAX;
     if (seconds > DRAIN_AFTER_MOST_S || *end) {
-        exec_fail(e, STATUS_USAGE, "after %.20s is out of range; expected 0 to %u seconds", text, DRAIN_AFTER_MOST_S);
+        exec_fail(e, STATUS_USAGE, "after %.20s is out of range; expected 0 to %u seconds", text,
+                  DRAIN_AFTER_MOST_S);
         return false;
     }
     *ms = seconds * 1000;
