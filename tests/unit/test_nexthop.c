@@ -8,7 +8,7 @@
 struct fake_fib {
     unsigned watches, unwatches, sets, dels;
     struct nhgroup_member members[FM_GROUP_MEMBERS];
-    unsigned n;
+    unsigned n, n_backups;
 };
 
 static void on_watch(void *arg, const struct nexthop *nh)
@@ -23,13 +23,15 @@ static void on_unwatch(void *arg, const struct nexthop *nh)
     ((struct fake_fib *)arg)->unwatches++;
 }
 
-static void on_group_set(void *arg, uint32_t group, const struct nhgroup_member *members, unsigned n)
+static void on_group_set(void *arg, uint32_t group, const struct nhgroup_member *members, unsigned n,
+                         unsigned n_backups)
 {
     struct fake_fib *k = arg;
     CU_ASSERT(group != 0);
     k->sets++;
     k->n = n;
-    memcpy(k->members, members, n * sizeof *members);
+    k->n_backups = n_backups;
+    memcpy(k->members, members, (n + n_backups) * sizeof *members);
 }
 
 static void on_group_del(void *arg, uint32_t group)
@@ -40,7 +42,8 @@ static void on_group_del(void *arg, uint32_t group)
 
 static struct nexthop_table *table_over(struct fake_fib *k)
 {
-    static const struct nexthop_ops ops = {on_watch, on_unwatch, on_group_set, on_group_del};
+    static const struct nexthop_ops ops = {
+        .watch = on_watch, .unwatch = on_unwatch, .group_set = on_group_set, .group_del = on_group_del};
     *k = (struct fake_fib){0};
     return nexthop_table_new(&ops, k);
 }
@@ -136,9 +139,9 @@ static void groups_are_one_per_set_whatever_the_order(void)
     struct fake_fib k;
     struct nexthop_table *t = table_over(&k);
     uint32_t c = get(t, 3), a = get(t, 1), b = get(t, 2);
-    uint32_t g = nhgroup_get(t, (uint32_t[]){c, a, b, a}, NULL, 4);
-    CU_ASSERT_EQUAL(nhgroup_get(t, (uint32_t[]){b, c, a}, NULL, 3), g);
-    CU_ASSERT_NOT_EQUAL(nhgroup_get(t, (uint32_t[]){a, b}, NULL, 2), g);
+    uint32_t g = nhgroup_get(t, (uint32_t[]){c, a, b, a}, NULL, 4, 0);
+    CU_ASSERT_EQUAL(nhgroup_get(t, (uint32_t[]){b, c, a}, NULL, 3, 0), g);
+    CU_ASSERT_NOT_EQUAL(nhgroup_get(t, (uint32_t[]){a, b}, NULL, 2, 0), g);
     CU_ASSERT_EQUAL(k.sets, 2);
     const struct nhgroup_member *m;
     CU_ASSERT_EQUAL_FATAL(nhgroup_members(t, g, &m), 3);
@@ -150,7 +153,7 @@ static void a_group_keeps_its_nexthops_and_goes_with_the_last_reference(void)
 {
     struct fake_fib k;
     struct nexthop_table *t = table_over(&k);
-    uint32_t a = get(t, 1), g = nhgroup_get(t, &a, NULL, 1);
+    uint32_t a = get(t, 1), g = nhgroup_get(t, &a, NULL, 1, 0);
     nhgroup_ref(t, g);
     nexthop_put(t, a);
     CU_ASSERT_EQUAL(k.unwatches, 0);
@@ -172,7 +175,7 @@ static void many_come_and_go(void)
     static uint32_t id[N], group[N];
     for (uint32_t i = 0; i < N; i++) {
         id[i] = get(t, i + 1);
-        group[i] = nhgroup_get(t, &id[i], NULL, 1);
+        group[i] = nhgroup_get(t, &id[i], NULL, 1, 0);
     }
     for (uint32_t i = 0; i < N; i += 2) {
         nexthop_put(t, id[i]);
@@ -181,7 +184,7 @@ static void many_come_and_go(void)
     CU_ASSERT_EQUAL(k.unwatches, N / 2);
     for (uint32_t i = 1; i < N; i += 2) {
         CU_ASSERT_EQUAL(get(t, i + 1), id[i]);
-        CU_ASSERT_EQUAL(nhgroup_get(t, &id[i], NULL, 1), group[i]);
+        CU_ASSERT_EQUAL(nhgroup_get(t, &id[i], NULL, 1, 0), group[i]);
     }
     CU_ASSERT_EQUAL(k.watches, N);
     CU_ASSERT(nexthop_table_memory(t) > N * sizeof(struct nexthop) / 2);
@@ -199,11 +202,11 @@ static void there_is_a_most_of_them(void)
     CU_ASSERT_EQUAL(get(t, 1), first); /* those that are there can be had */
     for (uint32_t i = 0; i < NHGROUPS_MOST; i++) {
         uint32_t pair[] = {i / NEXTHOPS_MOST + 1, i % NEXTHOPS_MOST + 1};
-        nhgroup_get(t, pair, NULL, 2);
+        nhgroup_get(t, pair, NULL, 2, 0);
     }
     uint32_t beyond[] = {9, 10};
     for (uint32_t i = 0; i < 16; i++) /* pairs with themselves or told before were fewer groups */
-        beyond[1] = nhgroup_get(t, (uint32_t[]){9, 100 + i}, NULL, 2);
+        beyond[1] = nhgroup_get(t, (uint32_t[]){9, 100 + i}, NULL, 2, 0);
     CU_ASSERT_EQUAL(beyond[1], 0);
     nexthop_table_free(t);
 }
