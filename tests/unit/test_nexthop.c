@@ -211,6 +211,49 @@ static void there_is_a_most_of_them(void)
     nexthop_table_free(t);
 }
 
+static void a_backup_makes_another_group(void)
+{
+    struct fake_fib k;
+    struct nexthop_table *t = table_over(&k);
+    uint32_t a = get(t, 1), b = get(t, 2), c = get(t, 3);
+    uint32_t plain = nhgroup_get(t, &a, NULL, 1, 0), with = nhgroup_get(t, &a, NULL, 1, b);
+    CU_ASSERT_EQUAL(k.n, 1);
+    CU_ASSERT_EQUAL(k.n_backups, 1);
+    CU_ASSERT_EQUAL(k.members[1].nexthop, b);
+    CU_ASSERT_NOT_EQUAL(plain, with);
+    CU_ASSERT_NOT_EQUAL(nhgroup_get(t, &a, NULL, 1, c), with);
+    CU_ASSERT_NOT_EQUAL(nhgroup_get(t, (uint32_t[]){a, b}, NULL, 2, 0), with);
+    CU_ASSERT_EQUAL(nhgroup_get(t, &a, NULL, 1, b), with);
+    CU_ASSERT_EQUAL(nhgroup_get(t, &a, NULL, 1, a), plain);
+    CU_ASSERT_EQUAL(nhgroup_backup(t, with), b);
+    CU_ASSERT_EQUAL(nhgroup_backup(t, plain), 0);
+    nhgroup_put(t, with);
+    nexthop_put(t, b);
+    CU_ASSERT_EQUAL(k.unwatches, 0); /* the group has it */
+    nhgroup_put(t, with);
+    CU_ASSERT_EQUAL(k.unwatches, 0); /* so has the group of two */
+    nexthop_table_free(t);
+}
+
+static void backups_leave_groups_to_the_rest(void)
+{
+    struct fake_fib k;
+    struct nexthop_table *t = table_over(&k);
+    uint32_t id[NHGROUPS_MOST / 2 / 256 + 1], other[256], beyond = 0;
+    for (uint32_t i = 0; i < sizeof id / sizeof *id; i++)
+        id[i] = get(t, 1000 + i);
+    for (uint32_t i = 0; i < 256; i++)
+        other[i] = get(t, 100000 + i);
+    for (uint32_t i = 0; i < NHGROUPS_MOST / 2; i++)
+        nhgroup_get(t, &id[i / 256], NULL, 1, other[i % 256]);
+    CU_ASSERT_EQUAL(k.n_backups, 1);
+    beyond = nhgroup_get(t, &id[NHGROUPS_MOST / 2 / 256], NULL, 1, other[0]);
+    CU_ASSERT_EQUAL(nhgroup_backup(t, beyond), 0);
+    const struct nhgroup_member *m;
+    CU_ASSERT_EQUAL(nhgroup_members(t, beyond, &m), 1);
+    nexthop_table_free(t);
+}
+
 static const struct unit_case cases[] = {
     UNIT(first_reference_watches_and_last_unwatches),
     UNIT(link_local_addresses_differ_by_scope),
@@ -221,5 +264,7 @@ static const struct unit_case cases[] = {
     UNIT(a_group_keeps_its_nexthops_and_goes_with_the_last_reference),
     UNIT(many_come_and_go),
     UNIT(there_is_a_most_of_them),
+    UNIT(a_backup_makes_another_group),
+    UNIT(backups_leave_groups_to_the_rest),
 };
 UNIT_MAIN("nexthop", cases)
