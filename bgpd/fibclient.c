@@ -85,14 +85,44 @@ static void op_touch(void *arg, const struct nexthop *nh)
     task_wake(c->flush);
 }
 
-static void op_group_set(void *arg, uint32_t group, const struct nhgroup_member *members, unsigned n)
+/* Ahead of the routes on their way: forwarding waits for it. That a watch has begun it finds told. */
+static void op_dead(void *arg, const struct nexthop *const *nh, unsigned n)
 {
     struct fibclient *c = arg;
-    struct fm_group g = {.id = group};
-    for (unsigned i = 0; i < n && i < FM_GROUP_MEMBERS; i++) {
+    if (c->detached)
+        return;
+    for (unsigned i = 0; i < n; i++)
+        if (fibwatch_judge(&c->watches, nh[i]->id))
+            speaker_fib_closed(c->s, "out of memory");
+    fibwatch_flush(&c->watches, c->s->nexthops, send_watches, c);
+}
+
+/* The routes over it come later than this, and the flush begins with it. */
+static void op_alive(void *arg, const struct nexthop *nh)
+{
+    struct fibclient *c = arg;
+    if (c->detached)
+        return;
+    if (fibwatch_judge(&c->watches, nh->id))
+        speaker_fib_closed(c->s, "out of memory");
+    task_wake(c->flush);
+}
+
+static void op_revive(void *arg, const struct ip_addr *addr, uint32_t scope)
+{
+    struct nexthop nh = {.addr = *addr, .scope = scope};
+    struct fm_nexthop r = nexthop_record(&nh);
+    send_or_die(arg, FM_NEXTHOP_ALIVE, &r, 1);
+}
+
+static void op_group_set(void *arg, uint32_t group, const struct nhgroup_member *members, unsigned n,
+                         unsigned n_backups)
+{
+    struct fibclient *c = arg;
+    struct fm_group g = {.id = group, .n_members = (uint16_t)n, .n_backups = (uint16_t)n_backups};
+    for (unsigned i = 0; i < n + n_backups; i++) {
         const struct nexthop *nh = nexthop_by_id(c->s->nexthops, members[i].nexthop);
-        g.members[g.n_members++] =
-            (struct fm_member){.nexthop = nexthop_record(nh), .weight = members[i].weight};
+        g.members[i] = (struct fm_member){.nexthop = nexthop_record(nh), .weight = members[i].weight};
     }
     send_or_die(c, FM_GROUP_SET, &g, 1);
 }
@@ -107,8 +137,13 @@ static void op_group_del(void *arg, uint32_t group)
 
 struct nexthop_ops fibclient_nexthop_ops(void)
 {
-    return (struct nexthop_ops){
-        .watch = op_touch, .unwatch = op_touch, .group_set = op_group_set, .group_del = op_group_del};
+    return (struct nexthop_ops){.watch = op_touch,
+                                .unwatch = op_touch,
+                                .group_set = op_group_set,
+                                .group_del = op_group_del,
+                                .dead = op_dead,
+                                .alive = op_alive,
+                                .revive = op_revive};
 }
 
 static void add_route(struct fibclient *c, const struct prefix *p, uint8_t op, uint32_t group,
@@ -567,6 +602,7 @@ void fibclient_counts(const struct fibclient *c, struct fib_counts *out)
 uint64_t fibclient_memory(const struct fibclient *c)
 {
     return sizeof *c + dirty_memory(&c->sub.dirty[FAM_IPV4]) + dirty_memory(&c->sub.dirty[FAM_IPV6]) +
-           dirty_memory(&c->watches.changed) + c->watches.room * sizeof *c->watches.told +
-           c->n_links * sizeof *c->links + c->n_addresses * sizeof *c->addresses;
+           dirty_memory(&c->watches.changed) + dirty_memory(&c->watches.judged) +
+           c->watches.room * sizeof *c->watches.told + c->n_links * sizeof *c->links +
+           c->n_addresses * sizeof *c->addresses;
 }
