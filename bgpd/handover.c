@@ -3,9 +3,9 @@
  *
  * Leaving: the state file is brought up to date first, through the loop; until then everything goes on. Then,
  * without a turn of the loop between, the state is written, everything given to the parent, and the peers
- * forgotten, so that nothing can be said or read any more that the next process does not know of. Writing is a
- * walk over the table and takes a fraction of a second for a million routes, during which nobody waits for us
- * but the clocks of the peers. */
+ * forgotten, so that nothing can be said or read any more that the next process does not know of. Writing is
+ * a walk over the table and takes a fraction of a second for a million routes, during which nobody waits for
+ * us but the clocks of the peers. */
 #include "handover.h"
 
 #include <errno.h>

@@ -1,10 +1,10 @@
 /* A planned restart of the speaker: its sessions go to the next speaker without the other side noticing.
  *
  * The old one stops reading, writes what the sessions are into a memfd (handover_state.h), gives that and the
- * TCP sockets to the parent (FM_KEEP) and ends. The new one takes them up once links and state file are known,
- * before any session starts, for the peers that are still configured the same; asks for the routes again, says
- * what it originates, withdraws what is gone. A session that cannot be handed over is lost as in a crash, and
- * graceful restart has its turn; that is logged, and told to whom asked for the restart. */
+ * TCP sockets to the parent (FM_KEEP) and ends. The new one takes them up once links and state file are
+ * known, before any session starts, for the peers that are still configured the same; asks for the routes
+ * again, says what it originates, withdraws what is gone. A session that cannot be handed over is lost as in
+ * a crash, and graceful restart has its turn; that is logged, and told to whom asked for the restart. */
 #ifndef UNDERLAY_HANDOVER_H
 #define UNDERLAY_HANDOVER_H
 

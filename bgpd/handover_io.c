@@ -1,6 +1,6 @@
-/* See handover_io.h. Writing goes through a buffer; reading is from a mapping, which is safe because the memfd
- * is sealed: nobody can cut it short under us. Numbers are big endian, so that nothing depends on how a build
- * lays out its structs. */
+/* See handover_io.h. Writing goes through a buffer; reading is from a mapping, which is safe because the
+ * memfd is sealed: nobody can cut it short under us. Numbers are big endian, so that nothing depends on how a
+ * build lays out its structs. */
 #include "handover_io.h"
 
 #include <errno.h>
@@ -115,7 +115,10 @@ void hio_uint(struct handover_io *io, void *v, size_t size)
     uint64_t x = 0;
 
     if (io->writing) {
-        x = size == 1 ? *(uint8_t *)v : size == 2 ? *(uint16_t *)v : size == 4 ? *(uint32_t *)v : *(uint64_t *)v;
+        x = size == 1   ? *(uint8_t *)v
+            : size == 2 ? *(uint16_t *)v
+            : size == 4 ? *(uint32_t *)v
+                        : *(uint64_t *)v;
         for (size_t i = 0; i < size; i++)
             b[i] = (uint8_t)(x >> 8 * (size - 1 - i));
         put(io, b, size);

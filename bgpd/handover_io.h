@@ -36,7 +36,7 @@ void hio_span(struct handover_io *io, const uint8_t **p, uint32_t *n);
 const uint8_t *hio_view(struct handover_io *io, const uint8_t *p, size_t n); /* the same of a known length */
 
 #define HIO(io, lvalue)                                                                                      \
-    _Generic((lvalue), bool: hio_bool_, default: hio_uint)((io), (void *)&(lvalue), sizeof(lvalue))
+    _Generic((lvalue), bool : hio_bool_, default : hio_uint)((io), (void *)&(lvalue), sizeof(lvalue))
 static inline void hio_bool_(struct handover_io *io, void *v, size_t size)
 {
     (void)size;

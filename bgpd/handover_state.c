@@ -1,10 +1,10 @@
 /* The state of a planned restart: a header, the sessions one after the other, then attributes and routes.
  *
- * All of Adj-RIB-In goes along, of every peer. The new process is then where the old one was, to the byte: the
- * tables as they were, the start of an unfinished message, and the rest of the stream in the socket. So it
- * need not wait for any refresh before it may sweep the kernel, and a peer that promises an enhanced refresh
- * and never ends it (FRR before 10.1, without graceful restart) loses nothing. A refresh is asked for all the
- * same, and sweeps by its own brackets.
+ * All of Adj-RIB-In goes along, of every peer. The new process is then where the old one was, to the byte:
+ * the tables as they were, the start of an unfinished message, and the rest of the stream in the socket. So
+ * it need not wait for any refresh before it may sweep the kernel, and a peer that promises an enhanced
+ * refresh and never ends it (FRR before 10.1, without graceful restart) loses nothing. A refresh is asked for
+ * all the same, and sweeps by its own brackets.
  *
  * What is not sound costs all sessions: they end without a word, and graceful restart has its turn. Not kept:
  * stale routes of peers whose session was down; the kernel has them until they come again. */

@@ -44,13 +44,14 @@ const char *peer_handover_obstacle(const struct peer *p);
 int peer_handover_fd(const struct peer *p);
 void peer_handover_save(struct peer *p, struct handover_io *io);
 /* Reads one session and takes it up over fd, which it owns. NULL: none, the connection is closed, with a word
- * where the peer should have one (*ended). *changed: the key of the configuration that forbids the session. */
+ * where the peer should have one (*ended). *changed: the key of the configuration that forbids the session.
+ */
 struct peer *peer_handover_load(struct peer_set *ps, struct handover_io *io, int fd, bool *ended,
                                 const char **changed);
 /* Its routes are in. What the peer may have said and we not kept is asked for; what the configuration has
  * against the session ends it. False: it was ended so. */
 bool peer_handover_resume(struct peer *p, const char *changed);
 bool peer_handover_is_stale(const struct peer *p); /* some of its routes may be; NULL: no */
-void peer_handover_abort(struct peer *p); /* the state is not sound: as if the connection was lost */
+void peer_handover_abort(struct peer *p);          /* the state is not sound: as if the connection was lost */
 
 #endif

@@ -1,9 +1,9 @@
 /* A session as bytes, and back: what a planned restart takes along of a peer (handover.h).
  *
  * Taken along is what the other side could notice, and what an operator would miss: the connection with what
- * was unread and unsent, everything agreed in the OPENs, the timers' state, what the peer has from us, and the
- * history. Not taken along: what follows from the configuration, what the state file has, and the details of
- * errors in UPDATEs (their counts are).
+ * was unread and unsent, everything agreed in the OPENs, the timers' state, what the peer has from us, and
+ * the history. Not taken along: what follows from the configuration, what the state file has, and the details
+ * of errors in UPDATEs (their counts are).
  *
  * A session comes up here without an OPEN, so it does not pass through the FSM: its link is put into
  * Established as it was. When the new configuration has something against it, it is ended afterwards as a
@@ -517,7 +517,8 @@ bool peer_handover_resume(struct peer *p, const char *changed)
     if (!p->up)
         return false;
     log_info("session taken over", F_STR("peer", p->name), F_UINT("asn", p->up->s.remote_as),
-             F_STR("state", peer_state_name(p->state)), F_UINT("routes", p->rib->paths[FAM_IPV4] + p->rib->paths[FAM_IPV6]));
+             F_STR("state", peer_state_name(p->state)),
+             F_UINT("routes", p->rib->paths[FAM_IPV4] + p->rib->paths[FAM_IPV6]));
     if (changed) {
         log_info("session reset: its configuration changed", F_STR("peer", p->name), F_STR("key", changed));
         peer_reset(p, BGP_CEASE_CONFIG_CHANGE);

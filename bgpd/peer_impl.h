@@ -257,7 +257,7 @@ int peer_export_changed(struct peer *p); /* 0 or -ENOMEM */
 
 /* peer_refresh.c */
 void peer_receive_refresh(struct peer_link *l, const uint8_t *body, size_t n);
-int peer_refresh_ask(struct peer *p); /* whose session is up: 0, -EOPNOTSUPP, -ENOBUFS */
+int peer_refresh_ask(struct peer *p);   /* whose session is up: 0, -EOPNOTSUPP, -ENOBUFS */
 int peer_refresh_begin(struct peer *p); /* before Adj-RIB-Out is written: 0 or -ENOMEM */
 bool peer_refresh_end(struct peer *p);  /* after it: whether there is more to do */
 void peer_refresh_down(struct peer *p);

@@ -360,8 +360,8 @@ void speaker_state_loaded(struct speaker *s)
     if (s->running || s->stopping)
         return;
     s->running = true;
-    s->deferring = handover_has(s) || (s->config->router.graceful_restart.enabled &&
-                                       (s->kept[FAM_IPV4] || s->kept[FAM_IPV6]));
+    s->deferring = handover_has(s) ||
+                   (s->config->router.graceful_restart.enabled && (s->kept[FAM_IPV4] || s->kept[FAM_IPV6]));
     if (s->deferring)
         timer_set(s->defer, DEFER_MS);
     s->taking_over = true;

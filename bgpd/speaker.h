@@ -30,7 +30,7 @@ struct speaker {
     struct sources *sources;
     struct control *control;
     struct handover *handover;
-    bool taking_over;       /* during handover_resume */
+    bool taking_over;   /* during handover_resume */
     uint32_t router_id; /* host order; configured or chosen */
     uint64_t started_ms;
     bool kept[FAM_COUNT]; /* the kernel has routes of ours from before this process */

@@ -26,7 +26,7 @@ struct sent_prefix {
 struct sent_path {
     uint32_t next;
     uint32_t id;
-    uint32_t path; /* that it stands for, 0: none yet */
+    uint32_t path;       /* that it stands for, 0: none yet */
     uint32_t attr, hash; /* as last said; attr 0: nothing was */
     uint32_t epoch;
     uint32_t stamp : 31; /* seen in the comparison of this number */
