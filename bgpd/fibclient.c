@@ -320,7 +320,7 @@ static int on_message(void *arg, const struct fm_header *h, const void *records,
         on_results(c, records, h->count);
         return 0;
     case FM_KEPT:
-        handover_got(c->s, records, fd);
+        speaker_handover_got(c->s, records, fd);
         return 0;
     case FM_RESTART_ASKED:
         speaker_restart_asked(c->s, ((const struct fm_flags *)records)->flags);

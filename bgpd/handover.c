@@ -23,7 +23,7 @@
 
 #define END_MS 500 /* for who asked, to read the answer */
 
-struct handover {
+struct speaker_handover {
     struct speaker *s;
     bool leaving;
     uint32_t flags;
@@ -35,12 +35,13 @@ struct handover {
     unsigned n, room;
 };
 
-static void close_got(struct handover *h)
+static void close_got(struct speaker_handover *h)
 {
     if (h->state >= 0)
         close(h->state);
     for (unsigned i = 0; i < h->n; i++)
-        close(h->sessions[i]);
+        if (h->sessions[i] >= 0)
+            close(h->sessions[i]);
     free(h->sessions);
     h->sessions = NULL;
     h->state = -1;
@@ -49,13 +50,13 @@ static void close_got(struct handover *h)
 
 static void on_end(void *arg)
 {
-    struct handover *h = arg;
+    struct speaker_handover *h = arg;
     loop_stop(h->s->loop, 0);
 }
 
-struct handover *handover_new(struct speaker *s)
+struct speaker_handover *speaker_handover_new(struct speaker *s)
 {
-    struct handover *h = calloc(1, sizeof *h);
+    struct speaker_handover *h = calloc(1, sizeof *h);
     if (!h)
         return NULL;
     h->s = s;
@@ -68,7 +69,7 @@ struct handover *handover_new(struct speaker *s)
     return h;
 }
 
-void handover_free(struct handover *h)
+void speaker_handover_free(struct speaker_handover *h)
 {
     if (!h)
         return;
@@ -79,7 +80,7 @@ void handover_free(struct handover *h)
 
 /* Leaving */
 
-static void tell(struct handover *h, const char *error, const char *told)
+static void tell(struct speaker_handover *h, const char *error, const char *told)
 {
     void (*done)(void *, const char *, const char *) = h->done;
     h->leaving = false;
@@ -88,7 +89,7 @@ static void tell(struct handover *h, const char *error, const char *told)
         done(h->arg, error, told);
 }
 
-static void stay(struct handover *h, const char *what, int error)
+static void stay(struct speaker_handover *h, const char *what, int error)
 {
     char text[160];
     snprintf(text, sizeof text, "%s%s%s", what, error ? ": " : "", error ? strerror(-error) : "");
@@ -96,7 +97,7 @@ static void stay(struct handover *h, const char *what, int error)
     tell(h, text, NULL);
 }
 
-static int give(struct handover *h, const struct handover_left *left)
+static int give(struct speaker_handover *h, const struct handover_left *left)
 {
     struct fibclient *fib = h->s->fib;
     int r = fibclient_keep(fib, FM_KEEP_STATE, 0, left->state);
@@ -107,7 +108,7 @@ static int give(struct handover *h, const struct handover_left *left)
 
 static void leave(void *arg)
 {
-    struct handover *h = arg;
+    struct speaker_handover *h = arg;
     struct speaker *s = h->s;
     struct handover_left left;
     char told[sizeof left.text + 128];
@@ -141,10 +142,10 @@ static void leave(void *arg)
     tell(h, NULL, told);
 }
 
-int handover_begin(struct speaker *s, uint32_t flags,
-                   void (*done)(void *arg, const char *error, const char *told), void *arg)
+int speaker_handover_begin(struct speaker *s, uint32_t flags,
+                           void (*done)(void *arg, const char *error, const char *told), void *arg)
 {
-    struct handover *h = s->handover;
+    struct speaker_handover *h = s->handover;
     if (!s->running || s->stopping || s->reloading || h->leaving)
         return -EBUSY;
     h->leaving = true;
@@ -155,50 +156,55 @@ int handover_begin(struct speaker *s, uint32_t flags,
     return 0;
 }
 
-void handover_end(struct speaker *s)
+void speaker_handover_end(struct speaker *s)
 {
     loop_stop(s->loop, 0);
 }
 
 /* Arriving */
 
-void handover_got(struct speaker *s, const struct fm_keep *m, int fd)
+/* The parent may have had no room for one or the other: those are -1. */
+static int keep_session(struct speaker_handover *h, uint32_t index, int fd)
 {
-    struct handover *h = s->handover;
-
-    if (s->running || fd < 0) {
-        if (fd >= 0)
-            close(fd);
-    } else if (m->kind == FM_KEEP_STATE && h->state < 0) {
-        h->state = fd;
-    } else if (m->kind == FM_KEEP_SESSION && m->index == h->n && h->n < FM_KEEP_MOST) {
-        if (h->n == h->room) {
-            unsigned room = h->room ? 2 * h->room : 16;
-            int *grown = realloc(h->sessions, room * sizeof *grown);
-            if (!grown) {
-                close(fd); /* that a connection is missing shows when they are counted */
-                return;
-            }
-            h->sessions = grown;
-            h->room = room;
-        }
-        h->sessions[h->n++] = fd;
-    } else {
-        close(fd);
+    if (index < h->n || index >= FM_KEEP_MOST)
+        return -EINVAL;
+    if (index >= h->room) {
+        unsigned room = index * 2 + 16;
+        int *grown = realloc(h->sessions, room * sizeof *grown);
+        if (!grown)
+            return -ENOMEM;
+        h->sessions = grown;
+        h->room = room;
     }
+    while (h->n < index)
+        h->sessions[h->n++] = -1;
+    h->sessions[h->n++] = fd;
+    return 0;
 }
 
-bool handover_has(const struct speaker *s)
+void speaker_handover_got(struct speaker *s, const struct fm_keep *m, int fd)
+{
+    struct speaker_handover *h = s->handover;
+
+    if (fd < 0)
+        return;
+    if (m->kind == FM_KEEP_STATE && h->state < 0 && !s->running)
+        h->state = fd;
+    else if (m->kind != FM_KEEP_SESSION || s->running || keep_session(h, m->index, fd))
+        close(fd);
+}
+
+bool speaker_handover_has(const struct speaker *s)
 {
     return s->handover->state >= 0 || s->handover->n;
 }
 
-void handover_resume(struct speaker *s)
+void speaker_handover_resume(struct speaker *s)
 {
-    struct handover *h = s->handover;
+    struct speaker_handover *h = s->handover;
     struct handover_taken taken;
 
-    if (!handover_has(s))
+    if (!speaker_handover_has(s))
         return;
     uint64_t began = loop_now_ms();
     int r = h->state < 0 ? -EBADMSG : handover_load(s, h->state, h->sessions, h->n, &taken);

@@ -14,23 +14,23 @@
 
 struct speaker;
 struct fm_keep;
-struct handover;
+struct speaker_handover;
 
-struct handover *handover_new(struct speaker *s); /* NULL: out of memory */
-void handover_free(struct handover *h);
+struct speaker_handover *speaker_handover_new(struct speaker *s); /* NULL: out of memory */
+void speaker_handover_free(struct speaker_handover *h);
 
 /* Hands over and ends the process with status 0. -EBUSY: it starts, stops or reloads; nothing has changed
  * then. Else done (may be NULL) is called once, later: error NULL: all is with the parent, and this process
- * ends as soon as handover_end is called, or shortly after; told says what was handed over and what could not
- * be. error: nothing has changed. flags: FM_RESTART_*. */
-int handover_begin(struct speaker *s, uint32_t flags,
-                   void (*done)(void *arg, const char *error, const char *told), void *arg);
-void handover_end(struct speaker *s); /* who asked has its answer */
+ * ends as soon as speaker_handover_end is called, or shortly after; told says what was handed over and what
+ * could not be. error: nothing has changed. flags: FM_RESTART_*. */
+int speaker_handover_begin(struct speaker *s, uint32_t flags,
+                           void (*done)(void *arg, const char *error, const char *told), void *arg);
+void speaker_handover_end(struct speaker *s); /* who asked has its answer */
 
 /* FM_KEPT; owns fd. */
-void handover_got(struct speaker *s, const struct fm_keep *m, int fd);
-bool handover_has(const struct speaker *s); /* something was got and not taken up yet */
+void speaker_handover_got(struct speaker *s, const struct fm_keep *m, int fd);
+bool speaker_handover_has(const struct speaker *s); /* something was got and not taken up yet */
 /* Peers are made and the speaker is about to run: takes up what was got. The others start as ever. */
-void handover_resume(struct speaker *s);
+void speaker_handover_resume(struct speaker *s);
 
 #endif

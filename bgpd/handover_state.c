@@ -16,9 +16,12 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "fibmsg.h"
 #include "handover_io.h"
 #include "log.h"
 #include "speaker.h"
+
+#define PEERS_MOST FM_KEEP_MOST
 
 static const char magic[8] = "UNDERLAY";
 
@@ -93,12 +96,13 @@ void handover_left_release(struct handover_left *h)
 }
 
 static unsigned take_sessions(struct speaker *s, struct handover_io *io, struct peer **sessions,
-                              const char **changed, const int *fds, unsigned n, struct handover_taken *out)
+                              const char **changed, unsigned count, const int *fds, unsigned n,
+                              struct handover_taken *out)
 {
     unsigned used = 0;
-    for (; used < n && !io->error; used++) {
+    for (; used < count && !io->error; used++) {
         bool ended = false;
-        sessions[used] = peer_handover_load(s->peers, io, fds[used], &ended, &changed[used]);
+        sessions[used] = peer_handover_load(s->peers, io, used < n ? fds[used] : -1, &ended, &changed[used]);
         out->ended += ended;
     }
     return used;
@@ -106,8 +110,6 @@ static unsigned take_sessions(struct speaker *s, struct handover_io *io, struct 
 
 int handover_load(struct speaker *s, int state, const int *fds, unsigned n, struct handover_taken *out)
 {
-    struct peer **sessions = calloc(n + 1, sizeof *sessions);
-    const char **changed = calloc(n + 1, sizeof *changed);
     struct handover_io io;
     uint32_t count = 0;
     unsigned used = 0;
@@ -115,15 +117,19 @@ int handover_load(struct speaker *s, int state, const int *fds, unsigned n, stru
     *out = (struct handover_taken){0};
     if (!hio_begin_read(&io, state)) {
         header(&io, &count);
-        if (count > n) /* some connections did not get here: nobody knows which */
+        if (count > PEERS_MOST)
             hio_fail(&io);
     }
-    if (!sessions || !changed)
+    count = io.error ? 0 : count;
+    struct peer **sessions = calloc(count + 1, sizeof *sessions);
+    const char **changed = calloc(count + 1, sizeof *changed);
+    if (!io.error && (!sessions || !changed))
         io.error = -ENOMEM;
     if (!io.error)
-        used = take_sessions(s, &io, sessions, changed, fds, count, out);
+        used = take_sessions(s, &io, sessions, changed, count, fds, n, out);
     for (unsigned i = used; i < n; i++)
-        close(fds[i]);
+        if (fds[i] >= 0)
+            close(fds[i]);
     if (!io.error)
         out->routes = handover_load_routes(s, &io, sessions, count);
     int r = hio_end(&io);

@@ -478,12 +478,15 @@ struct peer *peer_handover_load(struct peer_set *ps, struct handover_io *io, int
     else
         io->error = -ENOMEM;
     if (io->error) {
-        close(fd);
+        if (fd >= 0)
+            close(fd);
         free(x);
         return NULL;
     }
-    p = find(ps, x);
-    if (!p || p->ibgp != x->ibgp) {
+    p = fd >= 0 ? find(ps, x) : NULL;
+    if (fd < 0) {
+        log_warn("session not taken over: its connection was lost on the way", F_STR("peer", x->name));
+    } else if (!p || p->ibgp != x->ibgp) {
         *ended = dismiss(ps, x, fd, p ? BGP_CEASE_CONFIG_CHANGE : BGP_CEASE_DECONFIGURED);
         p = NULL;
     } else if (!find_place(p, x)) {

@@ -360,12 +360,12 @@ void speaker_state_loaded(struct speaker *s)
     if (s->running || s->stopping)
         return;
     s->running = true;
-    s->deferring = handover_has(s) ||
+    s->deferring = speaker_handover_has(s) ||
                    (s->config->router.graceful_restart.enabled && (s->kept[FAM_IPV4] || s->kept[FAM_IPV6]));
     if (s->deferring)
         timer_set(s->defer, DEFER_MS);
     s->taking_over = true;
-    handover_resume(s);
+    speaker_handover_resume(s);
     s->taking_over = false;
     peer_set_start(s->peers);
     update_status(s);
@@ -429,7 +429,7 @@ void speaker_reload_asked(struct speaker *s)
 
 void speaker_restart_asked(struct speaker *s, uint32_t flags)
 {
-    int rc = handover_begin(s, flags, NULL, NULL);
+    int rc = speaker_handover_begin(s, flags, NULL, NULL);
     if (rc)
         log_warn("restart not done: the daemon starts, stops or reloads", F_ERR(rc));
 }
@@ -479,7 +479,7 @@ static int make_modules(struct speaker *s, int fib_fd)
     s->loop = loop_new();
     s->fib = s->loop ? fibclient_new(s, fib_fd) : NULL;
     s->defer = s->fib ? timer_new(s->loop, end_deferral, s) : NULL;
-    s->handover = s->defer ? handover_new(s) : NULL;
+    s->handover = s->defer ? speaker_handover_new(s) : NULL;
     s->rib_task = s->handover ? task_new(s->loop, rib_work_step, s) : NULL;
     s->nexthops = s->rib_task ? nexthop_table_new(&ops, s->fib) : NULL;
     s->attrs = s->nexthops ? attr_table_new(s->nexthops) : NULL;
@@ -514,7 +514,7 @@ static void free_modules(struct speaker *s)
     nexthop_table_free(s->nexthops);
     fibclient_free(s->fib);
     task_free(s->rib_task);
-    handover_free(s->handover);
+    speaker_handover_free(s->handover);
     timer_free(s->defer);
     loop_free(s->loop);
     keyfiles_free(&s->keys);

@@ -317,14 +317,15 @@ enum exec_result change_restart(struct exec *e)
         if (r->errors)
             return exec_fail(e, STATUS_REFUSED, "%s", r->errors);
         writer_text(e->w, "%s\n", r->notes ? r->notes : "restarting");
-        handover_end(e->s); /* the answer goes out in this turn still */
+        speaker_handover_end(e->s); /* the answer goes out in this turn still */
         return EXEC_DONE;
     }
     r = exec_state(e, sizeof *r);
     if (!r)
         return EXEC_DONE;
     r->e = e;
-    int rc = handover_begin(e->s, command_has(e->cmd, "speaker") ? 0 : FM_RESTART_PARENT, reload_done, r);
+    int rc =
+        speaker_handover_begin(e->s, command_has(e->cmd, "speaker") ? 0 : FM_RESTART_PARENT, reload_done, r);
     if (rc)
         return exec_fail(e, STATUS_REFUSED, "%s",
                          rc == -EBUSY ? "the daemon starts, stops, reloads or restarts" : strerror(-rc));
