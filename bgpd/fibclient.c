@@ -18,6 +18,7 @@
 #include <unistd.h>
 
 #include "fibwatch.h"
+#include "handover.h"
 #include "log.h"
 #include "speaker.h"
 #include "speaker_events.h"
@@ -353,6 +354,12 @@ static int on_message(void *arg, const struct fm_header *h, const void *records,
     case FM_ROUTE_RESULTS:
         on_results(c, records, h->count);
         return 0;
+    case FM_KEPT:
+        speaker_handover_got(c->s, records, fd);
+        return 0;
+    case FM_RESTART_ASKED:
+        speaker_restart_asked(c->s, ((const struct fm_flags *)records)->flags);
+        return 0;
     case FM_RELOAD:
         speaker_reload_asked(c->s);
         return 0;
@@ -518,6 +525,22 @@ void fibclient_stopped(struct fibclient *c)
     flush_batch(c);
     send_or_die(c, FM_STOPPED, NULL, 0);
     fibchan_flush(c->chan, 1000);
+}
+
+int fibclient_keep(struct fibclient *c, enum fm_keep_kind kind, uint32_t index, int fd)
+{
+    const struct fm_keep m = {.kind = kind, .index = index};
+    return fibchan_send(c->chan, FM_KEEP, &m, 1, fd);
+}
+
+void fibclient_restart(struct fibclient *c, uint32_t flags)
+{
+    const struct fm_flags m = {.flags = flags};
+    flush_batch(c);
+    send_or_die(c, FM_RESTART, &m, 1);
+    fibclient_detach(c); /* what becomes of the RIB now is nothing to the routes */
+    if (fibchan_flush(c->chan, 2000))
+        log_warn("the fib process is slow: the hand-over may be incomplete");
 }
 
 void fibclient_reconsider(struct fibclient *c)

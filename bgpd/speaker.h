@@ -15,6 +15,7 @@ struct peer_set;
 struct fibclient;
 struct sources;
 struct control;
+struct speaker_handover;
 
 struct speaker {
     struct loop *loop;
@@ -28,6 +29,8 @@ struct speaker {
     struct fibclient *fib;
     struct sources *sources;
     struct control *control;
+    struct speaker_handover *handover;
+    bool taking_over;   /* during speaker_handover_resume */
     uint32_t router_id; /* host order; configured or chosen */
     uint64_t started_ms;
     bool kept[FAM_COUNT]; /* the kernel has routes of ours from before this process */

@@ -48,6 +48,7 @@ static const struct {
     {CMD_SHUTDOWN, change_shutdown},
     {CMD_NO_SHUTDOWN, change_shutdown},
     {CMD_RELOAD, change_reload},
+    {CMD_RESTART, change_restart},
     {CMD_LOG_LEVEL, change_log_level},
     {CMD_DEBUG, change_debug},
     {CMD_NO_DEBUG, change_debug},

@@ -29,6 +29,7 @@ enum command_id {
     CMD_SHUTDOWN,
     CMD_NO_SHUTDOWN,
     CMD_RELOAD,
+    CMD_RESTART,
     CMD_LOG_LEVEL,
     CMD_DEBUG,
     CMD_NO_DEBUG,

@@ -90,6 +90,7 @@ enum exec_result change_advertise(struct exec *e);
 enum exec_result change_withdraw(struct exec *e);
 enum exec_result change_shutdown(struct exec *e); /* and its opposite */
 enum exec_result change_reload(struct exec *e);
+enum exec_result change_restart(struct exec *e);
 enum exec_result change_debug(struct exec *e);
 enum exec_result show_debug(struct exec *e);
 enum exec_result change_log_level(struct exec *e);
