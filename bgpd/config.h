@@ -199,6 +199,10 @@ enum {
 unsigned peer_config_diff(const struct peer_config *before, const struct peer_config *after,
                           const char **key);
 
+/* For a comparison with a configuration of another process: of the keys that force a reset (PEER_DIFF_RESET)
+ * the one of number i, and a digest of its value. *key NULL: there are not so many. */
+uint64_t peer_config_digest(const struct peer_config *c, unsigned i, const char **key);
+
 enum {
     CONFIG_DIFF_ASN = 0x01, /* router.asn, router.id: all sessions start anew */
     CONFIG_DIFF_ID = 0x02,

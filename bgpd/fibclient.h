@@ -44,6 +44,9 @@ void fibclient_reconsider(struct fibclient *c); /* what any route should be may 
 void fibclient_reloading(struct fibclient *c);
 void fibclient_log(struct fibclient *c, const struct fm_log *m);
 int fibclient_bind(struct fibclient *c, const struct ip_addr *a, bool add);
+/* For the next speaker: fd is still the caller's. 0 or -errno. */
+int fibclient_keep(struct fibclient *c, enum fm_keep_kind kind, uint32_t index, int fd);
+void fibclient_restart(struct fibclient *c, uint32_t flags); /* says FM_RESTART, flushes; the last word */
 /* Asynchronous opens by role; cb owns fd (-1 with error -errno). */
 int fibclient_open(struct fibclient *c, enum fm_file_role role, uint32_t index,
                    void (*cb)(void *arg, int fd, int error), void *arg);

@@ -25,6 +25,7 @@
 #include "control/http.h"
 #include "drain.h"
 #include "fibclient.h"
+#include "handover.h"
 #include "log.h"
 #include "peer.h"
 #include "source/source.h"
@@ -373,7 +374,7 @@ void speaker_fib_idle(struct speaker *s)
 
 void speaker_peer_state_changed(struct speaker *s)
 {
-    if (!s->running || s->stopping)
+    if (!s->running || s->stopping || s->taking_over)
         return;
     update_status(s);
     if (!s->fib_settled && fibclient_idle(s->fib))
@@ -394,12 +395,17 @@ void speaker_state_loaded(struct speaker *s)
     if (s->running || s->stopping)
         return;
     s->running = true;
-    s->deferring = s->config->router.graceful_restart.enabled && (s->kept[FAM_IPV4] || s->kept[FAM_IPV6]);
+    s->deferring = speaker_handover_has(s) ||
+                   (s->config->router.graceful_restart.enabled && (s->kept[FAM_IPV4] || s->kept[FAM_IPV6]));
     if (s->deferring)
         timer_set(s->defer, DEFER_MS);
+    s->taking_over = true;
+    speaker_handover_resume(s);
+    s->taking_over = false;
     peer_set_start(s->peers);
     update_status(s);
     check_synced(s);
+    check_deferral(s);
     log_info("ready", F_UINT("asn", s->config->router.asn), F_UINT("peers", peer_set_count(s->peers)),
              F_UINT("originated", sources_count(s->sources)));
 }
@@ -456,6 +462,13 @@ void speaker_reload_asked(struct speaker *s)
         log_warn("reload not done: the daemon starts or stops", F_ERR(rc));
 }
 
+void speaker_restart_asked(struct speaker *s, uint32_t flags)
+{
+    int rc = speaker_handover_begin(s, flags, NULL, NULL);
+    if (rc)
+        log_warn("restart not done: the daemon starts, stops or reloads", F_ERR(rc));
+}
+
 static void sessions_closed(void *arg)
 {
     struct speaker *s = arg;
@@ -501,7 +514,8 @@ static int make_modules(struct speaker *s, int fib_fd)
     s->loop = loop_new();
     s->fib = s->loop ? fibclient_new(s, fib_fd) : NULL;
     s->defer = s->fib ? timer_new(s->loop, end_deferral, s) : NULL;
-    s->rib_task = s->defer ? task_new(s->loop, rib_work_step, s) : NULL;
+    s->handover = s->defer ? speaker_handover_new(s) : NULL;
+    s->rib_task = s->handover ? task_new(s->loop, rib_work_step, s) : NULL;
     s->nexthops = s->rib_task ? nexthop_table_new(&ops, s->fib) : NULL;
     s->attrs = s->nexthops ? attr_table_new(s->nexthops) : NULL;
     s->rib = s->attrs ? rib_new(&rc, &hooks, s, s->attrs, s->nexthops) : NULL;
@@ -541,6 +555,7 @@ static void free_modules(struct speaker *s)
     nexthop_table_free(s->nexthops);
     fibclient_free(s->fib);
     task_free(s->rib_task);
+    speaker_handover_free(s->handover);
     timer_free(s->defer);
     loop_free(s->loop);
     keyfiles_free(&s->keys);

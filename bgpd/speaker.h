@@ -15,6 +15,7 @@ struct peer_set;
 struct fibclient;
 struct sources;
 struct control;
+struct speaker_handover;
 struct drain;
 struct health;
 struct http;
@@ -31,6 +32,8 @@ struct speaker {
     struct fibclient *fib;
     struct sources *sources;
     struct control *control;
+    struct speaker_handover *handover;
+    bool taking_over; /* during speaker_handover_resume */
     struct drain *drain;
     struct health *health;
     struct http *http;

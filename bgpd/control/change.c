@@ -13,6 +13,8 @@
 #include "control/control.h"
 #include "control/show.h"
 #include "drain.h"
+#include "fibmsg.h"
+#include "handover.h"
 #include "lib/community.h"
 #include "log.h"
 #include "source/source.h"
@@ -305,7 +307,7 @@ enum exec_result change_undrain(struct exec *e)
     return EXEC_DONE;
 }
 
-/* The reload may end after its client has left: it answers to this, not to the client. */
+/* A reload or restart may end after its client has left: it answers to this, not to the client. */
 struct reload_wait {
     struct exec *e; /* NULL: nobody waits any more */
     bool done;
@@ -360,6 +362,31 @@ enum exec_result change_reload(struct exec *e)
         return exec_fail(e, STATUS_REFUSED, "%s", rc == -EBUSY ? "a reload is under way" : strerror(-rc));
     e->drop = reload_drop;
     return r->done ? change_reload(e) : EXEC_WAIT;
+}
+
+enum exec_result change_restart(struct exec *e)
+{
+    struct reload_wait *r = e->state;
+    if (r && !r->done)
+        return EXEC_WAIT;
+    if (r) {
+        if (r->errors)
+            return exec_fail(e, STATUS_REFUSED, "%s", r->errors);
+        writer_text(e->w, "%s\n", r->notes ? r->notes : "restarting");
+        speaker_handover_end(e->s); /* the answer goes out in this turn still */
+        return EXEC_DONE;
+    }
+    r = exec_state(e, sizeof *r);
+    if (!r)
+        return EXEC_DONE;
+    r->e = e;
+    int rc =
+        speaker_handover_begin(e->s, command_has(e->cmd, "speaker") ? 0 : FM_RESTART_PARENT, reload_done, r);
+    if (rc)
+        return exec_fail(e, STATUS_REFUSED, "%s",
+                         rc == -EBUSY ? "the daemon starts, stops, reloads or restarts" : strerror(-rc));
+    e->drop = reload_drop;
+    return r->done ? change_restart(e) : EXEC_WAIT;
 }
 
 enum exec_result change_log_level(struct exec *e)

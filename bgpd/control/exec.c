@@ -52,6 +52,7 @@ static const struct {
     {CMD_GRACEFUL_SHUTDOWN, change_drain},
     {CMD_NO_GRACEFUL_SHUTDOWN, change_undrain},
     {CMD_RELOAD, change_reload},
+    {CMD_RESTART, change_restart},
     {CMD_LOG_LEVEL, change_log_level},
     {CMD_DEBUG, change_debug},
     {CMD_NO_DEBUG, change_debug},

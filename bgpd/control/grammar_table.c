@@ -42,6 +42,8 @@ const struct grammar_row grammar_rows[] = {
     {CMD_GRACEFUL_SHUTDOWN, "bgp graceful-shutdown", "drain without the withdrawal", 0},
     {CMD_NO_GRACEFUL_SHUTDOWN, "no bgp graceful-shutdown", "the same as undrain", 0},
     {CMD_RELOAD, "reload", "read the configuration again and apply the difference", 0},
+    {CMD_RESTART, "restart [speaker]",
+     "start the daemon (or only its speaker) anew from its file; sessions are handed over", 0},
     {CMD_LOG_LEVEL, "log level error|warn|info|debug", "change how much the speaker logs, until it restarts",
      0},
     {CMD_DEBUG, "debug PEER [for DURATION]",

@@ -94,6 +94,7 @@ enum exec_result change_shutdown(struct exec *e); /* and its opposite */
 enum exec_result change_drain(struct exec *e);    /* and the graceful shutdown alone */
 enum exec_result change_undrain(struct exec *e);
 enum exec_result change_reload(struct exec *e);
+enum exec_result change_restart(struct exec *e);
 enum exec_result change_debug(struct exec *e);
 enum exec_result show_debug(struct exec *e);
 enum exec_result change_log_level(struct exec *e);
