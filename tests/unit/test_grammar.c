@@ -57,6 +57,8 @@ static void commands_parse_to_their_row(void)
         {"neigh tor-a shut mess back at json med 5", CMD_SHUTDOWN, false},
         {"no neighbor tor-a shutdown", CMD_NO_SHUTDOWN, false},
         {"reload", CMD_RELOAD, false},
+        {"restart", CMD_RESTART, false},
+        {"restart sp", CMD_RESTART, false},
         {"log level debug", CMD_LOG_LEVEL, false},
         {"log level e", CMD_LOG_LEVEL, false},
         {"debug tor-a", CMD_DEBUG, false},
