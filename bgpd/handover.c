@@ -25,7 +25,7 @@
 
 struct speaker_handover {
     struct speaker *s;
-    bool leaving;
+    bool leaving, over;
     uint32_t flags;
     void (*done)(void *arg, const char *error, const char *told);
     void *arg;
@@ -134,7 +134,7 @@ static void leave(void *arg)
              left.lost ? "; falls back to graceful restart: " : "", left.text);
     log_info("restarting: the sessions go to the next process", F_UINT("sessions", left.n),
              F_UINT("lost", left.lost), F_STR_IF("reason", left.text));
-    s->stopping = true;
+    s->stopping = h->over = true;
     fibclient_restart(s->fib, h->flags);
     peer_set_leave(s->peers);
     handover_left_release(&left);
@@ -159,6 +159,11 @@ int speaker_handover_begin(struct speaker *s, uint32_t flags,
 void speaker_handover_end(struct speaker *s)
 {
     loop_stop(s->loop, 0);
+}
+
+bool speaker_handover_is_over(const struct speaker *s)
+{
+    return s->handover->over;
 }
 
 /* Arriving */
