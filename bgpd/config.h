@@ -85,6 +85,12 @@ struct config_vip {
     bool bind_lo;    /* a host prefix then */
 };
 
+/* Where to listen. port 0: nowhere. */
+struct endpoint {
+    struct ip_addr addr;
+    uint16_t port;
+};
+
 struct config {
     struct {
         uint32_t asn;
@@ -127,6 +133,9 @@ struct config {
         char *socket;
         char *group;
     } control;
+    struct {
+        struct endpoint listen;
+    } metrics;
     struct {
         enum log_level level;
         enum log_format format;

@@ -52,8 +52,23 @@ int fibclient_open(struct fibclient *c, enum fm_file_role role, uint32_t index,
                    void (*cb)(void *arg, int fd, int error), void *arg);
 int fibclient_commit_state(struct fibclient *c, void (*cb)(void *arg, int fd, int error), void *arg);
 
+/* All that the RIB wants was told, and all of it answered. */
+bool fibclient_idle(const struct fibclient *c);
+
+enum fib_reason { /* why the kernel does not have a route */
+                  FIB_REASON_CONNECTED,
+                  FIB_REASON_CONFLICT,
+                  FIB_REASON_NEXTHOP,
+                  FIB_REASON_PREFSRC,
+                  FIB_REASON_PERMISSION,
+                  FIB_REASON_MEMORY,
+                  FIB_REASON_OTHER,
+                  FIB_REASON_COUNT
+};
 struct fib_counts {
     uint64_t sent, results, failures;
+    uint64_t set, deleted, superseded;       /* results by kind; failures apart */
+    uint64_t failed_by[FIB_REASON_COUNT];    /* of failures */
     uint32_t pending; /* routes told and not answered yet */
 };
 void fibclient_counts(const struct fibclient *c, struct fib_counts *out);

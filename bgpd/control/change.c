@@ -12,6 +12,7 @@
 
 #include "control/control.h"
 #include "control/show.h"
+#include "drain.h"
 #include "fibmsg.h"
 #include "handover.h"
 #include "lib/community.h"
@@ -248,6 +249,61 @@ enum exec_result change_shutdown(struct exec *e)
         peer_no_shutdown(p);
     }
     control_state_changed(e->s->control);
+    return EXEC_DONE;
+}
+
+static void drain_done(void *arg)
+{
+    struct exec *e = arg;
+    e->wake(e->wake_arg);
+}
+
+static void drain_drop(struct exec *e)
+{
+    drain_forget(e->s->drain, e->state);
+    free(e->state);
+}
+
+/* False: exec_fail was called. */
+static bool drain_delay(struct exec *e, uint64_t *ms)
+{
+    const char *text = command_arg(e->cmd, "SECONDS");
+    char *end;
+    *ms = e->cmd->row->id == CMD_GRACEFUL_SHUTDOWN ? DRAIN_NEVER : DRAIN_AFTER_MS;
+    if (!text)
+        return true;
+    unsigned long seconds = *text >= '0' && *text <= '9' ? strtoul(text, &end, 10) : ULONG_MAX;
+    if (seconds > DRAIN_AFTER_MOST_S || *end) {
+        exec_fail(e, STATUS_USAGE, "after %.20s is out of range; expected 0 to %u seconds", text,
+                  DRAIN_AFTER_MOST_S);
+        return false;
+    }
+    *ms = seconds * 1000;
+    return true;
+}
+
+enum exec_result change_drain(struct exec *e)
+{
+    struct drain *d = e->s->drain;
+    uint64_t ms;
+    if (e->state)
+        return EXEC_DONE; /* has waited */
+    if (!drain_delay(e, &ms))
+        return EXEC_DONE;
+    drain_begin(d, ms, !command_arg(e->cmd, "SECONDS"));
+    if (!command_has(e->cmd, "wait"))
+        return EXEC_DONE;
+    struct drain_waiter *w = exec_state(e, sizeof *w);
+    if (!w)
+        return EXEC_DONE;
+    e->drop = drain_drop;
+    *w = (struct drain_waiter){.wake = drain_done, .arg = e};
+    return drain_wait(d, w) ? EXEC_WAIT : EXEC_DONE;
+}
+
+enum exec_result change_undrain(struct exec *e)
+{
+    drain_end(e->s->drain);
     return EXEC_DONE;
 }
 

@@ -209,7 +209,7 @@ static bool may_go(const struct adjout *o, enum family f, const struct rib_path 
     if (!of->on || of->mode == EXPORT_NONE || !o->x.nexthop[f].af)
         return false;
     if (!p->peer)
-        return true;
+        return !(rib_path_attr(o->rib, p)->flags & ATTR_WITHHELD);
     if (of->mode == EXPORT_ORIGINATED || p->peer == o->peer->number)
         return false;
     /* RFC 4271 9.2: what an internal peer told us is not for another one. */
