@@ -1,7 +1,8 @@
 /* The two ends of a planned restart, as far as the process and its parent are concerned. What the state is:
  * handover_state.c, peer_handover.c, handover_routes.c.
  *
- * Leaving: the state file is brought up to date first, through the loop; until then everything goes on. Then,
+ * Leaving: whether the configuration can be read is found out first, since a process that does not start
+ * takes the sessions with it; then the state file is brought up to date. Until then everything goes on. Then,
  * without a turn of the loop between, the state is written, everything given to the parent, and the peers
  * forgotten, so that nothing can be said or read any more that the next process does not know of. Writing is
  * a walk over the table and takes a fraction of a second for a million routes, during which nobody waits for
@@ -142,17 +143,29 @@ static void leave(void *arg)
     tell(h, NULL, told);
 }
 
+static void checked(void *arg, const char *errors, const char *notes)
+{
+    struct speaker_handover *h = arg;
+    (void)notes;
+    if (errors)
+        tell(h, errors, NULL);
+    else
+        control_state_flush(h->s->control, leave, h);
+}
+
 int speaker_handover_begin(struct speaker *s, uint32_t flags,
                            void (*done)(void *arg, const char *error, const char *told), void *arg)
 {
     struct speaker_handover *h = s->handover;
     if (!s->running || s->stopping || s->reloading || h->leaving)
         return -EBUSY;
+    int r = speaker_check(s, checked, h);
+    if (r)
+        return r;
     h->leaving = true;
     h->flags = flags;
     h->done = done;
     h->arg = arg;
-    control_state_flush(s->control, leave, h);
     return 0;
 }
 
