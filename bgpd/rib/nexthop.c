@@ -372,6 +372,15 @@ uint32_t nhgroup_backup(const struct nexthop_table *t, uint32_t group)
     return n && ((const struct group *)slab_at(&t->groups, group))->n_backups ? members[n].nexthop : 0;
 }
 
+void nexthop_stats(const struct nexthop_table *t, struct nexthop_stats *out)
+{
+    *out = (struct nexthop_stats){.nexthops = t->nexthops.used, .groups = t->groups.used};
+    for (uint32_t id = 1; id < t->nexthops.next; id++) {
+        const struct nexthop *nh = slab_at(&t->nexthops, id);
+        out->unreachable += nh->refs && !nh->reachable;
+    }
+}
+
 uint64_t nexthop_table_memory(const struct nexthop_table *t)
 {
     return sizeof *t + slab_memory(&t->nexthops) + slab_memory(&t->groups) + ixhash_memory(&t->by_addr) +

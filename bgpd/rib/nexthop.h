@@ -83,6 +83,10 @@ void nhgroup_put(struct nexthop_table *t, uint32_t group);
 unsigned nhgroup_members(const struct nexthop_table *t, uint32_t group,
                          const struct nhgroup_member **members);
 uint32_t nhgroup_backup(const struct nexthop_table *t, uint32_t group); /* 0: none */
+struct nexthop_stats {
+    uint32_t nexthops, unreachable, groups;
+};
+void nexthop_stats(const struct nexthop_table *t, struct nexthop_stats *out); /* a walk over the next hops */
 uint64_t nexthop_table_memory(const struct nexthop_table *t);
 
 #endif

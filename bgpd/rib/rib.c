@@ -359,14 +359,14 @@ void rib_set_now(struct rib *r, uint64_t seconds)
     r->now = seconds < RIB_TIME_MAX ? (uint32_t)seconds & RIB_TIME_MAX : RIB_TIME_MAX;
 }
 
-int rib_update(struct rib *r, enum family f, const struct prefix *p, struct rib_peer *peer, uint32_t path_id,
-               const struct attr *a)
+static int update(struct rib *r, enum family f, const struct prefix *p, struct rib_peer *peer,
+                  uint32_t path_id, const struct attr *a, bool judged)
 {
     const struct attr *used = a;
-    int reason = path_import(r, f, p, &used, peer, false);
+    int reason = path_import(r, f, p, &used, peer, judged);
     if (reason < 0)
         return reason;
-    bool changed = used != a;
+    bool changed = used != a || judged;
     struct rib_path fresh = {
         .attr = used->id,
         .peer = peer->number,
@@ -377,9 +377,32 @@ int rib_update(struct rib *r, enum family f, const struct prefix *p, struct rib_
     if (!err && (changed || r->n_received) && (peer->keep_received || r->n_received)) {
         uint32_t path =
             *path_link(r, table_entry(&r->table[f], table_find(&r->table[f], p)), peer->number, path_id);
-        err = path_set_received(r, path, changed && peer->keep_received ? a : NULL);
+        err = path_set_received(r, path, changed && !judged && peer->keep_received ? a : NULL);
     }
     return err;
+}
+
+int rib_update(struct rib *r, enum family f, const struct prefix *p, struct rib_peer *peer, uint32_t path_id,
+               const struct attr *a)
+{
+    return update(r, f, p, peer, path_id, a, false);
+}
+
+int rib_restore(struct rib *r, enum family f, const struct prefix *p, struct rib_peer *peer, uint32_t path_id,
+                const struct attr *a)
+{
+    return update(r, f, p, peer, path_id, a, true);
+}
+
+uint32_t rib_hold(struct rib *r, enum family f, const struct prefix *p, bool originated)
+{
+    struct rib_table *t = &r->table[f];
+    uint32_t index = table_find(t, p);
+    if (!index && (index = table_insert(t, p)))
+        r->idle++;
+    if (index && originated)
+        table_entry(t, index)->sources |= ENTRY_WAS_ORIGINATED;
+    return index;
 }
 
 int rib_withdraw(struct rib *r, enum family f, const struct prefix *p, struct rib_peer *peer,

@@ -185,6 +185,9 @@ void rib_prefetch(const struct rib *r, enum family f, const struct prefix *p, un
  * originates (kind). */
 int rib_update(struct rib *r, enum family f, const struct prefix *p, struct rib_peer *peer, uint32_t path_id,
                const struct attr *a);
+/* The same of a path that has been through the import policy in another process (handover.h). */
+int rib_restore(struct rib *r, enum family f, const struct prefix *p, struct rib_peer *peer, uint32_t path_id,
+                const struct attr *a);
 int rib_withdraw(struct rib *r, enum family f, const struct prefix *p, struct rib_peer *peer,
                  uint32_t path_id); /* unknown: no-op */
 int rib_originate(struct rib *r, enum family f, const struct prefix *p, enum origin_kind kind,
@@ -259,6 +262,9 @@ int32_t rib_fib_error(const struct rib *r, enum family f,
  * (Adj-RIB-Out: advertised and not withdrawn yet). A subscriber that has served an index of an entry without
  * paths calls this; it is freed if nobody is left. */
 void rib_release(struct rib *r, enum family f, uint32_t index);
+/* The entry of a prefix, made if there is none, for a subscriber that `holds` it from now on. originated: the
+ * subscriber is one of originated prefixes only. 0: out of memory. */
+uint32_t rib_hold(struct rib *r, enum family f, const struct prefix *p, bool originated);
 
 struct rib_stats {
     uint32_t prefixes[FAM_COUNT], paths[FAM_COUNT];
