@@ -20,6 +20,7 @@
 #include "fib/caps.h"
 #include "fib/dispatch.h"
 #include "fib/groups.h"
+#include "fib/handover.h"
 #include "fib/internal.h"
 #include "fib/links.h"
 #include "fib/nexthops.h"
@@ -239,6 +240,7 @@ static void say_sync_done(struct fib *f)
         if (f->ran || routes_kept(f->routes, fam) || binds_kept(f->binds, fam))
             m.flags |= fam == FAM_IPV6 ? FM_KEPT_IPV6 : FM_KEPT_IPV4;
     f->sync_due = false;
+    handover_send(f->handover);
     fib_tell(f, FM_SYNC_DONE, &m, 1);
 }
 
@@ -283,6 +285,7 @@ int fib_speaker_started(struct fib *f)
 void fib_speaker_ready(struct fib *f, const char *status)
 {
     supervise_ready(f->supervisor);
+    handover_done(f->handover);
     f->was_ready = true;
     notify_ready(f->notify, status);
     if (f->reload_wanted)
@@ -391,6 +394,7 @@ static void on_signal(void *arg, int signum)
 void fib_free_modules(struct fib *f)
 {
     supervise_free(f->supervisor);
+    handover_free(f->handover);
     if (f->roles)
         roles_remove_control(f->roles);
     roles_free(f->roles);
@@ -413,8 +417,9 @@ bool fib_make_modules(struct fib *f, const struct fib_options *o)
     return (f->links = links_new(f)) && (f->nexthops = nexthops_new(f)) && (f->groups = groups_new(f)) &&
            (f->routes = routes_new(f)) && (f->reconcile = reconcile_new(f)) && (f->roles = roles_new(f)) &&
            (f->dispatch = dispatch_new(f)) && (f->supervisor = supervise_new(f, o)) &&
-           (f->binds = binds_new(f)) && (f->bfd = bfd_new(f)) && (f->notify = notify_new(f->loop)) &&
-           (f->resolve = timer_new(f->loop, resolve_now, f)) && (f->stale = timer_new(f->loop, stale_due, f));
+           (f->handover = handover_new(f)) && (f->binds = binds_new(f)) && (f->bfd = bfd_new(f)) &&
+           (f->notify = notify_new(f->loop)) && (f->resolve = timer_new(f->loop, resolve_now, f)) &&
+           (f->stale = timer_new(f->loop, stale_due, f));
 }
 
 static bool watch_signals(struct fib *f, struct signals *s)

@@ -18,6 +18,7 @@ struct dispatch;
 struct supervisor;
 struct binds;
 struct notify;
+struct handover;
 struct bfd;
 
 struct fib {
@@ -34,6 +35,7 @@ struct fib {
     struct supervisor *supervisor;
     struct binds *binds;
     struct notify *notify;
+    struct handover *handover;
     struct bfd *bfd;
     struct timer *resolve; /* next hops must be resolved again */
     struct timer *stale;   /* the sweep, when the speaker does not ask for it */
