@@ -43,6 +43,11 @@ void fibclient_rib_idle(struct fibclient *c);   /* the RIB's background work is 
 void fibclient_reconsider(struct fibclient *c); /* what any route should be may have changed */
 void fibclient_reloading(struct fibclient *c);
 void fibclient_log(struct fibclient *c, const struct fm_log *m);
+/* BFD with a peer: FM_BFD_SET, answered to peer_set_bfd_state; FM_BFD_DEL. */
+void fibclient_bfd_set(struct fibclient *c, const struct fm_bfd *m);
+void fibclient_bfd_del(struct fibclient *c, const struct fm_nexthop *peer);
+/* A session has come up over what BFD calls dead. */
+void fibclient_nexthop_alive(struct fibclient *c, const struct fm_nexthop *nh);
 int fibclient_bind(struct fibclient *c, const struct ip_addr *a, bool add);
 /* Asynchronous opens by role; cb owns fd (-1 with error -errno). */
 int fibclient_open(struct fibclient *c, enum fm_file_role role, uint32_t index,

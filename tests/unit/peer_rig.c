@@ -38,6 +38,24 @@ const struct fib_link *fibclient_link_by_name(const struct fibclient *c, const c
     return NULL;
 }
 
+void fibclient_bfd_set(struct fibclient *c, const struct fm_bfd *m)
+{
+    c->bfd = *m;
+    c->bfd_sets++;
+}
+
+void fibclient_bfd_del(struct fibclient *c, const struct fm_nexthop *peer)
+{
+    CU_ASSERT_EQUAL(memcmp(&c->bfd.peer, peer, sizeof *peer), 0);
+    c->bfd_dels++;
+}
+
+void fibclient_nexthop_alive(struct fibclient *c, const struct fm_nexthop *nh)
+{
+    (void)nh;
+    c->alives++;
+}
+
 bool fibclient_is_own(const struct fibclient *c, const struct ip_addr *a, uint32_t scope)
 {
     for (unsigned i = 0; i < c->n; i++)
