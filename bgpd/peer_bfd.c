@@ -13,7 +13,7 @@
  * not try itself, and the other side would come back after minutes only.
  *
  * A session of BFD exists as long as its peer is wanted, whatever becomes of BGP: it survives resets, and the
- * speaker itself. Not here: how it is shown (control/show_bfd.c). */
+ * speaker itself. Not here: how it is shown (control/show_bfd.c), and its log, which is the parent's. */
 #include "peer_bfd.h"
 
 #include <errno.h>
@@ -215,48 +215,12 @@ static void failed(struct peer *p)
     }
 }
 
-static void log_state(struct peer *p, const struct fm_bfd_state *was, const struct fm_bfd_state *st)
-{
-    char hint[160] = "";
-    uint32_t swallowed = 0;
-
-    if (st->error && st->error != was->error) {
-        bfd_error_hint(st->error, hint, sizeof hint);
-        log_warn("BFD cannot run", F_STR("peer", p->name), F_ERR(st->error), F_STR_IF("hint", hint));
-    }
-    if (st->state == was->state || (st->state != FM_BFD_UP && was->state != FM_BFD_UP))
-        return;
-    if (!log_limit_ok(&p->bfd_limit, loop_now_ms(), &swallowed))
-        return;
-    log_at(has_failed(st) ? LOG_LVL_WARN : LOG_LVL_INFO, st->state == FM_BFD_UP ? "BFD up" : "BFD down",
-           F_STR("peer", p->name), F_STR("state", bfd_state_name(st->state)),
-           F_STR_IF("reason", st->diag ? bfd_diag_name(st->diag) : NULL),
-           F_STR_IF("remote_reason", st->remote_diag ? bfd_diag_name(st->remote_diag) : NULL),
-           F_UINT_IF("suppressed", swallowed));
-}
-
-/* Of the whole thread, and so told once for all peers. */
-static void log_starvation(struct peer_set *ps, const struct fm_bfd_state *st)
-{
-    uint32_t swallowed = 0;
-
-    if (!(st->flags & FM_BFD_STARVED) || st->starvations == ps->bfd_starvations)
-        return;
-    ps->bfd_starvations = st->starvations;
-    if (log_limit_ok(&ps->bfd_limit, loop_now_ms(), &swallowed))
-        log_warn("this host did not let BFD run in time; no peer was called dead for it",
-                 F_UINT("times", st->starvations), F_UINT("longest_us", st->starved_us),
-                 F_STR("hint", "longer `interval` of `bfd`, or more processor for underlayd"),
-                 F_UINT_IF("suppressed", swallowed));
-}
-
 void peer_set_bfd_state(struct peer_set *ps, const struct fm_bfd_state *st)
 {
     const struct ip_addr a = addr_from_bytes(st->peer.af, st->peer.addr);
     struct peer *p = peer_set_at_address(ps, &a, st->peer.scope);
     struct peer_bfd *b = p ? p->bfd : NULL;
 
-    log_starvation(ps, st);
     if (!b || ps->stopping)
         return; /* a word that crossed the end of the session */
     const struct fm_bfd_state was = b->state;
@@ -264,7 +228,6 @@ void peer_set_bfd_state(struct peer_set *ps, const struct fm_bfd_state *st)
     bool first = !b->heard;
     b->state = *st;
     b->heard = true;
-    log_state(p, &was, st);
     if (first)
         peer_bfd_look(p); /* where it is sent from is known now */
     if (fails)

@@ -120,7 +120,6 @@ struct peer {
 
     struct dynamic *dynamic; /* of PEER_BY_RANGE, else NULL */
     struct peer_bfd *bfd;    /* NULL: no session of BFD */
-    struct log_limit bfd_limit;
     struct peer_limit limit;
     struct peer_debug *debug; /* NULL: off */
     struct task *tx;
@@ -148,10 +147,8 @@ struct peer_set {
     struct peer_dynamic *dynamic;
     unsigned n_fixed, room; /* configured ones; for how many there is room in peers */
     bool applying;
-    uint32_t leave_ms;        /* how long a dynamic peer without a session is remembered */
-    struct rasock *rasock;    /* NULL until there is an unnumbered peer */
-    uint32_t bfd_starvations; /* as last told by the parent */
-    struct log_limit bfd_limit;
+    uint32_t leave_ms;     /* how long a dynamic peer without a session is remembered */
+    struct rasock *rasock; /* NULL until there is an unnumbered peer */
     unsigned n;
     bool stopping;
     struct peer_listener {

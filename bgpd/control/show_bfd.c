@@ -106,7 +106,7 @@ static void remark(const struct peer_info *i, char *buf, size_t size)
         snprintf(buf, size, "cannot run: %s%s%s", strerror(-st->error), *hint ? "; check: " : "", hint);
     } else if (st->state == FM_BFD_UP) {
         return;
-    } else if (st->remote_discriminator && st->remote_state == FM_BFD_ADMIN_DOWN) {
+    } else if (st->remote_state == FM_BFD_ADMIN_DOWN) {
         snprintf(buf, size, "the peer has shut it down");
     } else if (st->diag) {
         snprintf(buf, size, "%s", bfd_diag_name(st->diag));
