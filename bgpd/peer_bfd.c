@@ -239,7 +239,7 @@ void peer_bfd_session_up(struct peer *p)
 {
     peer_bfd_look(p); /* our address is known now */
     if (p->bfd && p->bfd->heard && has_failed(&p->bfd->state))
-        fibclient_nexthop_alive(p->set->speaker->fib, &p->bfd->told.peer);
+        rib_peer_alive(p->set->speaker->rib, p->rib, p->scope);
 }
 
 /* Connections that wait */
