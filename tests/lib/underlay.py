@@ -123,11 +123,16 @@ class Underlay:
         """The kernel's routes that are ours, seen by iproute2 and not by underlayctl."""
         return self.node.routes(family, protocol=PROTOCOL)
 
+    def _in_kernel(self, prefixes):
+        """Of each prefix, whether the kernel has a route of ours to it; each family is read once."""
+        asked = {family: [p for p in prefixes if (":" in p) == (family == "ipv6")] for family in ("ipv4", "ipv6")}
+        return [p in routes for family, some in asked.items() if some for routes in [self.kernel(family)] for p in some]
+
     def installed(self, *prefixes):
-        return all(p in self.kernel("ipv6" if ":" in p else "ipv4") for p in prefixes)
+        return all(self._in_kernel(prefixes))
 
     def gone(self, *prefixes):
-        return not any(p in self.kernel("ipv6" if ":" in p else "ipv4") for p in prefixes)
+        return not any(self._in_kernel(prefixes))
 
     def next_hops(self, prefix):
         """Gateways of a kernel route, through its nexthop group if it has one."""
