@@ -16,8 +16,8 @@ def objects(node):
 
 
 class Stream:
-    """Pings from a pod to an address that both ToRs have, without pause. They come back by static routes: only the node's
-    forwarding is tried."""
+    """Pings from a pod to an address that both ToRs have, without pause. They come back by static routes: only the
+    node's forwarding is tried."""
 
     def __init__(self, dual):
         for link in dual.links:
