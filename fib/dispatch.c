@@ -10,9 +10,12 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
+#include "fib/bfd.h"
 #include "fib/binds.h"
 #include "fib/groups.h"
+#include "fib/handover.h"
 #include "fib/nexthops.h"
 #include "fib/roles.h"
 #include "fib/routes.h"
@@ -24,6 +27,7 @@ enum state { ST_NEW, ST_HELLO, ST_SETTINGS, ST_STARTED, ST_READY, ST_DOOMED };
 struct dispatch {
     struct fib *f;
     enum state state;
+    int fd; /* with the message that is judged, -1: none or taken */
 };
 
 #define AHEAD          16  /* records */
@@ -287,6 +291,43 @@ static const char *on_bind(struct dispatch *d, const void *records)
     return NULL;
 }
 
+static const char *check_bfd(const struct fm_bfd *m)
+{
+    bool multihop = m->flags & FM_BFD_MULTIHOP;
+    const char *wrong = check_nexthop(&m->peer);
+
+    if (wrong)
+        return wrong;
+    struct ip_addr local = fm_addr(m->peer.af, m->local);
+    if (!valid_addr(m->peer.af, m->local) || addr_is_multicast(&local) || addr_is_loopback(&local))
+        return "BFD from an address that is nobody's";
+    if (m->flags & ~(uint32_t)FM_BFD_MULTIHOP || !all_zero(m->reserved, sizeof m->reserved))
+        return "BFD flag is not known";
+    if (m->interval_us < BFD_MIN_US || m->interval_us > BFD_MAX_US || !m->multiplier)
+        return "BFD interval or multiplier out of range";
+    if (multihop ? !m->min_ttl || m->peer.scope : m->min_ttl != 255)
+        return "BFD hops out of range";
+    return NULL;
+}
+
+static const char *on_bfd_set(struct dispatch *d, const void *records)
+{
+    const char *wrong = check_bfd(records);
+
+    if (!wrong && bfd_set(d->f->bfd, records) < 0)
+        return "out of memory";
+    return wrong;
+}
+
+static const char *on_bfd_del(struct dispatch *d, const void *records)
+{
+    const char *wrong = check_nexthop(records);
+
+    if (!wrong)
+        bfd_del(d->f->bfd, records);
+    return wrong;
+}
+
 static const char *on_synced(struct dispatch *d, const void *records)
 {
     (void)records;
@@ -307,6 +348,25 @@ static const char *on_log(struct dispatch *d, const void *records)
     if (!valid_log(m->level, m->format, m->target) || m->reserved)
         return "log setting out of range";
     fib_set_log(d->f, m);
+    return NULL;
+}
+
+static const char *on_keep(struct dispatch *d, const void *records)
+{
+    int rc = handover_keep(d->f->handover, records, d->fd);
+
+    d->fd = -1;
+    return !rc ? NULL : rc == -E2BIG ? "more than may be kept" : "nothing that may be kept";
+}
+
+static const char *on_restart(struct dispatch *d, const void *records)
+{
+    const struct fm_flags *m = records;
+
+    if (m->flags & ~(uint32_t)FM_RESTART_PARENT)
+        return "restart of an unknown kind";
+    d->state = ST_DOOMED;
+    handover_restart(d->f->handover, m->flags);
     return NULL;
 }
 
@@ -337,13 +397,19 @@ static const struct row {
     [FM_SYNCED] = {ST_STARTED, ST_READY, false, on_synced},
     [FM_STOPPED] = {ST_NEW, ST_READY, false, on_stopped},
     [FM_LOG] = {ST_STARTED, ST_READY, false, on_log},
+    [FM_KEEP] = {ST_READY, ST_READY, false, on_keep},
+    [FM_RESTART] = {ST_READY, ST_READY, false, on_restart},
+    [FM_BFD_SET] = {ST_STARTED, ST_READY, true, on_bfd_set},
+    [FM_BFD_DEL] = {ST_STARTED, ST_READY, true, on_bfd_del},
 };
 
 struct dispatch *dispatch_new(struct fib *f)
 {
     struct dispatch *d = calloc(1, sizeof *d);
-    if (d)
-        d->f = f;
+    if (!d)
+        return NULL;
+    d->f = f;
+    d->fd = -1;
     return d;
 }
 
@@ -387,10 +453,14 @@ static const char *judge(struct dispatch *d, const struct fm_header *h, const vo
     return NULL;
 }
 
-int dispatch_message(struct dispatch *d, const struct fm_header *h, const void *records)
+int dispatch_message(struct dispatch *d, const struct fm_header *h, const void *records, int fd)
 {
+    d->fd = fd;
     const char *wrong = judge(d, h, records);
 
+    if (d->fd >= 0)
+        close(d->fd); /* only FM_KEEP hands us one */
+    d->fd = -1;
     if (!wrong)
         return 0;
     log_error("invalid message from the speaker", F_STR("type", fm_type_name(h->type)),

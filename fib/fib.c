@@ -15,10 +15,12 @@
 #include <sys/prctl.h>
 #include <unistd.h>
 
+#include "fib/bfd.h"
 #include "fib/binds.h"
 #include "fib/caps.h"
 #include "fib/dispatch.h"
 #include "fib/groups.h"
+#include "fib/handover.h"
 #include "fib/internal.h"
 #include "fib/links.h"
 #include "fib/nexthops.h"
@@ -100,6 +102,7 @@ void fib_link_changed(struct fib *f, uint32_t ifindex, bool up)
         nexthops_tell_news(f->nexthops);
         task_wake(f->resolver); /* for what is left */
     }
+    bfd_links_changed(f->bfd);
     fib_nexthops_changed(f, true);
 }
 
@@ -108,6 +111,7 @@ void fib_address_changed(struct fib *f, const struct kaddress *a, bool deleted)
     struct prefix p = prefix_make(&a->subnet, a->len);
     const uint8_t *prefsrc = a->local.af == AF_INET6 ? f->settings.prefsrc_ipv6 : f->settings.prefsrc_ipv4;
 
+    bfd_links_changed(f->bfd);
     routes_recheck(f->routes, &p);
     fib_nexthops_changed(f, true);
     if (!f->configured || memcmp(prefsrc, a->local.b, family_bytes(addr_family(&a->local))))
@@ -259,6 +263,7 @@ static void say_sync_done(struct fib *f)
         if (f->ran || routes_kept(f->routes, fam) || binds_kept(f->binds, fam))
             m.flags |= fam == FAM_IPV6 ? FM_KEPT_IPV6 : FM_KEPT_IPV4;
     f->sync_due = false;
+    handover_send(f->handover);
     fib_tell(f, FM_SYNC_DONE, &m, 1);
 }
 
@@ -303,6 +308,7 @@ int fib_speaker_started(struct fib *f)
 void fib_speaker_ready(struct fib *f, const char *status)
 {
     supervise_ready(f->supervisor);
+    handover_done(f->handover);
     f->was_ready = true;
     notify_ready(f->notify, status);
     if (f->reload_wanted)
@@ -331,6 +337,7 @@ void fib_speaker_gone(struct fib *f)
     groups_forget_ids(f->groups);
     nexthops_unwatch_all(f->nexthops);
     binds_speaker_gone(f->binds);
+    bfd_speaker_gone(f->bfd);
 }
 
 void fib_sweep(struct fib *f)
@@ -340,6 +347,7 @@ void fib_sweep(struct fib *f)
     groups_sweep(f->groups);
     hops_sweep(f->nexthops);
     binds_sweep(f->binds);
+    bfd_sweep(f->bfd);
 }
 
 static void stale_due(void *arg)
@@ -371,6 +379,7 @@ bool fib_preserves(const struct fib *f)
 
 void fib_stop(struct fib *f, int status)
 {
+    bfd_admin_down(f->bfd);
     if (!status && f->started && !fib_preserves(f))
         withdraw(f);
     loop_stop(f->loop, status);
@@ -408,11 +417,13 @@ static void on_signal(void *arg, int signum)
 void fib_free_modules(struct fib *f)
 {
     supervise_free(f->supervisor);
+    handover_free(f->handover);
     if (f->roles)
         roles_remove_control(f->roles);
     roles_free(f->roles);
     dispatch_free(f->dispatch);
     reconcile_free(f->reconcile);
+    bfd_free(f->bfd);
     routes_free(f->routes);
     groups_free(f->groups);
     nexthops_free(f->nexthops);
@@ -430,8 +441,8 @@ bool fib_make_modules(struct fib *f, const struct fib_options *o)
     return (f->links = links_new(f)) && (f->nexthops = nexthops_new(f)) && (f->groups = groups_new(f)) &&
            (f->routes = routes_new(f)) && (f->reconcile = reconcile_new(f)) && (f->roles = roles_new(f)) &&
            (f->dispatch = dispatch_new(f)) && (f->supervisor = supervise_new(f, o)) &&
-           (f->binds = binds_new(f)) && (f->notify = notify_new(f->loop)) &&
-           (f->resolve = timer_new(f->loop, resolve_due, f)) &&
+           (f->handover = handover_new(f)) && (f->binds = binds_new(f)) && (f->bfd = bfd_new(f)) &&
+           (f->notify = notify_new(f->loop)) && (f->resolve = timer_new(f->loop, resolve_due, f)) &&
            (f->resolver = task_new(f->loop, resolve_step, f)) &&
            (f->stale = timer_new(f->loop, stale_due, f));
 }

@@ -2,8 +2,8 @@
  * itself anew with its descriptors and its BFD sessions.
  *
  * The descriptors are dup-ed by the kernel on their way here, so the TCP connections stay open while the old
- * speaker ends. They are closed at the new speaker's FM_READY, or when it dies before that: the sessions are
- * then lost, and graceful restart has to do. */
+ * speaker ends. They go to the next speaker at FM_SYNC_DONE. Where there is none, or it dies before FM_READY,
+ * the sessions are lost, and graceful restart has to do. */
 #ifndef UNDERLAY_FIB_HANDOVER_H
 #define UNDERLAY_FIB_HANDOVER_H
 
@@ -13,14 +13,15 @@ struct handover;
 
 struct handover *handover_new(struct fib *f);
 void handover_free(struct handover *h); /* closes what is kept */
-/* FM_KEEP; owns fd. 0; -E2BIG, -EINVAL (no descriptor, or not of its kind): the speaker is not sound. */
+/* FM_KEEP; owns fd. 0; -E2BIG, -EINVAL (no descriptor, or not of its kind): the speaker is not sound. A
+ * connection for which this process may have no descriptor is not kept, and lost alone. */
 int handover_keep(struct handover *h, const struct fm_keep *m, int fd);
-void handover_restart(struct handover *h, uint32_t flags); /* FM_RESTART */
-/* The speaker has ended: whether that was a planned restart, so that the next one starts at once. Does not
- * return when this process is to be executed anew as well, and that works. */
+void handover_restart(struct handover *h, uint32_t flags); /* FM_RESTART: the speaker has seconds to end */
+/* The speaker has ended, clean: with status 0. Whether that was a planned restart, so that the next one
+ * starts at once. Does not return when this process is to be executed anew as well, and that works. */
 bool handover_speaker_gone(struct handover *h, bool clean);
 void handover_send(struct handover *h); /* FM_KEPT to the new speaker, before FM_SYNC_DONE */
-void handover_done(struct handover *h); /* FM_READY: closes our copies */
+void handover_done(struct handover *h); /* FM_READY: what was sent is in use */
 
 /* In the new life of this process: what the former one has left. 0: nothing; 1: taken over; -errno. */
 int handover_resume(struct handover *h);

@@ -18,6 +18,8 @@ struct dispatch;
 struct supervisor;
 struct binds;
 struct notify;
+struct handover;
+struct bfd;
 
 struct fib {
     struct loop *loop;
@@ -33,6 +35,8 @@ struct fib {
     struct supervisor *supervisor;
     struct binds *binds;
     struct notify *notify;
+    struct handover *handover;
+    struct bfd *bfd;
     struct timer *resolve; /* next hops must be resolved again */
     struct timer *stale;   /* the sweep, when the speaker does not ask for it */
     struct task *resolver; /* which is done in parts */

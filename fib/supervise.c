@@ -23,13 +23,16 @@
 #include <unistd.h>
 
 #include "fib/dispatch.h"
+#include "fib/handover.h"
 #include "fib/routes.h"
 
 #define BACKOFF_FIRST_MS 100
 #define BACKOFF_MAX_MS   10000
 #define HEALTHY_MS       30000
+#define BRIEF_MS         1000
 #define STOP_MS          5000
 #define CLOSED_MS        1000
+#define LATE_MS          1000 /* of a timer */
 #define CHANNEL_BUFFER   (1 << 20)
 #define SPEAKER_FD       3 /* where it finds its end */
 #define EXIT_SYSTEM      3
@@ -41,6 +44,7 @@ struct supervisor {
     pid_t pid; /* 0: none */
     uint64_t started_ms;
     uint64_t heard_ms;
+    uint64_t hang_due_ms;
     uint64_t backoff_ms;
     struct timer *restart;
     struct timer *hang;
@@ -64,15 +68,23 @@ static void try_spawn(void *arg)
     timer_set(s->restart, BACKOFF_MAX_MS);
 }
 
+static void watch_hang(struct supervisor *s, uint64_t ms)
+{
+    s->hang_due_ms = loop_now_ms() + ms;
+    timer_set(s->hang, ms);
+}
+
 static void check_hang(void *arg)
 {
     struct supervisor *s = arg;
-    uint64_t silent = loop_now_ms() - s->heard_ms;
+    uint64_t now = loop_now_ms(), silent = now - s->heard_ms;
 
     if (s->closed)
         supervise_kill(s, "it closed its channel and does not end");
     else if (silent < FM_HANG_MS)
-        timer_set(s->hang, FM_HANG_MS - silent);
+        watch_hang(s, FM_HANG_MS - silent);
+    else if (now > s->hang_due_ms + LATE_MS) /* we were held up: what it said may wait to be read */
+        watch_hang(s, LATE_MS);
     else
         supervise_kill(s, "no sign of life");
 }
@@ -146,9 +158,7 @@ static int on_message(void *arg, const struct fm_header *h, const void *records,
     struct supervisor *s = arg;
 
     s->heard_ms = loop_now_ms();
-    if (fd >= 0)
-        close(fd); /* the speaker has nothing to hand to us */
-    int rc = dispatch_message(s->f->dispatch, h, records);
+    int rc = dispatch_message(s->f->dispatch, h, records, fd);
     if (rc < 0) {
         supervise_kill(s, "invalid message");
         return rc;
@@ -240,7 +250,7 @@ static int spawn(struct supervisor *s)
     s->killed = s->closed = false;
     s->started_ms = s->heard_ms = loop_now_ms();
     dispatch_reset(s->f->dispatch);
-    timer_set(s->hang, FM_HANG_MS);
+    watch_hang(s, FM_HANG_MS);
     s->f->chan = fibchan_new(s->f->loop, pair[0], &chan_ops, s);
     if (!s->f->chan) {
         close(pair[0]);
@@ -255,9 +265,17 @@ int supervise_start(struct supervisor *s)
     return spawn(s);
 }
 
+static void tell_stop(struct supervisor *s)
+{
+    const struct fm_flags m = {.flags = fib_preserves(s->f) ? FM_STOP_PRESERVE : 0};
+    fib_tell(s->f, FM_STOP, &m, 1);
+}
+
 void supervise_ready(struct supervisor *s)
 {
     s->ever_ready = true;
+    if (s->stopping) /* the former one was about to restart, and did not hear it */
+        tell_stop(s);
 }
 
 void supervise_kill(struct supervisor *s, const char *why)
@@ -281,8 +299,7 @@ void supervise_stop(struct supervisor *s)
         return;
     }
     s->stopping = true;
-    const struct fm_flags m = {.flags = fib_preserves(s->f) ? FM_STOP_PRESERVE : 0};
-    fib_tell(s->f, FM_STOP, &m, 1);
+    tell_stop(s);
     timer_set(s->stop, STOP_MS);
 }
 
@@ -301,16 +318,34 @@ static void describe_death(const struct supervisor *s, int status)
     log_info("the speaker is started again", F_UINT("in_ms", s->backoff_ms));
 }
 
+/* One that restarts as soon as it is there has to wait like one that dies. */
+static void start_next(struct supervisor *s)
+{
+    if (loop_now_ms() - s->started_ms < BRIEF_MS)
+        timer_set(s->restart, BACKOFF_FIRST_MS);
+    else
+        try_spawn(s);
+}
+
 static void speaker_died(struct supervisor *s, int status)
 {
+    bool clean = WIFEXITED(status) && !WEXITSTATUS(status);
+
     s->pid = 0;
     timer_stop(s->hang);
+    if (clean && s->f->chan)
+        fibchan_drain(s->f->chan);
     drop_channel(s);
-    if (s->stopping) {
+    bool planned = handover_speaker_gone(s->f->handover, clean);
+    if (s->stopping && !planned) {
         fib_stop(s->f, 0);
         return;
     }
     fib_speaker_gone(s->f);
+    if (planned) {
+        start_next(s);
+        return;
+    }
     if (!s->ever_ready) {
         /* It has said why, unless a signal took it. */
         if (WIFSIGNALED(status))

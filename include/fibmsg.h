@@ -77,7 +77,7 @@ enum fm_type {
     FM_STOP,          /* fm_flags: FM_STOP_*; a signal: close the sessions, say FM_STOPPED, exit 0 */
     FM_BFD_STATE,     /* fm_bfd_state[]; at FM_BFD_SET and at every change */
     FM_KEPT, /* fm_keep, with the descriptor: what the former speaker said with FM_KEEP, in the same order,
-                before FM_SYNC_DONE. The parent closes its own copies at FM_READY */
+                before FM_SYNC_DONE. The parent closes its own copies then */
     FM_RESTART_ASKED, /* fm_flags: FM_RESTART_*; a signal: hand over, as `underlayctl restart` */
 };
 #define FM_HEARTBEAT_MS 5000  /* few wake-ups when idle */
@@ -301,7 +301,7 @@ struct fm_bfd_state {
     uint32_t starvations;                /* of the whole BFD thread */
     uint32_t starved_us;                 /* the longest that it was not let to run */
     uint32_t reserved2;
-    uint64_t since_ms;                   /* CLOCK_MONOTONIC: of the present state */
+    uint64_t since_ms; /* CLOCK_MONOTONIC: of the present state */
 };
 
 /* What a speaker leaves to the next one. */
@@ -361,6 +361,8 @@ unsigned fibchan_room(struct fibchan *c);
  * late. */
 void fibchan_pause(struct fibchan *c, bool paused);
 int fibchan_flush(struct fibchan *c, int timeout_ms); /* blocking; at start and stop only */
+/* Handles all that is there now, paused or not: of an end that has died, its last words. */
+void fibchan_drain(struct fibchan *c);
 /* Largest n for which fibchan_send of this type fits. Record size, 0 for unknown types. */
 uint32_t fm_max_records(enum fm_type type);
 size_t fm_record_size(enum fm_type type);

@@ -262,7 +262,8 @@ static int send_now(struct fibchan *c, const void *data, size_t len, int fd)
     }
     if (sendmsg(c->fd, &msg, MSG_DONTWAIT | MSG_NOSIGNAL) >= 0)
         return 0;
-    return errno == EAGAIN || errno == EINTR || errno == ENOBUFS ? -EAGAIN : -errno;
+    /* ETOOMANYREFS: as many descriptors are on their way as this account may have. */
+    return errno == EAGAIN || errno == EINTR || errno == ENOBUFS || errno == ETOOMANYREFS ? -EAGAIN : -errno;
 }
 
 static int drain_queue(struct fibchan *c)
@@ -386,6 +387,14 @@ void fibchan_pause(struct fibchan *c, bool paused)
         return;
     c->paused = paused;
     update_wanted(c);
+}
+
+void fibchan_drain(struct fibchan *c)
+{
+    enter(c);
+    while (!c->closed && !c->freed && read_one(c) > 0)
+        ;
+    leave(c);
 }
 
 int fibchan_flush(struct fibchan *c, int timeout_ms)

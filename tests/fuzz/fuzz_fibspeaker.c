@@ -75,9 +75,7 @@ void roles_remove_control(struct roles *r)
 static int take(void *arg, const struct fm_header *h, const void *records, int fd)
 {
     (void)arg;
-    if (fd >= 0)
-        close(fd);
-    int rc = fm_from_speaker(h->type) ? dispatch_message(f.dispatch, h, records) : -EPROTO;
+    int rc = dispatch_message(f.dispatch, h, records, fd);
     gone |= rc != 0;
     return rc;
 }

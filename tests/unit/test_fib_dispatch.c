@@ -34,7 +34,7 @@ static void tear_down(void)
 static int say(enum fm_type type, const void *records, uint32_t n)
 {
     struct fm_header h = {FIBMSG_VERSION, (uint16_t)type, n};
-    return dispatch_message(x.f.dispatch, &h, records ? records : "");
+    return dispatch_message(x.f.dispatch, &h, records ? records : "", -1);
 }
 
 static const struct fm_hello hello = {FIBMSG_VERSION, 1};

@@ -1,0 +1,204 @@
+/* What a speaker leaves to the next one: a memfd and TCP connections, held here while no speaker runs.
+ *
+ * The speaker is not believed: it may leave what it could have made itself, and as much of it as fits the
+ * descriptors that this process may have, with some to spare for its own work. What cannot be kept is closed,
+ * and its session lost as in a crash; nothing else is.
+ *
+ * Not here: what is in the memfd (bgpd/handover.h), which is for speakers to know.
+ */
+#include "fib/handover.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <netinet/in.h>
+#include <stdlib.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "fib/supervise.h"
+
+#define END_MS     5000 /* from FM_RESTART to the end of the speaker */
+#define SPARE      512  /* descriptors that this process needs beside those it keeps */
+#define WANTED     (FM_KEEP_MOST + 2 * SPARE)
+#define STATE_SEAL (F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE)
+
+struct kept {
+    struct fm_keep what;
+    int fd;
+};
+
+struct handover {
+    struct fib *f;
+    struct kept *kept;
+    unsigned n_kept;
+    unsigned n_lost; /* no descriptor was left for them */
+    unsigned n_sent; /* to a speaker that is not ready yet */
+    int fd_limit;
+    uint32_t flags; /* FM_RESTART_* */
+    bool asked;     /* FM_RESTART: the speaker is about to end */
+    struct timer *overdue;
+};
+
+static void speaker_overdue(void *arg)
+{
+    struct handover *h = arg;
+
+    supervise_kill(h->f->supervisor, "it asked for a restart and does not end");
+}
+
+/* As many descriptors as a hand-over can take, if we may; those who started us seldom think of it. */
+static int raise_limit(void)
+{
+    struct rlimit r;
+
+    if (getrlimit(RLIMIT_NOFILE, &r) < 0)
+        return 0;
+    if (r.rlim_cur < WANTED && r.rlim_cur < r.rlim_max) {
+        r.rlim_cur = r.rlim_max < WANTED ? r.rlim_max : WANTED;
+        setrlimit(RLIMIT_NOFILE, &r);
+        getrlimit(RLIMIT_NOFILE, &r);
+    }
+    return r.rlim_cur < WANTED ? (int)r.rlim_cur : WANTED;
+}
+
+struct handover *handover_new(struct fib *f)
+{
+    struct handover *h = calloc(1, sizeof *h);
+
+    if (!h)
+        return NULL;
+    h->f = f;
+    h->fd_limit = raise_limit();
+    h->overdue = timer_new(f->loop, speaker_overdue, h);
+    if (h->overdue)
+        return h;
+    free(h);
+    return NULL;
+}
+
+static void forget_kept(struct handover *h)
+{
+    free(h->kept);
+    h->kept = NULL;
+    h->n_kept = h->n_lost = 0;
+}
+
+static void close_kept(struct handover *h)
+{
+    for (unsigned i = 0; i < h->n_kept; i++)
+        close(h->kept[i].fd);
+    forget_kept(h);
+}
+
+void handover_free(struct handover *h)
+{
+    if (!h)
+        return;
+    close_kept(h);
+    timer_free(h->overdue);
+    free(h);
+}
+
+static int socket_option(int fd, int option)
+{
+    int value = -1;
+    socklen_t size = sizeof value;
+    return getsockopt(fd, SOL_SOCKET, option, &value, &size) < 0 ? -1 : value;
+}
+
+static bool is_tcp(int fd)
+{
+    int domain = socket_option(fd, SO_DOMAIN);
+    return (domain == AF_INET || domain == AF_INET6) && socket_option(fd, SO_PROTOCOL) == IPPROTO_TCP;
+}
+
+/* A memfd that nobody can change any more, so that the next speaker may map it. Only memfds have seals. */
+static bool is_sealed(int fd)
+{
+    int seals = fcntl(fd, F_GET_SEALS);
+    return seals >= 0 && (seals & STATE_SEAL) == STATE_SEAL;
+}
+
+static bool may_be_kept(const struct handover *h, const struct fm_keep *m, int fd)
+{
+    if (fd < 0)
+        return false;
+    for (unsigned i = 0; i < h->n_kept && m->kind == FM_KEEP_STATE; i++)
+        if (h->kept[i].what.kind == FM_KEEP_STATE)
+            return false;
+    return m->kind == FM_KEEP_STATE ? is_sealed(fd) : m->kind == FM_KEEP_SESSION && is_tcp(fd);
+}
+
+static int add_kept(struct handover *h, const struct fm_keep *m, int fd)
+{
+    if (!(h->n_kept & (h->n_kept - 1))) {
+        struct kept *grown = realloc(h->kept, (h->n_kept ? h->n_kept * 2 : 1) * sizeof *grown);
+        if (!grown)
+            return -ENOMEM;
+        h->kept = grown;
+    }
+    h->kept[h->n_kept++] = (struct kept){*m, fd};
+    return 0;
+}
+
+int handover_keep(struct handover *h, const struct fm_keep *m, int fd)
+{
+    int rc = h->n_kept + h->n_lost >= FM_KEEP_MOST ? -E2BIG : may_be_kept(h, m, fd) ? 0 : -EINVAL;
+
+    if (!rc && (fd >= h->fd_limit - SPARE || add_kept(h, m, fd)))
+        h->n_lost++;
+    else if (!rc)
+        return 0;
+    if (fd >= 0)
+        close(fd);
+    return rc;
+}
+
+void handover_restart(struct handover *h, uint32_t flags)
+{
+    log_info("the speaker restarts as asked", F_UINT("kept", h->n_kept));
+    if (h->n_lost)
+        log_warn("more connections than this process may keep; the others are lost",
+                 F_UINT("lost", h->n_lost), F_INT("limit", h->fd_limit));
+    h->asked = true;
+    h->flags = flags;
+    timer_set(h->overdue, END_MS);
+}
+
+bool handover_speaker_gone(struct handover *h, bool clean)
+{
+    bool planned = h->asked && clean;
+
+    timer_stop(h->overdue);
+    h->asked = false;
+    if (h->n_sent)
+        log_error("the new speaker has ended before it was ready; the sessions it was given are lost");
+    h->n_sent = 0;
+    if (planned)
+        return true;
+    if (h->n_kept)
+        log_error("the restart was not clean; the sessions are lost", F_UINT("kept", h->n_kept));
+    close_kept(h);
+    return false;
+}
+
+/* Ours are closed at once: if the new speaker dies nobody else can make use of them. */
+void handover_send(struct handover *h)
+{
+    h->n_sent = h->n_kept;
+    for (unsigned i = 0; i < h->n_kept; i++) {
+        int rc = h->f->chan ? fibchan_send(h->f->chan, FM_KEPT, &h->kept[i].what, 1, h->kept[i].fd) : -EPIPE;
+        close(h->kept[i].fd);
+        if (rc)
+            supervise_kill(h->f->supervisor, "what was kept for it cannot be queued");
+    }
+    forget_kept(h);
+}
+
+void handover_done(struct handover *h)
+{
+    if (h->n_sent)
+        log_info("the new speaker is ready", F_UINT("taken_over", h->n_sent));
+    h->n_sent = 0;
+}
