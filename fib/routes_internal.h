@@ -87,7 +87,7 @@ struct routes {
     struct timer *heal; /* a walk soon: routes of ours went that nobody told us to take away */
     uint64_t retry_ms;
     /* Pending routes, see routes_queue.c. */
-    struct route_queue changes, removals;
+    struct route_queue missing, moves, removals;
     struct timer *hold;  /* removals that wait for more of them */
     uint64_t removal_us; /* the last one came */
     uint64_t gather_us;  /* the first of those that wait came; 0: do not wait */
