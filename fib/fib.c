@@ -31,8 +31,9 @@
 #include "fib/supervise.h"
 
 #define EXIT_SYSTEM     3
-#define RESOLVE_SOON_MS 5  /* from a change to resolving next hops again, */
-#define RESOLVE_MS      50 /* and between two times: changes come in bursts */
+#define RESOLVE_SOON_MS 5   /* from a change to resolving next hops again, */
+#define RESOLVE_MS      50  /* and between two times: changes come in bursts */
+#define BULK_LOOK_MS    200 /* while the monitor does not hear of routes */
 #define RETRY_FIRST_MS  1000
 #define RETRY_MAX_MS    60000
 #define EVENTS_PER_TURN 256
@@ -63,6 +64,8 @@ static bool resolve_step(void *arg)
     else
         f->resolve_backoff_ms = RETRY_FIRST_MS;
     f->resolve_refused = false;
+    if (routes_bulk(f->routes) && nexthops_depend_on_routes(f->nexthops) && !timer_running(f->resolve))
+        timer_set(f->resolve, BULK_LOOK_MS);
     return false;
 }
 
@@ -88,6 +91,13 @@ void fib_nexthops_changed(struct fib *f, bool soon)
         f->resolve_backoff_ms =
             f->resolve_backoff_ms * 2 > RETRY_MAX_MS ? RETRY_MAX_MS : f->resolve_backoff_ms * 2;
     }
+}
+
+void fib_monitor_routes(struct fib *f, bool on)
+{
+    kernel_monitor_routes(f->kernel, on);
+    if (nexthops_depend_on_routes(f->nexthops))
+        fib_nexthops_changed(f, true);
 }
 
 void fib_link_changed(struct fib *f, uint32_t ifindex, bool up)

@@ -82,6 +82,9 @@ void fib_address_changed(struct fib *f, const struct kaddress *a, bool deleted);
 /* Next hops must be resolved again, and groups with them: soon, or after a back-off because the kernel
  * refused something. */
 void fib_nexthops_changed(struct fib *f, bool soon);
+/* Whether the monitor hears of route changes; while it does not, next hops that depend on them are resolved
+ * again now and then. */
+void fib_monitor_routes(struct fib *f, bool on);
 
 static inline struct ip_addr fm_addr(uint8_t af, const uint8_t *bytes)
 {
