@@ -39,7 +39,7 @@ const struct grammar_row grammar_rows[] = {
      "close a session and keep it down, restarts included; the peer is told TEXT", GRAMMAR_STATE},
     {CMD_NO_SHUTDOWN, "no neighbor PEER shutdown", "take that back", 0},
     {CMD_DRAIN, "drain [after SECONDS] [wait]",
-     "send what is originated as a last choice, and withdraw it after 30 s or as told; wait for that", 0},
+     "send what is originated as a last choice; withdraw it after 30 s or as told", 0},
     {CMD_UNDRAIN, "undrain", "advertise everything again", 0},
     {CMD_GRACEFUL_SHUTDOWN, "bgp graceful-shutdown", "drain without the withdrawal", 0},
     {CMD_NO_GRACEFUL_SHUTDOWN, "no bgp graceful-shutdown", "the same as undrain", 0},
