@@ -13,6 +13,8 @@
 #include "control/http.h"
 #include "drain.h"
 #include "fibclient.h"
+#include "fibmsg.h"
+#include "handover.h"
 #include "loop.h"
 #include "peer.h"
 #include "rib_fixture.h"
@@ -46,6 +48,8 @@ static struct peer peers[PEERS];
 static struct sources sources;
 static struct grammar *grammar;
 static int reload_result;
+static uint32_t restart_flags; /* of the last restart */
+static unsigned handed_over;   /* so often a restart was answered */
 static void (*reload_answer)(void *arg, const char *errors, const char *notes);
 static void *reload_arg;
 
@@ -261,6 +265,17 @@ int speaker_reload(struct speaker *s, void (*done)(void *arg, const char *errors
     reload_answer = done;
     reload_arg = arg;
     return reload_result;
+}
+int speaker_handover_begin(struct speaker *s, uint32_t flags,
+                           void (*done)(void *arg, const char *error, const char *told), void *arg)
+{
+    restart_flags = flags;
+    return speaker_reload(s, done, arg);
+}
+void speaker_handover_end(struct speaker *s)
+{
+    (void)s;
+    handed_over++;
 }
 char *config_print(const struct config *c)
 {

@@ -65,6 +65,8 @@ static void commands_parse_to_their_row(void)
         {"undrain", CMD_UNDRAIN, false},
         {"bgp graceful-shutdown", CMD_GRACEFUL_SHUTDOWN, false},
         {"no bgp graceful-shutdown", CMD_NO_GRACEFUL_SHUTDOWN, false},
+        {"restart", CMD_RESTART, false},
+        {"restart sp", CMD_RESTART, false},
         {"log level debug", CMD_LOG_LEVEL, false},
         {"log level e", CMD_LOG_LEVEL, false},
         {"debug tor-a", CMD_DEBUG, false},
