@@ -39,10 +39,6 @@ void speaker_addresses_changed(struct speaker *sp)
     fibclient_subnet_of(sp->fib, &peer, 0);
     fibclient_link_by_name(sp->fib, "eth0");
 }
-void speaker_bfd_state(struct speaker *sp, const struct fm_bfd_state *st)
-{
-    (void)sp, (void)st;
-}
 void speaker_handover_got(struct speaker *sp, const struct fm_keep *m, int fd)
 {
     (void)sp, (void)m;
@@ -52,6 +48,10 @@ void speaker_handover_got(struct speaker *sp, const struct fm_keep *m, int fd)
 void speaker_restart_asked(struct speaker *sp, uint32_t flags)
 {
     (void)sp, (void)flags;
+}
+void speaker_bfd_state(struct speaker *sp, const struct fm_bfd_state *st)
+{
+    (void)sp, (void)st;
 }
 void speaker_reload_asked(struct speaker *sp)
 {
