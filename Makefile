@@ -109,7 +109,7 @@ install: all
 	install -m 644 etc/networkd/50-underlay.conf $(D)$(DOCDIR)/networkd-50-underlay.conf
 	install -m 644 etc/rt_protos.d/underlay.conf $(D)$(SYSCONFDIR)/iproute2/rt_protos.d/underlay.conf
 	install -m 644 etc/sysusers-underlay.conf $(D)$(SYSUSERSDIR)/underlay.conf
-	sed 's|@BINDIR@|$(BINDIR)|' etc/underlayd.service > $(D)$(UNITDIR)/underlayd.service
+	sed 's|@BINDIR@|$(BINDIR)|; s|@UBINDIR@|$(UBINDIR)|' etc/underlayd.service > $(D)$(UNITDIR)/underlayd.service
 	chmod 644 $(D)$(UNITDIR)/underlayd.service
 	test -e $(D)$(SYSCONFDIR)/underlay/underlay.yaml || \
 	    install -m 640 etc/underlay.yaml $(D)$(SYSCONFDIR)/underlay/underlay.yaml

@@ -85,6 +85,12 @@ struct config_vip {
     bool bind_lo;    /* a host prefix then */
 };
 
+/* Where to listen. port 0: nowhere. */
+struct endpoint {
+    struct ip_addr addr;
+    uint16_t port;
+};
+
 struct config {
     struct {
         uint32_t asn;
@@ -127,6 +133,9 @@ struct config {
         char *socket;
         char *group;
     } control;
+    struct {
+        struct endpoint listen;
+    } metrics;
     struct {
         enum log_level level;
         enum log_format format;
@@ -189,6 +198,10 @@ enum {
  * the log. */
 unsigned peer_config_diff(const struct peer_config *before, const struct peer_config *after,
                           const char **key);
+
+/* For a comparison with a configuration of another process: of the keys that force a reset (PEER_DIFF_RESET)
+ * the one of number i, and a digest of its value. *key NULL: there are not so many. */
+uint64_t peer_config_digest(const struct peer_config *c, unsigned i, const char **key);
 
 enum {
     CONFIG_DIFF_ASN = 0x01, /* router.asn, router.id: all sessions start anew */

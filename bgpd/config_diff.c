@@ -28,6 +28,36 @@ unsigned peer_config_diff(const struct peer_config *before, const struct peer_co
     return changes;
 }
 
+/* Of what is written in a configuration and not of how a build keeps it. A password has no text. */
+static uint64_t digest_value(const struct schema_key *k, const struct peer_config *c)
+{
+    char buf[VALUE_STRLEN];
+    const char *text = buf;
+    size_t n;
+    if (k->type == &type_password) {
+        text = c->password;
+        n = strlen(text);
+    } else if (k->shape == SHAPE_SCALAR) {
+        text = k->type->format(k, key_field(k, c), buf, sizeof buf);
+        n = strlen(text);
+    } else {
+        n = k->size < sizeof buf ? k->size : sizeof buf; /* SHAPE_SET */
+        memcpy(buf, key_field(k, c), n);
+    }
+    return (uint64_t)hash_bytes(text, n, 1) << 32 | hash_bytes(text, n, 2);
+}
+
+uint64_t peer_config_digest(const struct peer_config *c, unsigned i, const char **key)
+{
+    *key = NULL;
+    for (unsigned k = 0; k < schema_peer.n; k++)
+        if (schema_peer.keys[k].change & PEER_DIFF_RESET && !i--) {
+            *key = schema_peer.keys[k].name;
+            return digest_value(&schema_peer.keys[k], c);
+        }
+    return 0;
+}
+
 static void diff_section(const struct schema_section *s, const void *a, const void *b, const char *name,
                          struct config_diff *out)
 {

@@ -190,6 +190,11 @@ static const struct schema_key control_keys[] = {
 };
 static const struct schema_section schema_control = SECTION(control_keys, 0);
 
+static const struct schema_key metrics_keys[] = {
+    {"listen", VALUE(config, metrics.listen, endpoint), .def = "off", .change = CONFIG_DIFF_RESTART},
+};
+static const struct schema_section schema_metrics = SECTION(metrics_keys, 0);
+
 static const struct schema_key log_keys[] = {
     {"level", VALUE(config, log.level, word), .words = "error warn info debug", .def = "info",
      .change = CONFIG_DIFF_LOG},
@@ -210,7 +215,7 @@ static const struct schema_key root_keys[] = {
     {"policies", .shape = SHAPE_POLICIES},
     {"fib", .shape = SHAPE_MAP, .sub = &schema_fib},
     {"control", .shape = SHAPE_MAP, .sub = &schema_control},
-    {"metrics", NOT_YET(.off = "off false")},
+    {"metrics", .shape = SHAPE_MAP, .sub = &schema_metrics, .type = &type_endpoint, AT(config, metrics.listen)},
     {"log", .shape = SHAPE_MAP, .sub = &schema_log},
 };
 const struct schema_section schema_root = SECTION(root_keys, sizeof(struct config));

@@ -468,6 +468,47 @@ static int parse_listen(const struct schema_key *k, void *field, const char *tex
     return err || addr_is_unspecified(&a) ? err : parse_addr(k, field, text, why);
 }
 
+/* Which address is never left to chance: who can connect may read everything there is to see. */
+static int parse_endpoint(const struct schema_key *k, void *field, const char *text, struct why *why)
+{
+    struct endpoint e;
+    memset(&e, 0, sizeof e); /* compared as bytes */
+    if (strcmp(text, "off") && strcmp(text, "false")) {
+        const char *colon = strrchr(text, ':');
+        bool bracketed = colon && *text == '[' && colon[-1] == ']';
+        size_t len = !colon ? 0 : bracketed ? (size_t)(colon - text) - 2 : (size_t)(colon - text);
+        char host[ADDR_STRLEN], *end;
+        unsigned long port = colon && colon[1] >= '0' && colon[1] <= '9' ? strtoul(colon + 1, &end, 10) : 0;
+        if (colon == text || !strncmp(text, "*:", 2))
+            return value_wrong(why, "says no address; 127.0.0.1%s is for this host alone, 0.0.0.0%s or [::]%s for all",
+                               colon, colon, colon);
+        snprintf(host, sizeof host, "%.*s", (int)len, text + bracketed);
+        if (!colon || len >= sizeof host || !port || port > 65535 || *end || addr_parse(host, &e.addr) ||
+            bracketed != (e.addr.af == AF_INET6))
+            return value_wrong(why, "`%.60s` is not an address with a port; 127.0.0.1:9817 and [::1]:9817 are", text);
+        if (!addr_is_unspecified(&e.addr) && e.addr.af == AF_INET6 && addr_is_link_local(&e.addr))
+            return value_wrong(why, "`%.60s` is link-local, on one interface only; use another address", text);
+        if (addr_is_multicast(&e.addr))
+            return value_wrong(why, "`%.60s` is multicast; nobody can connect to it", text);
+        e.port = (uint16_t)port;
+    }
+    (void)k;
+    memcpy(field, &e, sizeof e);
+    return 0;
+}
+
+static const char *format_endpoint(const struct schema_key *k, const void *field, char *buf, size_t size)
+{
+    struct endpoint e;
+    char host[ADDR_STRLEN];
+    (void)k;
+    memcpy(&e, field, sizeof e);
+    if (!e.port)
+        return "off";
+    snprintf(buf, size, e.addr.af == AF_INET6 ? "[%s]:%u" : "%s:%u", addr_format(&e.addr, host), e.port);
+    return buf;
+}
+
 static const char *format_addr(const struct schema_key *k, const void *field, char *buf, size_t size)
 {
     struct ip_addr a;
@@ -584,6 +625,7 @@ const struct value_type type_router_id = {"an IPv4 address", parse_router_id, fo
 const struct value_type type_addr = {"an address", parse_addr, format_addr, NULL, NULL};
 const struct value_type type_addr4 = {"an IPv4 address", parse_addr4, format_addr, NULL, NULL};
 const struct value_type type_addr6 = {"an IPv6 address", parse_addr6, format_addr, NULL, NULL};
+const struct value_type type_endpoint = {"an address with a port", parse_endpoint, format_endpoint, NULL, NULL};
 const struct value_type type_listen = {"an address", parse_listen, format_addr, NULL, NULL};
 const struct value_type type_prefix = {"a prefix", parse_prefix, format_prefix, NULL, NULL};
 const struct value_type type_range = {"a prefix", parse_range, format_prefix, NULL, NULL};

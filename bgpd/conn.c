@@ -303,6 +303,34 @@ void conn_discard_queued(struct conn *c)
     c->out_end = c->out_next;
 }
 
+/* Taking over */
+
+static bool whole_messages(const uint8_t *p, size_t n)
+{
+    while (n >= BGP_HEADER_LEN) {
+        size_t len = (size_t)(p[LENGTH_FIELD] << 8 | p[LENGTH_FIELD + 1]);
+        if (len < BGP_HEADER_LEN || len > n)
+            return false;
+        p += len;
+        n -= len;
+    }
+    return !n;
+}
+
+int conn_restore(struct conn *c, const uint8_t *rest, size_t rest_len, const uint8_t *out, size_t out_len,
+                 size_t begun)
+{
+    if (rest_len >= c->max_len || begun > out_len || !whole_messages(out + begun, out_len - begun))
+        return -EBADMSG;
+    if ((rest_len && keep_rest(c, rest, rest_len)) || (out_len && make_room(c, out_len)))
+        return -ENOMEM;
+    if (out_len)
+        memcpy(c->out, out, out_len);
+    c->out_end = (uint32_t)out_len;
+    c->out_next = (uint32_t)begun;
+    return 0;
+}
+
 /* Closing */
 
 static void linger_end(void *arg)

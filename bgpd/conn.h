@@ -70,6 +70,11 @@ struct conn {
 struct conn *conn_new(struct loop *l, int fd, bool connecting, struct conn_scratch *scratch,
                       struct conn_counters *count, const struct conn_ops *ops, void *arg);
 void conn_free(struct conn *c); /* closes */
+/* What another process had of this connection: the start of an unfinished message, and output whose first
+ * `begun` bytes are the rest of a message that was written in part. To a fresh connection; conn_flush goes
+ * on. 0, -ENOMEM, or -EBADMSG: these are no such bytes. */
+int conn_restore(struct conn *c, const uint8_t *rest, size_t rest_len, const uint8_t *out, size_t out_len,
+                 size_t begun);
 
 /* Reads once, at most read_most, and hands the messages on. Whether anything came. c may be gone after
  * it. */

@@ -18,6 +18,7 @@
 #include <unistd.h>
 
 #include "fibwatch.h"
+#include "handover.h"
 #include "log.h"
 #include "speaker.h"
 #include "speaker_events.h"
@@ -85,14 +86,44 @@ static void op_touch(void *arg, const struct nexthop *nh)
     task_wake(c->flush);
 }
 
-static void op_group_set(void *arg, uint32_t group, const struct nhgroup_member *members, unsigned n)
+/* Ahead of the routes on their way: forwarding waits for it. That a watch has begun it finds told. */
+static void op_dead(void *arg, const struct nexthop *const *nh, unsigned n)
 {
     struct fibclient *c = arg;
-    struct fm_group g = {.id = group};
-    for (unsigned i = 0; i < n && i < FM_GROUP_MEMBERS; i++) {
+    if (c->detached)
+        return;
+    for (unsigned i = 0; i < n; i++)
+        if (fibwatch_judge(&c->watches, nh[i]->id))
+            speaker_fib_closed(c->s, "out of memory");
+    fibwatch_flush(&c->watches, c->s->nexthops, send_watches, c);
+}
+
+/* The routes over it come later than this, and the flush begins with it. */
+static void op_alive(void *arg, const struct nexthop *nh)
+{
+    struct fibclient *c = arg;
+    if (c->detached)
+        return;
+    if (fibwatch_judge(&c->watches, nh->id))
+        speaker_fib_closed(c->s, "out of memory");
+    task_wake(c->flush);
+}
+
+static void op_revive(void *arg, const struct ip_addr *addr, uint32_t scope)
+{
+    struct nexthop nh = {.addr = *addr, .scope = scope};
+    struct fm_nexthop r = nexthop_record(&nh);
+    send_or_die(arg, FM_NEXTHOP_ALIVE, &r, 1);
+}
+
+static void op_group_set(void *arg, uint32_t group, const struct nhgroup_member *members, unsigned n,
+                         unsigned n_backups)
+{
+    struct fibclient *c = arg;
+    struct fm_group g = {.id = group, .n_members = (uint16_t)n, .n_backups = (uint16_t)n_backups};
+    for (unsigned i = 0; i < n + n_backups; i++) {
         const struct nexthop *nh = nexthop_by_id(c->s->nexthops, members[i].nexthop);
-        g.members[g.n_members++] =
-            (struct fm_member){.nexthop = nexthop_record(nh), .weight = members[i].weight};
+        g.members[i] = (struct fm_member){.nexthop = nexthop_record(nh), .weight = members[i].weight};
     }
     send_or_die(c, FM_GROUP_SET, &g, 1);
 }
@@ -107,8 +138,13 @@ static void op_group_del(void *arg, uint32_t group)
 
 struct nexthop_ops fibclient_nexthop_ops(void)
 {
-    return (struct nexthop_ops){
-        .watch = op_touch, .unwatch = op_touch, .group_set = op_group_set, .group_del = op_group_del};
+    return (struct nexthop_ops){.watch = op_touch,
+                                .unwatch = op_touch,
+                                .group_set = op_group_set,
+                                .group_del = op_group_del,
+                                .dead = op_dead,
+                                .alive = op_alive,
+                                .revive = op_revive};
 }
 
 static void add_route(struct fibclient *c, const struct prefix *p, uint8_t op, uint32_t group,
@@ -168,6 +204,17 @@ static bool has_drained(const struct fibclient *c)
            nexthop_all_resolved(c->s->nexthops);
 }
 
+bool fibclient_idle(const struct fibclient *c)
+{
+    return !c->counts.pending && has_drained(c);
+}
+
+static void tell_when_idle(struct fibclient *c)
+{
+    if (!c->s->fib_settled && fibclient_idle(c))
+        speaker_fib_idle(c->s);
+}
+
 static void send_synced_when_drained(struct fibclient *c)
 {
     if (!c->sync_wanted || c->sync_sent || !has_drained(c))
@@ -193,6 +240,7 @@ static bool flush_step(void *arg)
     }
     flush_batch(c);
     send_synced_when_drained(c);
+    tell_when_idle(c);
     return c->sub.dirty[FAM_IPV4].count || c->sub.dirty[FAM_IPV6].count;
 }
 
@@ -202,20 +250,57 @@ static void on_writable(void *arg)
     task_wake(c->flush);
 }
 
+static enum fib_reason reason_of(int32_t error)
+{
+    switch (error) {
+    case FM_E_CONNECTED:
+        return FIB_REASON_CONNECTED;
+    case FM_E_CONFLICT:
+        return FIB_REASON_CONFLICT;
+    case FM_E_NEXTHOP:
+        return FIB_REASON_NEXTHOP;
+    case FM_E_PREFSRC:
+        return FIB_REASON_PREFSRC;
+    case -EPERM:
+    case -EACCES:
+        return FIB_REASON_PERMISSION;
+    case -ENOMEM:
+    case -ENOBUFS:
+    case -ENOSPC:
+        return FIB_REASON_MEMORY;
+    default:
+        return FIB_REASON_OTHER;
+    }
+}
+
+static void count_result(struct fib_counts *n, const struct fm_result *r)
+{
+    n->results++;
+    if (n->pending)
+        n->pending--;
+    if (r->error == -ECANCELED) {
+        n->superseded++;
+    } else if (r->error) {
+        n->failures++;
+        n->failed_by[reason_of(r->error)]++;
+    } else if (r->op == FM_ROUTE_DEL || r->op == FM_ROUTE_DEL_UNREACHABLE) {
+        n->deleted++;
+    } else {
+        n->set++;
+    }
+}
+
 static void on_results(struct fibclient *c, const struct fm_result *r, uint32_t n)
 {
     for (uint32_t i = 0; i < n; i++) {
         if (!r[i].cookie)
             continue;
-        c->counts.results++;
-        if (c->counts.pending)
-            c->counts.pending--;
+        count_result(&c->counts, &r[i]);
         if (r[i].error == -ECANCELED)
             continue; /* overridden by a later word, which has its own answer */
-        if (r[i].error)
-            c->counts.failures++;
         rib_fib_result(c->s->rib, family_of_af(r[i].af), r[i].cookie, r[i].op, r[i].error);
     }
+    tell_when_idle(c);
 }
 
 static void on_nexthop_states(struct fibclient *c, const struct fm_nexthop_state *st, uint32_t n)
@@ -317,6 +402,12 @@ static int on_message(void *arg, const struct fm_header *h, const void *records,
         return 0;
     case FM_ROUTE_RESULTS:
         on_results(c, records, h->count);
+        return 0;
+    case FM_KEPT:
+        speaker_handover_got(c->s, records, fd);
+        return 0;
+    case FM_RESTART_ASKED:
+        speaker_restart_asked(c->s, ((const struct fm_flags *)records)->flags);
         return 0;
     case FM_RELOAD:
         speaker_reload_asked(c->s);
@@ -485,6 +576,22 @@ void fibclient_stopped(struct fibclient *c)
     fibchan_flush(c->chan, 1000);
 }
 
+int fibclient_keep(struct fibclient *c, enum fm_keep_kind kind, uint32_t index, int fd)
+{
+    const struct fm_keep m = {.kind = kind, .index = index};
+    return fibchan_send(c->chan, FM_KEEP, &m, 1, fd);
+}
+
+void fibclient_restart(struct fibclient *c, uint32_t flags)
+{
+    const struct fm_flags m = {.flags = flags};
+    flush_batch(c);
+    send_or_die(c, FM_RESTART, &m, 1);
+    fibclient_detach(c); /* what becomes of the RIB now is nothing to the routes */
+    if (fibchan_flush(c->chan, 2000))
+        log_warn("the fib process is slow: the hand-over may be incomplete");
+}
+
 void fibclient_reconsider(struct fibclient *c)
 {
     for (enum family f = 0; f < FAM_COUNT; f++) {
@@ -498,6 +605,7 @@ void fibclient_rib_idle(struct fibclient *c)
 {
     if (c->sync_wanted && !c->sync_sent)
         task_wake(c->flush);
+    tell_when_idle(c);
 }
 
 void fibclient_synced(struct fibclient *c)
@@ -567,6 +675,7 @@ void fibclient_counts(const struct fibclient *c, struct fib_counts *out)
 uint64_t fibclient_memory(const struct fibclient *c)
 {
     return sizeof *c + dirty_memory(&c->sub.dirty[FAM_IPV4]) + dirty_memory(&c->sub.dirty[FAM_IPV6]) +
-           dirty_memory(&c->watches.changed) + c->watches.room * sizeof *c->watches.told +
-           c->n_links * sizeof *c->links + c->n_addresses * sizeof *c->addresses;
+           dirty_memory(&c->watches.changed) + dirty_memory(&c->watches.judged) +
+           c->watches.room * sizeof *c->watches.told + c->n_links * sizeof *c->links +
+           c->n_addresses * sizeof *c->addresses;
 }

@@ -44,13 +44,31 @@ void fibclient_reconsider(struct fibclient *c); /* what any route should be may 
 void fibclient_reloading(struct fibclient *c);
 void fibclient_log(struct fibclient *c, const struct fm_log *m);
 int fibclient_bind(struct fibclient *c, const struct ip_addr *a, bool add);
+/* For the next speaker: fd is still the caller's. 0 or -errno. */
+int fibclient_keep(struct fibclient *c, enum fm_keep_kind kind, uint32_t index, int fd);
+void fibclient_restart(struct fibclient *c, uint32_t flags); /* says FM_RESTART, flushes; the last word */
 /* Asynchronous opens by role; cb owns fd (-1 with error -errno). */
 int fibclient_open(struct fibclient *c, enum fm_file_role role, uint32_t index,
                    void (*cb)(void *arg, int fd, int error), void *arg);
 int fibclient_commit_state(struct fibclient *c, void (*cb)(void *arg, int fd, int error), void *arg);
 
+/* All that the RIB wants was told, and all of it answered. */
+bool fibclient_idle(const struct fibclient *c);
+
+enum fib_reason { /* why the kernel does not have a route */
+                  FIB_REASON_CONNECTED,
+                  FIB_REASON_CONFLICT,
+                  FIB_REASON_NEXTHOP,
+                  FIB_REASON_PREFSRC,
+                  FIB_REASON_PERMISSION,
+                  FIB_REASON_MEMORY,
+                  FIB_REASON_OTHER,
+                  FIB_REASON_COUNT
+};
 struct fib_counts {
     uint64_t sent, results, failures;
+    uint64_t set, deleted, superseded;       /* results by kind; failures apart */
+    uint64_t failed_by[FIB_REASON_COUNT];    /* of failures */
     uint32_t pending; /* routes told and not answered yet */
 };
 void fibclient_counts(const struct fibclient *c, struct fib_counts *out);

@@ -24,6 +24,8 @@ void peer_set_start(struct peer_set *ps);
 /* Closes every session (Cease/subcode) and calls done when the last NOTIFICATION is out, 2 s at most.
  * preserve: without a word where the peer keeps our routes for a restart. */
 void peer_set_stop(struct peer_set *ps, uint8_t subcode, bool preserve, void (*done)(void *arg), void *arg);
+/* The sessions are another process's from now on: forgets all peers, without a word to the other sides. */
+void peer_set_leave(struct peer_set *ps);
 unsigned peer_set_count(const struct peer_set *ps);
 struct peer *peer_set_at(const struct peer_set *ps,
                          unsigned i); /* in the order of the configuration, then dynamic ones */

@@ -257,6 +257,7 @@ int peer_export_changed(struct peer *p); /* 0 or -ENOMEM */
 
 /* peer_refresh.c */
 void peer_receive_refresh(struct peer_link *l, const uint8_t *body, size_t n);
+int peer_refresh_ask(struct peer *p);   /* whose session is up: 0, -EOPNOTSUPP, -ENOBUFS */
 int peer_refresh_begin(struct peer *p); /* before Adj-RIB-Out is written: 0 or -ENOMEM */
 bool peer_refresh_end(struct peer *p);  /* after it: whether there is more to do */
 void peer_refresh_down(struct peer *p);
@@ -302,5 +303,8 @@ void peer_debug_free(struct peer *p);
 void peer_set_move(struct peer *p, const struct ip_addr *a, uint32_t scope);
 void peer_set_accepted(struct peer_set *ps, int fd);              /* owns fd */
 void peer_set_reject(struct peer_set *ps, int fd, uint8_t cease); /* owns fd */
+/* A connection that belongs to no peer, and its end: e behind the message that is being written. */
+struct conn *peer_set_stranger(struct peer_set *ps, int fd); /* owns fd; NULL: out of memory */
+void peer_set_dismiss(struct peer_set *ps, struct conn *c, const struct bgp_error *e); /* owns c */
 
 #endif

@@ -183,13 +183,10 @@ void peer_refresh_down(struct peer *p)
 
 /* By the operator, or a change of the configuration */
 
-int peer_soft_in(struct peer *p)
+int peer_refresh_ask(struct peer *p)
 {
     struct peer_link *l = p->up;
 
-    rib_reimport(p->set->speaker->rib, p->rib);
-    if (!l)
-        return -ENOTCONN;
     if (!l->s.received.route_refresh)
         return -EOPNOTSUPP;
     for (enum family f = 0; f < FAM_COUNT; f++)
@@ -197,6 +194,12 @@ int peer_soft_in(struct peer *p)
             return -ENOBUFS;
     conn_flush(l->conn);
     return 0;
+}
+
+int peer_soft_in(struct peer *p)
+{
+    rib_reimport(p->set->speaker->rib, p->rib);
+    return p->up ? peer_refresh_ask(p) : -ENOTCONN;
 }
 
 int peer_soft_out(struct peer *p)

@@ -80,7 +80,7 @@ void peer_restart_offer(const struct peer *p, struct capabilities *c)
     }
 }
 
-static bool notifications_are_graceful(const struct peer_session *s)
+bool peer_restart_is_notified(const struct peer_session *s)
 {
     return s->caps_valid && s->common.graceful_restart &&
            (s->sent.gr_flags_time & s->received.gr_flags_time & FLAG_N);
@@ -108,7 +108,7 @@ static bool is_hard(const struct bgp_error *e)
 struct bgp_error peer_restart_notification(const struct peer_link *l, const struct bgp_error *e)
 {
     bool wrap = l->peer->up == l && is_hard(e) && e->subcode != BGP_CEASE_HARD_RESET &&
-                notifications_are_graceful(&l->s);
+                peer_restart_is_notified(&l->s);
     return wrap ? bgp_error_wrap(e) : *e;
 }
 
@@ -158,7 +158,7 @@ static bool keeps_routes(const struct peer_link *l)
     if (!s->common.graceful_restart || !p->started || p->set->stopping)
         return false;
     return p->restart.end == END_CONNECTION ||
-           (p->restart.end == END_NOTIFICATION && notifications_are_graceful(s));
+           (p->restart.end == END_NOTIFICATION && peer_restart_is_notified(s));
 }
 
 static void set_timer(struct peer *p)
@@ -208,7 +208,7 @@ static void keep(struct peer_link *l, enum family f)
     struct peer_kept *k = &p->restart.kept[f];
     uint32_t stale_ms = c->router.graceful_restart.stale_time_ms, most = p->config->max_prefixes.most[f];
     bool again =
-        k->on && !k->long_lived && notifications_are_graceful(s) && (!most || p->rib->paths[f] <= most);
+        k->on && !k->long_lived && peer_restart_is_notified(s) && (!most || p->rib->paths[f] <= most);
 
     if (again || !k->on)
         rib_peer_stale_too(p->set->speaker->rib, p->rib, f);
@@ -302,6 +302,11 @@ static void on_timer(void *arg)
     for (enum family f = 0; f < FAM_COUNT; f++)
         if (p->restart.kept[f].on && p->restart.kept[f].due_ms <= loop_now_ms())
             family_is_due(p, f);
+    set_timer(p);
+}
+
+void peer_restart_resume(struct peer *p)
+{
     set_timer(p);
 }
 

@@ -10,6 +10,7 @@
 struct peer;
 struct peer_info;
 struct peer_link;
+struct peer_session;
 struct timer;
 
 /* How a session ended, as far as its routes are concerned. */
@@ -54,9 +55,11 @@ void peer_restart_close(struct peer *p);
 /* Just before the RIB hears that the session is gone, and just after it heard of a new one. */
 void peer_restart_down(struct peer_link *l);
 void peer_restart_up(struct peer_link *l);
-void peer_restart_hold_eor(struct peer *p);              /* if it is to be held; after adjout_start */
-void peer_restart_eor(struct peer *p, enum family f);    /* End-of-RIB received */
-void peer_restart_drop(struct peer *p, const char *why); /* all that is kept goes */
+void peer_restart_resume(struct peer *p);                    /* kept has come from another process */
+bool peer_restart_is_notified(const struct peer_session *s); /* RFC 8538: NOTIFICATIONs of it are graceful */
+void peer_restart_hold_eor(struct peer *p);                  /* if it is to be held; after adjout_start */
+void peer_restart_eor(struct peer *p, enum family f);        /* End-of-RIB received */
+void peer_restart_drop(struct peer *p, const char *why);     /* all that is kept goes */
 void peer_restart_info(const struct peer *p, struct peer_info *o);
 /* Of the paths of f those that an earlier session left and this one has not said again yet. */
 uint32_t peer_restart_left(const struct peer *p, enum family f);

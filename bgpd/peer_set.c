@@ -472,6 +472,18 @@ void peer_set_stop(struct peer_set *ps, uint8_t subcode, bool preserve, void (*d
     timer_set(ps->done_timer, ps->lingering.count ? STOP_MS : 0);
 }
 
+void peer_set_leave(struct peer_set *ps)
+{
+    ps->stopping = true;
+    resume_listeners(ps);
+    for (unsigned i = ps->n; i-- > 0;) {
+        struct peer *p = ps->peers[i];
+        ps->n = i;
+        ps->n_fixed = i < ps->n_fixed ? i : ps->n_fixed;
+        peer_free(p);
+    }
+}
+
 void peer_set_addresses_changed(struct peer_set *ps)
 {
     for (unsigned i = 0; i < ps->n; i++)
@@ -482,6 +494,21 @@ void peer_set_addresses_changed(struct peer_set *ps)
 
 static const struct conn_ops nobody = {0};
 
+struct conn *peer_set_stranger(struct peer_set *ps, int fd)
+{
+    return conn_new(ps->speaker->loop, fd, false, ps->scratch, &ps->rejected, &nobody, NULL);
+}
+
+void peer_set_dismiss(struct peer_set *ps, struct conn *c, const struct bgp_error *e)
+{
+    conn_discard_queued(c);
+    struct wire_writer w = conn_writer(c, BGP_MAX_LEN);
+    if (!w.err)
+        notification_encode(&w, e);
+    conn_commit(c, &w, BGP_NOTIFICATION, 1);
+    conn_linger(c, &ps->lingering);
+}
+
 void peer_set_reject(struct peer_set *ps, int fd, uint8_t cease)
 {
     const struct bgp_error e = bgp_error_make(BGP_ERR_CEASE, cease, NULL, 0);
@@ -490,14 +517,9 @@ void peer_set_reject(struct peer_set *ps, int fd, uint8_t cease)
         close(fd);
         return;
     }
-    struct conn *c = conn_new(ps->speaker->loop, fd, false, ps->scratch, &ps->rejected, &nobody, NULL);
-    if (!c)
-        return;
-    struct wire_writer w = conn_writer(c, BGP_MAX_LEN);
-    if (!w.err)
-        notification_encode(&w, &e);
-    conn_commit(c, &w, BGP_NOTIFICATION, 1);
-    conn_linger(c, &ps->lingering);
+    struct conn *c = peer_set_stranger(ps, fd);
+    if (c)
+        peer_set_dismiss(ps, c, &e);
 }
 
 static void accept_one(struct peer_set *ps, int fd)

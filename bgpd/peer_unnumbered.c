@@ -401,6 +401,11 @@ void unnumbered_why(const struct unnumbered *u, char *why, size_t why_size, char
     }
 }
 
+uint32_t unnumbered_ifindex(const struct unnumbered *u)
+{
+    return u->ifindex;
+}
+
 struct ip_addr unnumbered_local(const struct unnumbered *u)
 {
     return u->local;

@@ -18,6 +18,7 @@ void unnumbered_look(struct unnumbered *u);
 bool unnumbered_is_ready(const struct unnumbered *u);
 /* What is missing for that, and what to look at. */
 void unnumbered_why(const struct unnumbered *u, char *why, size_t why_size, char *hint, size_t hint_size);
+uint32_t unnumbered_ifindex(const struct unnumbered *u);     /* 0: there is no such interface */
 struct ip_addr unnumbered_local(const struct unnumbered *u); /* to connect from */
 /* A connection from a link-local address that is no peer's: the unnumbered peer of that interface that takes
  * it for its own, as it knows of none yet; or NULL. */

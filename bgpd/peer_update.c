@@ -138,7 +138,7 @@ bool peer_tx_step(void *arg)
     size_t room = l ? conn_room(l->conn) : 0;
     bool more = false;
 
-    if (!l || room < out_least(l))
+    if (!l || room < out_least(l) || adjout_waits(p->adjout))
         return false;
     if (peer_refresh_begin(p)) {
         peer_out_of_memory(l);

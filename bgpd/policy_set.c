@@ -108,6 +108,16 @@ static int prepend(struct attr_build *b, struct policy_buffer *buf, uint32_t as,
     return 0;
 }
 
+/* Whatever the rule has made of the communities and of the preference: who is about to go says so. */
+static int keep_draining(struct attr_build *b, struct policy_buffer *buf)
+{
+    static const struct community_pattern shutdown = {
+        .kind = COMMUNITY_STANDARD, .len = 4, .value = {0xff, 0xff, 0, 0}}; /* RFC 8326 */
+    b->local_pref = 0;
+    b->flags |= ATTR_HAS_LOCAL_PREF;
+    return add(b, buf, &shutdown, 1);
+}
+
 int policy_rule_apply(const struct policy_rule *r, const struct policy_env *env, enum family f,
                       struct attr_build *b, struct policy_buffer *buf)
 {
@@ -134,5 +144,7 @@ int policy_rule_apply(const struct policy_rule *r, const struct policy_env *env,
         uint32_t neighbour = aspath_first(b->part[PART_AS_PATH], b->part_len[PART_AS_PATH]);
         err = prepend(b, buf, env->export ? env->local_as : neighbour, r->prepend);
     }
+    if (!err && b->flags & ATTR_DRAINING)
+        err = keep_draining(b, buf);
     return err;
 }

@@ -44,6 +44,13 @@ static void finish(struct reload *r, const char *errors, const char *notes)
     log_end(errors, notes);
     struct speaker *s = r->s;
     s->reloading = false;
+    s->reloads.last_refused = errors;
+    if (errors) {
+        s->reloads.refused++;
+    } else {
+        s->reloads.done++;
+        s->reloads.done_wall = wall_now_s();
+    }
     if (!s->stopping)
         speaker_ready_again(s);
     r->done(r->arg, errors, notes);
@@ -83,6 +90,7 @@ static void keep_what_needs_restart(struct config *old, struct config *new)
     KEEP(router.n_listen);
     KEEP(router.port);
     KEEP(router.on_stop);
+    KEEP(metrics.listen);
 #undef KEEP
 }
 

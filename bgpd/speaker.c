@@ -21,7 +21,11 @@
 #include <unistd.h>
 
 #include "control/control.h"
+#include "control/health.h"
+#include "control/http.h"
+#include "drain.h"
 #include "fibclient.h"
+#include "handover.h"
 #include "log.h"
 #include "peer.h"
 #include "source/source.h"
@@ -167,6 +171,7 @@ static int send_start(struct speaker *s)
     struct fm_settings settings = make_settings(c);
     struct fm_path *paths = calloc(3 + s->keys.n, sizeof *paths);
     struct fm_listen *listens = calloc(c->router.n_listen + 1, sizeof *listens);
+    unsigned n_listens = c->router.n_listen;
     int status = paths && listens ? 0 : EXIT_SYSTEM;
 
     if (!status)
@@ -181,9 +186,14 @@ static int send_start(struct speaker *s)
         listens[i] = (struct fm_listen){.index = i, .af = c->router.listen[i].af, .role = FM_ROLE_LISTEN};
         memcpy(listens[i].addr, c->router.listen[i].b, sizeof listens[i].addr);
     }
+    if (!status && c->metrics.listen.port) {
+        const struct endpoint *e = &c->metrics.listen;
+        listens[n_listens] = (struct fm_listen){.af = e->addr.af, .role = FM_ROLE_METRICS, .port = e->port};
+        memcpy(listens[n_listens++].addr, e->addr.b, sizeof listens[0].addr);
+    }
     if (!status) {
-        s->fds_missing = 1 + c->router.n_listen;
-        if (fibclient_send_start(s->fib, &settings, paths, n_paths, listens, c->router.n_listen))
+        s->fds_missing = 1 + n_listens;
+        if (fibclient_send_start(s->fib, &settings, paths, n_paths, listens, n_listens))
             status = EXIT_SYSTEM;
     }
     free(paths);
@@ -231,7 +241,8 @@ static void got_listener(struct speaker *s, uint32_t index, int fd, int error)
 
 void speaker_got_fd(struct speaker *s, enum fm_file_role role, uint32_t index, int fd, int error)
 {
-    if (s->failed || !s->fds_missing || (role != FM_ROLE_CONTROL && role != FM_ROLE_LISTEN)) {
+    if (s->failed || !s->fds_missing ||
+        (role != FM_ROLE_CONTROL && role != FM_ROLE_LISTEN && role != FM_ROLE_METRICS)) {
         if (fd >= 0)
             close(fd);
         return;
@@ -239,6 +250,10 @@ void speaker_got_fd(struct speaker *s, enum fm_file_role role, uint32_t index, i
     s->fds_missing--;
     if (role == FM_ROLE_LISTEN) {
         got_listener(s, index, fd, error);
+        return;
+    }
+    if (role == FM_ROLE_METRICS) {
+        http_listen(s->http, fd, error);
         return;
     }
     int rc = error ? error : control_listen(s->control, fd);
@@ -287,7 +302,11 @@ static void update_status(struct speaker *s)
     unsigned up = 0, n = peer_set_count(s->peers);
     for (unsigned i = 0; i < n; i++)
         up += peer_established(peer_set_at(s->peers, i));
-    snprintf(text, sizeof text, "%u of %u sessions established", up, n);
+    snprintf(text, sizeof text, "%s%u of %u sessions established",
+             drain_phase(s->drain) == DRAIN_OFF         ? ""
+             : drain_phase(s->drain) == DRAIN_WITHDRAWN ? "drained; "
+                                                        : "draining; ",
+             up, n);
     if (!s->ready)
         fibclient_ready(s->fib, text);
     else
@@ -338,11 +357,28 @@ static void check_deferral(struct speaker *s)
     end_deferral(s);
 }
 
+void speaker_drain_changed(struct speaker *s)
+{
+    if (s->running && !s->stopping)
+        update_status(s);
+}
+
+/* Whether there was ever a peer whose routes the kernel has: one is enough, for a dead ToR must not keep the node
+ * from being used. */
+void speaker_fib_idle(struct speaker *s)
+{
+    for (unsigned i = 0; !s->fib_settled && i < peer_set_count(s->peers); i++)
+        if (peer_synced(peer_set_at(s->peers, i)))
+            s->fib_settled = true;
+}
+
 void speaker_peer_state_changed(struct speaker *s)
 {
-    if (!s->running || s->stopping)
+    if (!s->running || s->stopping || s->taking_over)
         return;
     update_status(s);
+    if (!s->fib_settled && fibclient_idle(s->fib))
+        speaker_fib_idle(s);
     check_synced(s);
     check_deferral(s);
 }
@@ -359,12 +395,17 @@ void speaker_state_loaded(struct speaker *s)
     if (s->running || s->stopping)
         return;
     s->running = true;
-    s->deferring = s->config->router.graceful_restart.enabled && (s->kept[FAM_IPV4] || s->kept[FAM_IPV6]);
+    s->deferring = speaker_handover_has(s) ||
+                   (s->config->router.graceful_restart.enabled && (s->kept[FAM_IPV4] || s->kept[FAM_IPV6]));
     if (s->deferring)
         timer_set(s->defer, DEFER_MS);
+    s->taking_over = true;
+    speaker_handover_resume(s);
+    s->taking_over = false;
     peer_set_start(s->peers);
     update_status(s);
     check_synced(s);
+    check_deferral(s);
     log_info("ready", F_UINT("asn", s->config->router.asn), F_UINT("peers", peer_set_count(s->peers)),
              F_UINT("originated", sources_count(s->sources)));
 }
@@ -421,6 +462,13 @@ void speaker_reload_asked(struct speaker *s)
         log_warn("reload not done: the daemon starts or stops", F_ERR(rc));
 }
 
+void speaker_restart_asked(struct speaker *s, uint32_t flags)
+{
+    int rc = speaker_handover_begin(s, flags, NULL, NULL);
+    if (rc)
+        log_warn("restart not done: the daemon starts, stops or reloads", F_ERR(rc));
+}
+
 static void sessions_closed(void *arg)
 {
     struct speaker *s = arg;
@@ -466,7 +514,8 @@ static int make_modules(struct speaker *s, int fib_fd)
     s->loop = loop_new();
     s->fib = s->loop ? fibclient_new(s, fib_fd) : NULL;
     s->defer = s->fib ? timer_new(s->loop, end_deferral, s) : NULL;
-    s->rib_task = s->defer ? task_new(s->loop, rib_work_step, s) : NULL;
+    s->handover = s->defer ? speaker_handover_new(s) : NULL;
+    s->rib_task = s->handover ? task_new(s->loop, rib_work_step, s) : NULL;
     s->nexthops = s->rib_task ? nexthop_table_new(&ops, s->fib) : NULL;
     s->attrs = s->nexthops ? attr_table_new(s->nexthops) : NULL;
     s->rib = s->attrs ? rib_new(&rc, &hooks, s, s->attrs, s->nexthops) : NULL;
@@ -476,7 +525,10 @@ static int make_modules(struct speaker *s, int fib_fd)
     s->peers = peer_set_new(s);
     s->sources = sources_new(s);
     s->control = control_new(s);
-    return s->peers && s->sources && s->control ? 0 : -ENOMEM;
+    s->drain = drain_new(s);
+    s->health = health_new(s);
+    s->http = http_new(s);
+    return s->peers && s->sources && s->control && s->drain && s->health && s->http ? 0 : -ENOMEM;
 }
 
 struct rib_config speaker_rib_config(const struct config *c)
@@ -491,7 +543,10 @@ struct rib_config speaker_rib_config(const struct config *c)
 /* Order matters: users before what they use. */
 static void free_modules(struct speaker *s)
 {
+    http_free(s->http);
+    health_free(s->health);
     control_free(s->control);
+    drain_free(s->drain);
     sources_free(s->sources);
     peer_set_free(s->peers);
     fibclient_detach(s->fib);
@@ -500,6 +555,7 @@ static void free_modules(struct speaker *s)
     nexthop_table_free(s->nexthops);
     fibclient_free(s->fib);
     task_free(s->rib_task);
+    speaker_handover_free(s->handover);
     timer_free(s->defer);
     loop_free(s->loop);
     keyfiles_free(&s->keys);
@@ -532,7 +588,7 @@ void speaker_set_log_level(struct speaker *s, enum log_level level)
 
 int speaker_main(const struct speaker_options *o)
 {
-    struct speaker s = {.config_name = o->config, .log_level = o->log_level, .started_ms = loop_now_ms()};
+    struct speaker s = {.config_name = o->config, .log_level = o->log_level, .started_ms = loop_now_ms(), .started_wall = wall_now_s()};
     char *errors = NULL;
 
     log_init("speaker", LOG_LVL_INFO, LOG_FMT_TEXT, LOG_TO_STDERR);
@@ -549,6 +605,7 @@ int speaker_main(const struct speaker_options *o)
         keyfiles_free(&s.keys);
         return EXIT_CONFIG;
     }
+    s.reloads.done_wall = s.started_wall;
     speaker_log_setup(&s, s.config);
     s.control_path = strdup(o->control_socket ? o->control_socket : s.config->control.socket);
     s.state_path = s.control_path ? choose_state_path(&s) : NULL;

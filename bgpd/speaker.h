@@ -15,6 +15,10 @@ struct peer_set;
 struct fibclient;
 struct sources;
 struct control;
+struct speaker_handover;
+struct drain;
+struct health;
+struct http;
 
 struct speaker {
     struct loop *loop;
@@ -28,12 +32,24 @@ struct speaker {
     struct fibclient *fib;
     struct sources *sources;
     struct control *control;
+    struct speaker_handover *handover;
+    bool taking_over; /* during speaker_handover_resume */
+    struct drain *drain;
+    struct health *health;
+    struct http *http;
     uint32_t router_id; /* host order; configured or chosen */
     uint64_t started_ms;
+    int64_t started_wall;
     bool kept[FAM_COUNT]; /* the kernel has routes of ours from before this process */
     bool running;         /* links and state file known, peers started */
     bool deferring;       /* End-of-RIB of what we learn: after a restart, until peers have sent theirs */
     struct timer *defer;
+    bool fib_settled; /* see control/health.h */
+    struct {
+        uint64_t done, refused; /* reloads */
+        bool last_refused;
+        int64_t done_wall; /* when the configuration in force was read */
+    } reloads;
     bool stopping, reloading, reload_again;
     bool preserve; /* of the stop under way: routes stay in the kernel */
     bool failed;   /* to start: the process ends with a status that says how */
@@ -44,7 +60,7 @@ struct speaker {
     struct keyfiles keys; /* password files by the number that the parent knows them by */
     uid_t uid;            /* the account without privilege */
     gid_t gid;
-    unsigned fds_missing; /* control socket and listeners that the parent still owes us */
+    unsigned fds_missing; /* control socket and all listeners that the parent still owes us */
     bool links_known, ready;
 };
 
@@ -69,6 +85,8 @@ void speaker_peer_state_changed(
 void speaker_own_prefixes_changed(struct speaker *s); /* import must be judged again */
 int speaker_import(struct speaker *s, enum family f, const struct prefix *p, const struct attr **a,
                    const struct rib_peer *from, bool judged); /* as rib_hooks.import */
+void speaker_drain_changed(struct speaker *s);
+void speaker_fib_idle(struct speaker *s); /* fibclient: the kernel has answered for all that it was told */
 /* Derived from a configuration. */
 struct rib_config speaker_rib_config(const struct config *c);
 void speaker_log_setup(const struct speaker *s, const struct config *c);

@@ -6,6 +6,10 @@
 
 #include "fib/internal.h"
 
+#define BFD_SESSIONS 4096     /* so many at most */
+#define BFD_MIN_US   10000    /* of an interval */
+#define BFD_MAX_US   60000000 /* the same */
+
 struct bfd;
 
 struct bfd *bfd_new(struct fib *f); /* no thread yet: it starts with the first session. NULL: out of memory */
@@ -16,13 +20,15 @@ int bfd_set(struct bfd *b, const struct fm_bfd *m);
 void bfd_del(struct bfd *b, const struct fm_nexthop *peer); /* of the unknown: a no-op */
 void bfd_speaker_gone(struct bfd *b);                       /* sessions go on, unclaimed */
 void bfd_sweep(struct bfd *b);                              /* ends those that no FM_BFD_SET has claimed */
+void bfd_links_changed(struct bfd *b); /* links or addresses: over which interface a peer is one hop away */
 /* Before a stop that leaves the routes in place, and before one that does not: every peer hears AdminDown
  * (RFC 5880 6.8.16, RFC 5882 4.3), so that it ends nothing. Blocks for a few milliseconds. */
 void bfd_admin_down(struct bfd *b);
 
-/* Executing ourselves anew: what the sessions are as text for bfd_restore, and the sockets without
- * close-on-exec. The thread has stopped then. 0 or -errno. */
+/* Executing ourselves anew: what the sessions are as text for bfd_restore, into a file of its own, and the
+ * sockets without close-on-exec. The thread has stopped then; bfd_free or bfd_resume next. 0 or -errno. */
 int bfd_save(struct bfd *b, int fd);
+int bfd_resume(struct bfd *b); /* bfd_save, but this process stays after all. 0 or -errno */
 /* In the new life, before anything that takes time: the sessions go on with their discriminators and states,
  * unclaimed until the speaker's FM_BFD_SET. 0 or -errno: nothing was taken over. */
 int bfd_restore(struct bfd *b, int fd);

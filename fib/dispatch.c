@@ -12,6 +12,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "fib/bfd.h"
 #include "fib/binds.h"
 #include "fib/groups.h"
 #include "fib/handover.h"
@@ -270,6 +271,43 @@ static const char *on_bind(struct dispatch *d, const void *records)
     return NULL;
 }
 
+static const char *check_bfd(const struct fm_bfd *m)
+{
+    bool multihop = m->flags & FM_BFD_MULTIHOP;
+    const char *wrong = check_nexthop(&m->peer);
+
+    if (wrong)
+        return wrong;
+    struct ip_addr local = fm_addr(m->peer.af, m->local);
+    if (!valid_addr(m->peer.af, m->local) || addr_is_multicast(&local) || addr_is_loopback(&local))
+        return "BFD from an address that is nobody's";
+    if (m->flags & ~(uint32_t)FM_BFD_MULTIHOP || !all_zero(m->reserved, sizeof m->reserved))
+        return "BFD flag is not known";
+    if (m->interval_us < BFD_MIN_US || m->interval_us > BFD_MAX_US || !m->multiplier)
+        return "BFD interval or multiplier out of range";
+    if (multihop ? !m->min_ttl || m->peer.scope : m->min_ttl != 255)
+        return "BFD hops out of range";
+    return NULL;
+}
+
+static const char *on_bfd_set(struct dispatch *d, const void *records)
+{
+    const char *wrong = check_bfd(records);
+
+    if (!wrong && bfd_set(d->f->bfd, records) < 0)
+        return "out of memory";
+    return wrong;
+}
+
+static const char *on_bfd_del(struct dispatch *d, const void *records)
+{
+    const char *wrong = check_nexthop(records);
+
+    if (!wrong)
+        bfd_del(d->f->bfd, records);
+    return wrong;
+}
+
 static const char *on_synced(struct dispatch *d, const void *records)
 {
     (void)records;
@@ -339,6 +377,8 @@ static const struct row {
     [FM_LOG] = {ST_STARTED, ST_READY, false, on_log},
     [FM_KEEP] = {ST_READY, ST_READY, false, on_keep},
     [FM_RESTART] = {ST_READY, ST_READY, false, on_restart},
+    [FM_BFD_SET] = {ST_STARTED, ST_READY, true, on_bfd_set},
+    [FM_BFD_DEL] = {ST_STARTED, ST_READY, true, on_bfd_del},
 };
 
 struct dispatch *dispatch_new(struct fib *f)

@@ -15,6 +15,7 @@
 #include <sys/prctl.h>
 #include <unistd.h>
 
+#include "fib/bfd.h"
 #include "fib/binds.h"
 #include "fib/caps.h"
 #include "fib/dispatch.h"
@@ -71,6 +72,7 @@ void fib_nexthops_changed(struct fib *f, bool soon)
 
 void fib_link_changed(struct fib *f, uint32_t ifindex, bool up)
 {
+    bfd_links_changed(f->bfd);
     if (up) {
         fib_nexthops_changed(f, true);
         return;
@@ -86,6 +88,7 @@ void fib_address_changed(struct fib *f, const struct kaddress *a, bool deleted)
     struct prefix p = prefix_make(&a->subnet, a->len);
     const uint8_t *prefsrc = a->local.af == AF_INET6 ? f->settings.prefsrc_ipv6 : f->settings.prefsrc_ipv4;
 
+    bfd_links_changed(f->bfd);
     routes_recheck(f->routes, &p);
     fib_nexthops_changed(f, true);
     if (!f->configured || memcmp(prefsrc, a->local.b, family_bytes(addr_family(&a->local))))
@@ -323,6 +326,7 @@ void fib_speaker_gone(struct fib *f)
     groups_forget_ids(f->groups);
     nexthops_unwatch_all(f->nexthops);
     binds_speaker_gone(f->binds);
+    bfd_speaker_gone(f->bfd);
 }
 
 void fib_sweep(struct fib *f)
@@ -332,6 +336,7 @@ void fib_sweep(struct fib *f)
     groups_sweep(f->groups);
     hops_sweep(f->nexthops);
     binds_sweep(f->binds);
+    bfd_sweep(f->bfd);
 }
 
 static void stale_due(void *arg)
@@ -363,6 +368,7 @@ bool fib_preserves(const struct fib *f)
 
 void fib_stop(struct fib *f, int status)
 {
+    bfd_admin_down(f->bfd);
     if (!status && f->started && !fib_preserves(f))
         withdraw(f);
     loop_stop(f->loop, status);
@@ -410,6 +416,7 @@ void fib_free_modules(struct fib *f)
     roles_free(f->roles);
     dispatch_free(f->dispatch);
     reconcile_free(f->reconcile);
+    bfd_free(f->bfd);
     routes_free(f->routes);
     groups_free(f->groups);
     nexthops_free(f->nexthops);
@@ -426,7 +433,7 @@ bool fib_make_modules(struct fib *f, const struct fib_options *o)
     return (f->links = links_new(f)) && (f->nexthops = nexthops_new(f)) && (f->groups = groups_new(f)) &&
            (f->routes = routes_new(f)) && (f->reconcile = reconcile_new(f)) && (f->roles = roles_new(f)) &&
            (f->dispatch = dispatch_new(f)) && (f->supervisor = supervise_new(f, o)) &&
-           (f->handover = handover_new(f, o)) && (f->binds = binds_new(f)) &&
+           (f->handover = handover_new(f, o)) && (f->binds = binds_new(f)) && (f->bfd = bfd_new(f)) &&
            (f->notify = notify_new(f->loop)) && (f->resolve = timer_new(f->loop, resolve_now, f)) &&
            (f->stale = timer_new(f->loop, stale_due, f));
 }

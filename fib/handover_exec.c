@@ -23,6 +23,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "fib/bfd.h"
 #include "fib/caps.h"
 #include "fib/handover_internal.h"
 #include "fib/roles.h"
@@ -106,12 +107,13 @@ static void write_settings(const struct fm_settings *s, FILE *out)
             inet_ntop(AF_INET6, s->prefsrc_ipv6, v6, sizeof v6));
 }
 
-static int write_table(struct handover *h, FILE *out)
+static int write_table(struct handover *h, int bfd, FILE *out)
 {
     const struct fib *f = h->f;
     int claim = kernel_claim_fd(f->kernel);
 
     fputs(HEADLINE, out);
+    fprintf(out, "bfd %d\n", bfd);
     write_settings(&f->settings, out);
     fprintf(out, "flags %d %d\n", f->withdraws, f->reload_wanted);
     if (claim >= 0)
@@ -155,19 +157,12 @@ static void keep_to_myself(int fd)
     fcntl(fd, F_SETFD, FD_CLOEXEC);
 }
 
-int handover_exec(struct handover *h)
+/* BFD's thread stops for it: no time to lose. Returns when it does not work. */
+static int save_bfd_and_exec(struct handover *h, int bfd)
 {
     sigset_t all, old;
-    char number[16];
-    FILE *out = NULL;
-    int fd = memfd_create("underlay-handover", 0);
-    int rc = fd < 0 || !(out = fdopen(fd, "w")) ? -errno : write_table(h, out);
+    int rc = bfd_save(h->f->bfd, bfd);
 
-    snprintf(number, sizeof number, "%d", fd);
-    if (!rc && setenv(TABLE_ENV, number, 1))
-        rc = -errno;
-    if (!rc)
-        rc = caps_pass_on();
     if (!rc) {
         sigfillset(&all);
         sigprocmask(SIG_SETMASK, &all, &old);
@@ -175,16 +170,50 @@ int handover_exec(struct handover *h)
         rc = -errno;
         sigprocmask(SIG_SETMASK, &old, NULL);
     }
+    bfd_resume(h->f->bfd);
+    return rc;
+}
+
+int handover_exec(struct handover *h)
+{
+    char number[16];
+    FILE *out = NULL;
+    int fd = memfd_create("underlay-handover", 0), bfd = memfd_create("underlay-bfd", 0);
+    int rc = fd < 0 || bfd < 0 || !(out = fdopen(fd, "w")) ? -errno : write_table(h, bfd, out);
+
+    snprintf(number, sizeof number, "%d", fd);
+    if (!rc && setenv(TABLE_ENV, number, 1))
+        rc = -errno;
+    if (!rc)
+        rc = caps_pass_on();
+    if (!rc)
+        rc = save_bfd_and_exec(h, bfd);
     unsetenv(TABLE_ENV);
     if (out)
         fclose(out);
     else if (fd >= 0)
         close(fd);
+    if (bfd >= 0)
+        close(bfd);
     for_passed(keep_to_myself);
     return rc;
 }
 
 /* Reading the table: each function takes the rest of its line. */
+
+/* Without its sessions we start all the same: they begin again. */
+static bool take_bfd(struct handover *h, char *text)
+{
+    int fd;
+
+    if (sscanf(text, "%d", &fd) != 1 || !handover_take(fd))
+        return false;
+    int rc = bfd_restore(h->f->bfd, fd);
+    if (rc)
+        log_error("the BFD sessions of the former process cannot go on", F_ERR(rc));
+    close(fd);
+    return true;
+}
 
 static bool take_settings(struct handover *h, char *text)
 {
@@ -244,8 +273,8 @@ static bool take_line(struct handover *h, char *line)
         const char *word;
         bool (*take)(struct handover *h, char *text);
     } rows[] = {
-        {"settings ", take_settings}, {"flags ", take_flags}, {"claim ", take_claim},
-        {"role ", take_role},         {"kept ", take_kept},
+        {"bfd ", take_bfd},     {"settings ", take_settings}, {"flags ", take_flags},
+        {"claim ", take_claim}, {"role ", take_role},         {"kept ", take_kept},
     };
 
     line[strcspn(line, "\n")] = 0;

@@ -19,6 +19,7 @@ struct supervisor;
 struct binds;
 struct notify;
 struct handover;
+struct bfd;
 
 struct fib {
     struct loop *loop;
@@ -35,6 +36,7 @@ struct fib {
     struct binds *binds;
     struct notify *notify;
     struct handover *handover;
+    struct bfd *bfd;
     struct timer *resolve; /* next hops must be resolved again */
     struct timer *stale;   /* the sweep, when the speaker does not ask for it */
     uint64_t resolve_backoff_ms;

@@ -297,9 +297,12 @@ static int open_listener(struct listener *l)
     return l->fd = fd;
 }
 
-/* A host without one of the address families still listens on the wildcard of the other. */
+/* A host without one of the address families still listens on the wildcard of the other. Forwarding does not
+ * depend on being looked at: the speaker says it and asks again. */
 static bool is_dispensable(const struct listener *l, int error)
 {
+    if (l->l.role == FM_ROLE_METRICS)
+        return true;
     struct ip_addr a = fm_addr(l->l.af, l->l.addr);
     return addr_is_unspecified(&a) && (error == -EAFNOSUPPORT || error == -EADDRNOTAVAIL);
 }
@@ -412,9 +415,9 @@ void roles_open(struct roles *r, const struct fm_role *m)
 {
     if (m->role == FM_ROLE_CONTROL) {
         answer(r, m->role, m->index, open_control(r));
-    } else if (m->role == FM_ROLE_LISTEN) {
+    } else if (m->role == FM_ROLE_LISTEN || m->role == FM_ROLE_METRICS) {
         for (unsigned i = 0; i < r->n_listeners; i++)
-            if (r->listeners[i].l.index == m->index)
+            if (r->listeners[i].l.role == m->role && r->listeners[i].l.index == m->index)
                 answer(r, m->role, m->index, open_listener(&r->listeners[i]));
     } else if (m->role == FM_ROLE_RA) {
         int fd = open_ra();

@@ -17,6 +17,16 @@ uint64_t loop_now_ms(void); /* CLOCK_MONOTONIC */
 uint64_t loop_now_us(void);
 int64_t wall_now_s(void); /* CLOCK_REALTIME; for showing only */
 
+/* How long callbacks take and how late timers are: what a callback takes is what everything else waits. */
+#define LOOP_BUCKETS 8
+extern const uint32_t loop_bucket_us[LOOP_BUCKETS]; /* upper bounds; longer ones are in none */
+struct loop_stats {
+    uint64_t callbacks, busy_us; /* since the start */
+    uint64_t at_most[LOOP_BUCKETS]; /* callbacks that took at most so long, shorter ones included */
+    uint64_t longest_us, latest_ms; /* of the last one to two minutes */
+};
+void loop_stats(struct loop *l, struct loop_stats *out);
+
 /* One-shot timers. timer_set re-arms. timer_free(NULL) is a no-op; freeing from inside its own callback is
  * fine. */
 struct timer;

@@ -12,6 +12,9 @@
 
 #include "control/control.h"
 #include "control/show.h"
+#include "drain.h"
+#include "fibmsg.h"
+#include "handover.h"
 #include "lib/community.h"
 #include "log.h"
 #include "source/source.h"
@@ -249,7 +252,62 @@ enum exec_result change_shutdown(struct exec *e)
     return EXEC_DONE;
 }
 
-/* The reload may end after its client has left: it answers to this, not to the client. */
+static void drain_done(void *arg)
+{
+    struct exec *e = arg;
+    e->wake(e->wake_arg);
+}
+
+static void drain_drop(struct exec *e)
+{
+    drain_forget(e->s->drain, e->state);
+    free(e->state);
+}
+
+/* False: exec_fail was called. */
+static bool drain_delay(struct exec *e, uint64_t *ms)
+{
+    const char *text = command_arg(e->cmd, "SECONDS");
+    char *end;
+    *ms = e->cmd->row->id == CMD_GRACEFUL_SHUTDOWN ? DRAIN_NEVER : DRAIN_AFTER_MS;
+    if (!text)
+        return true;
+    unsigned long seconds = *text >= '0' && *text <= '9' ? strtoul(text, &end, 10) : ULONG_MAX;
+    if (seconds > DRAIN_AFTER_MOST_S || *end) {
+        exec_fail(e, STATUS_USAGE, "after %.20s is out of range; expected 0 to %u seconds", text,
+                  DRAIN_AFTER_MOST_S);
+        return false;
+    }
+    *ms = seconds * 1000;
+    return true;
+}
+
+enum exec_result change_drain(struct exec *e)
+{
+    struct drain *d = e->s->drain;
+    uint64_t ms;
+    if (e->state)
+        return EXEC_DONE; /* has waited */
+    if (!drain_delay(e, &ms))
+        return EXEC_DONE;
+    drain_begin(d, ms, !command_arg(e->cmd, "SECONDS"));
+    if (!command_has(e->cmd, "wait"))
+        return EXEC_DONE;
+    struct drain_waiter *w = exec_state(e, sizeof *w);
+    if (!w)
+        return EXEC_DONE;
+    e->drop = drain_drop;
+    *w = (struct drain_waiter){.wake = drain_done, .arg = e};
+    return drain_wait(d, w) ? EXEC_WAIT : EXEC_DONE;
+}
+
+enum exec_result change_undrain(struct exec *e)
+{
+    drain_end(e->s->drain);
+    return EXEC_DONE;
+}
+
+/* A reload or restart may end after its client has left: it answers to this, not to the client. */
 struct reload_wait {
     struct exec *e; /* NULL: nobody waits any more */
     bool done;
@@ -304,6 +362,31 @@ enum exec_result change_reload(struct exec *e)
         return exec_fail(e, STATUS_REFUSED, "%s", rc == -EBUSY ? "a reload is under way" : strerror(-rc));
     e->drop = reload_drop;
     return r->done ? change_reload(e) : EXEC_WAIT;
+}
+
+enum exec_result change_restart(struct exec *e)
+{
+    struct reload_wait *r = e->state;
+    if (r && !r->done)
+        return EXEC_WAIT;
+    if (r) {
+        if (r->errors)
+            return exec_fail(e, STATUS_REFUSED, "%s", r->errors);
+        writer_text(e->w, "%s\n", r->notes ? r->notes : "restarting");
+        speaker_handover_end(e->s); /* the answer goes out in this turn still */
+        return EXEC_DONE;
+    }
+    r = exec_state(e, sizeof *r);
+    if (!r)
+        return EXEC_DONE;
+    r->e = e;
+    int rc =
+        speaker_handover_begin(e->s, command_has(e->cmd, "speaker") ? 0 : FM_RESTART_PARENT, reload_done, r);
+    if (rc)
+        return exec_fail(e, STATUS_REFUSED, "%s",
+                         rc == -EBUSY ? "the daemon starts, stops, reloads or restarts" : strerror(-rc));
+    e->drop = reload_drop;
+    return r->done ? change_restart(e) : EXEC_WAIT;
 }
 
 enum exec_result change_log_level(struct exec *e)

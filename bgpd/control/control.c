@@ -17,11 +17,11 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <sys/uio.h>
 #include <unistd.h>
 
 #include "control/exec.h"
 #include "control/state.h"
+#include "lib/sendbuf.h"
 #include "log.h"
 #include "loop.h"
 #include "speaker.h"
@@ -57,8 +57,6 @@ struct control {
     struct client *clients;
     unsigned n_clients;
 };
-
-_Static_assert(sizeof(struct evbuffer_iovec) == sizeof(struct iovec), "libevent's is the system's");
 
 static void client_end_request(struct client *cl)
 {
@@ -208,24 +206,11 @@ static void client_arm(struct client *cl)
         timer_set(cl->unfinished, CLIENT_WAIT_MS);
 }
 
-/* evbuffer_write, but a client that is gone is an error and not a signal. Returns bytes written or -errno. */
-static ssize_t send_some(struct client *cl)
-{
-    struct evbuffer_iovec parts[8];
-    int n = evbuffer_peek(cl->out, OUT_MAX, NULL, parts, 8);
-    struct msghdr m = {.msg_iov = (struct iovec *)parts, .msg_iovlen = n < 8 ? (size_t)n : 8};
-    ssize_t sent = sendmsg(cl->fd, &m, MSG_NOSIGNAL);
-    if (sent < 0)
-        return -errno;
-    evbuffer_drain(cl->out, (size_t)sent);
-    return sent;
-}
-
 /* False when the client is gone. */
 static bool client_flush(struct client *cl)
 {
     while (evbuffer_get_length(cl->out)) {
-        ssize_t n = send_some(cl);
+        ssize_t n = sendbuf(cl->fd, cl->out, OUT_MAX);
         if (n == -EAGAIN || n == -EINTR)
             break;
         if (n <= 0) {

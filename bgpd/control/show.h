@@ -74,6 +74,8 @@ struct table {
 bool table_add(struct table *t, const char *const *cells); /* false: out of memory */
 void table_print(struct table *t, struct writer *w);       /* the first row is the heading; empties it */
 
+/* A line on the drain, when there is one; JSON: the object "draining". */
+void show_drain(struct exec *e);
 enum exec_result show_summary(struct exec *e);
 enum exec_result show_neighbors(struct exec *e);
 enum exec_result show_peer_routes(struct exec *e); /* advertised, received, filtered */
@@ -89,7 +91,10 @@ enum exec_result change_clear(struct exec *e);
 enum exec_result change_advertise(struct exec *e);
 enum exec_result change_withdraw(struct exec *e);
 enum exec_result change_shutdown(struct exec *e); /* and its opposite */
+enum exec_result change_drain(struct exec *e); /* and the graceful shutdown alone */
+enum exec_result change_undrain(struct exec *e);
 enum exec_result change_reload(struct exec *e);
+enum exec_result change_restart(struct exec *e);
 enum exec_result change_debug(struct exec *e);
 enum exec_result show_debug(struct exec *e);
 enum exec_result change_log_level(struct exec *e);

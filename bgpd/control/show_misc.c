@@ -6,8 +6,10 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "control/http.h"
 #include "control/show.h"
 #include "control/state.h"
+#include "drain.h"
 #include "fibclient.h"
 #include "loop.h"
 #include "speaker.h"
@@ -134,6 +136,40 @@ enum exec_result show_memory(struct exec *e)
     return EXEC_DONE;
 }
 
+void show_drain(struct exec *e)
+{
+    const struct drain *d = e->s->drain;
+    enum drain_phase phase = drain_phase(d);
+    uint64_t left = drain_left_ms(d);
+    char text[100];
+    if (phase == DRAIN_OFF)
+        return;
+    writer_text(e->w, "Draining: %s\n", drain_text(d, text, sizeof text));
+    writer_object(e->w, "draining");
+    writer_str(e->w, "state", phase == DRAIN_WITHDRAWN ? "withdrawn" : "gracefulShutdown");
+    if (phase == DRAIN_SHUTDOWN && left != DRAIN_NEVER)
+        writer_uint(e->w, "withdrawalTimerMsecs", left);
+    writer_end(e->w);
+}
+
+/* Of the HTTP listener. */
+static void show_listener(struct exec *e)
+{
+    const struct endpoint *at = &e->s->config->metrics.listen;
+    char addr[ADDR_STRLEN], text[ADDR_STRLEN + 8];
+    int error = http_error(e->s->http);
+    if (!at->port)
+        return;
+    snprintf(text, sizeof text, at->addr.af == AF_INET6 ? "[%s]:%u" : "%s:%u", addr_format(&at->addr, addr),
+             at->port);
+    writer_text(e->w, "metrics at http://%s/metrics%s%s\n", text, error ? " are off: " : "",
+                error ? strerror(-error) : "");
+    writer_object(e->w, "metrics");
+    writer_str(e->w, "listen", text);
+    writer_str(e->w, "error", error ? strerror(-error) : "");
+    writer_end(e->w);
+}
+
 enum exec_result show_version(struct exec *e)
 {
     char up[UPTIME_STRLEN], id[ADDR_STRLEN];
@@ -148,8 +184,10 @@ enum exec_result show_version(struct exec *e)
     writer_uint(e->w, "localAS", e->s->config->router.asn);
     writer_str(e->w, "configFile", e->s->config_name);
     writer_str(e->w, "libevent", event_get_version());
-    writer_end(e->w);
     writer_text(e->w, "underlay %s, libevent %s\nspeaker up for %s, pid %d, router ID %s, AS %" PRIu32 "\n",
                 UNDERLAY_VERSION, event_get_version(), up, (int)getpid(), id, e->s->config->router.asn);
+    show_listener(e);
+    show_drain(e);
+    writer_end(e->w);
     return EXEC_DONE;
 }

@@ -194,6 +194,7 @@ static void text_family(struct exec *e, enum family f)
     writer_text(e->w, "%s Unicast Summary:\n", f == FAM_IPV6 ? "IPv6" : "IPv4");
     writer_text(e->w, "BGP router identifier %s, local AS number %" PRIu32 "\n",
                 show_router_id(e->s->router_id, id), e->s->config->router.asn);
+    show_drain(e);
     writer_text(e->w, "BGP table version %" PRIu64 ", %" PRIu32 " prefixes, %" PRIu32 " paths\n\n",
                 rs.version, rs.prefixes[f], rs.paths[f]);
     bool ok = table_add(&t, failed ? failed_heading : heading);

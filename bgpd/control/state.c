@@ -23,6 +23,7 @@
 #include <event2/buffer.h>
 
 #include "control/exec.h"
+#include "drain.h"
 #include "fibclient.h"
 #include "log.h"
 #include "loop.h"
@@ -130,7 +131,7 @@ static void run_line(struct state *st, const char *line)
 {
     struct command cmd;
     char error[256];
-    if (!*line || *line == '#')
+    if (!*line || *line == '#' || drain_restore(st->s->drain, line))
         return;
     int rc = grammar_parse(st->grammar, line, &cmd, error, sizeof error);
     if (!rc && !(cmd.row->flags & GRAMMAR_STATE)) {
@@ -361,6 +362,7 @@ static void temporary_opened(void *arg, int fd, int error)
     }
     fputs(heading, f);
     state_each_line(st->s, add_line, f);
+    drain_save(st->s->drain, f);
     int rc = fclose(f) ? -ENOMEM : 0;
     st->fd = fd;
     io_want(st->done, IO_READ);

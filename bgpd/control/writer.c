@@ -16,6 +16,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "lib/text.h"
+
 #define WRITER_DEPTH 16
 #define WRITER_FULL  65536
 
@@ -67,53 +69,13 @@ static bool is_plain(const char *s)
     return true;
 }
 
-/* Length of the UTF-8 sequence at s, 0 when it is none (RFC 3629 section 4). */
-static unsigned utf8_sequence(const unsigned char *s)
-{
-    static const struct {
-        unsigned char first, last, second_min, second_max, length;
-    } rows[] = {
-        {0x01, 0x7f, 0, 0, 1},       {0xc2, 0xdf, 0x80, 0xbf, 2}, {0xe0, 0xe0, 0xa0, 0xbf, 3},
-        {0xe1, 0xec, 0x80, 0xbf, 3}, {0xed, 0xed, 0x80, 0x9f, 3}, {0xee, 0xef, 0x80, 0xbf, 3},
-        {0xf0, 0xf0, 0x90, 0xbf, 4}, {0xf1, 0xf3, 0x80, 0xbf, 4}, {0xf4, 0xf4, 0x80, 0x8f, 4},
-    };
-    for (unsigned i = 0; i < sizeof rows / sizeof *rows; i++) {
-        if (s[0] < rows[i].first || s[0] > rows[i].last)
-            continue;
-        if (rows[i].length > 1 && (s[1] < rows[i].second_min || s[1] > rows[i].second_max))
-            return 0;
-        for (unsigned k = 2; k < rows[i].length; k++)
-            if ((s[k] & 0xc0) != 0x80)
-                return 0;
-        return rows[i].length;
-    }
-    return 0;
-}
-
-static char *utf8_repair(const char *s)
-{
-    char *copy = malloc(strlen(s) + 1), *p = copy;
-    for (; copy && *s;) {
-        unsigned n = utf8_sequence((const unsigned char *)s);
-        if (n)
-            memcpy(p, s, n);
-        else
-            *p = '?';
-        p += n ? n : 1;
-        s += n ? n : 1;
-    }
-    if (copy)
-        *p = 0;
-    return copy;
-}
-
 static void put_string(struct writer *w, const char *s)
 {
     if (is_plain(s)) {
         evbuffer_add_printf(w->out, "\"%s\"", s);
         return;
     }
-    char *repaired = utf8_repair(s);
+    char *repaired = text_utf8(s);
     json_t *value = repaired ? json_string(repaired) : NULL;
     char *text = value ? json_dumps(value, JSON_ENCODE_ANY) : NULL;
     put(w, text ? text : "\"\"");

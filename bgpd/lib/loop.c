@@ -11,6 +11,9 @@
  * they are already queued in this turn. After a callback nothing but locals is touched unless the object is
  * known to be alive.
  *
+ * Each callback is timed. What cannot be known afterwards is the worst of the last minute; it is kept for two
+ * minutes that follow each other, so that who asks once a minute misses none, without a timer.
+ *
  * Not here: threads. A loop and all its objects belong to one. */
 #include "loop.h"
 
@@ -23,11 +26,20 @@
 enum { PRIO_TIMER, PRIO_WORK, PRIO_COUNT };
 #define TURN_MS 4 /* of callbacks between two looks at the timers */
 
+#define WINDOW_US 60000000
+
 struct loop {
     struct event_base *base;
     int status;
     bool stopped;
+    uint64_t callbacks, busy_us, took[LOOP_BUCKETS + 1];
+    struct worst {
+        uint64_t longest_us, latest_ms;
+    } worst[2]; /* of this minute, of the one before */
+    uint64_t window_us; /* when this minute began */
 };
+
+const uint32_t loop_bucket_us[LOOP_BUCKETS] = {1000, 2000, 5000, 10000, 20000, 50000, 100000, 500000};
 
 struct loop *loop_new(void)
 {
@@ -95,10 +107,52 @@ int64_t wall_now_s(void)
     return time(NULL);
 }
 
+/* Measuring */
+
+static void roll(struct loop *l, uint64_t now)
+{
+    if (now - l->window_us < WINDOW_US)
+        return;
+    l->worst[1] = now - l->window_us < 2 * WINDOW_US ? l->worst[0] : (struct worst){0};
+    l->worst[0] = (struct worst){0};
+    l->window_us = now;
+}
+
+static void took(struct loop *l, uint64_t began)
+{
+    uint64_t now = loop_now_us(), us = now - began;
+    unsigned i = 0;
+    while (i < LOOP_BUCKETS && us > loop_bucket_us[i])
+        i++;
+    roll(l, now);
+    l->took[i]++;
+    l->callbacks++;
+    l->busy_us += us;
+    if (us > l->worst[0].longest_us)
+        l->worst[0].longest_us = us;
+}
+
+static uint64_t greater(uint64_t a, uint64_t b)
+{
+    return a > b ? a : b;
+}
+
+void loop_stats(struct loop *l, struct loop_stats *out)
+{
+    roll(l, loop_now_us());
+    *out = (struct loop_stats){.callbacks = l->callbacks,
+                               .busy_us = l->busy_us,
+                               .longest_us = greater(l->worst[0].longest_us, l->worst[1].longest_us),
+                               .latest_ms = greater(l->worst[0].latest_ms, l->worst[1].latest_ms)};
+    for (unsigned i = 0; i < LOOP_BUCKETS; i++)
+        out->at_most[i] = (i ? out->at_most[i - 1] : 0) + l->took[i];
+}
+
 /* Timers */
 
 struct timer {
     struct event ev;
+    struct loop *loop;
     void (*cb)(void *arg);
     void *arg;
     uint64_t due_ms;
@@ -107,8 +161,14 @@ struct timer {
 static void on_timer(evutil_socket_t fd, short what, void *arg)
 {
     struct timer *t = arg;
+    struct loop *l = t->loop;
+    uint64_t now = loop_now_us();
     (void)fd, (void)what;
+    roll(l, now);
+    if (now / 1000 > t->due_ms)
+        l->worst[0].latest_ms = greater(l->worst[0].latest_ms, now / 1000 - t->due_ms);
     t->cb(t->arg);
+    took(l, now);
 }
 
 struct timer *timer_new(struct loop *l, void (*cb)(void *arg), void *arg)
@@ -116,6 +176,7 @@ struct timer *timer_new(struct loop *l, void (*cb)(void *arg), void *arg)
     struct timer *t = calloc(1, sizeof *t);
     if (!t)
         return NULL;
+    t->loop = l;
     t->cb = cb;
     t->arg = arg;
     if (event_assign(&t->ev, l->base, -1, 0, on_timer, t) || event_priority_set(&t->ev, PRIO_TIMER)) {
@@ -163,6 +224,7 @@ uint64_t timer_remaining_ms(const struct timer *t)
 
 struct io {
     struct event read, write;
+    struct loop *loop;
     void (*cb)(void *arg, int fd, unsigned events);
     void *arg;
     unsigned wanted;
@@ -171,7 +233,10 @@ struct io {
 static void on_io(evutil_socket_t fd, short what, void *arg)
 {
     struct io *io = arg;
+    struct loop *l = io->loop;
+    uint64_t now = loop_now_us();
     io->cb(io->arg, fd, what & EV_READ ? IO_READ : IO_WRITE);
+    took(l, now);
 }
 
 struct io *io_new(struct loop *l, int fd, void (*cb)(void *arg, int fd, unsigned events), void *arg)
@@ -179,6 +244,7 @@ struct io *io_new(struct loop *l, int fd, void (*cb)(void *arg, int fd, unsigned
     struct io *io = calloc(1, sizeof *io);
     if (!io)
         return NULL;
+    io->loop = l;
     io->cb = cb;
     io->arg = arg;
     if (event_assign(&io->read, l->base, fd, EV_READ | EV_PERSIST, on_io, io) ||
@@ -223,6 +289,7 @@ unsigned io_wanted(const struct io *io)
 
 struct task {
     struct event ev;
+    struct loop *loop;
     bool (*step)(void *arg);
     void *arg;
     bool *gone; /* while step runs: set there when the task is freed */
@@ -239,11 +306,14 @@ static void arm(struct task *t)
 static void on_task(evutil_socket_t fd, short what, void *arg)
 {
     struct task *t = arg;
+    struct loop *l = t->loop;
+    uint64_t now = loop_now_us();
     bool gone = false;
     (void)fd, (void)what;
     t->gone = &gone;
     t->woken = false;
     bool more = t->step(t->arg);
+    took(l, now);
     if (gone)
         return;
     t->gone = NULL;
@@ -256,6 +326,7 @@ struct task *task_new(struct loop *l, bool (*step)(void *arg), void *arg)
     struct task *t = calloc(1, sizeof *t);
     if (!t)
         return NULL;
+    t->loop = l;
     t->step = step;
     t->arg = arg;
     if (event_assign(&t->ev, l->base, -1, 0, on_task, t) || event_priority_set(&t->ev, PRIO_WORK)) {

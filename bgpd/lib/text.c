@@ -1,4 +1,4 @@
-/* Durations and spelling hints.
+/* Durations, spelling hints, and text that is not what it should be.
  *
  * A duration always has a unit, because "hold-time: 90" has been read as seconds by some and as milliseconds
  * by others; only 0 needs none. A hint is given when a third of the word or less would have to change:
@@ -8,6 +8,7 @@
 
 #include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 static const struct {
@@ -89,4 +90,44 @@ const char *text_closest(const char *word, const char *const *candidates, size_t
         }
     }
     return best;
+}
+
+/* Length of the UTF-8 sequence at s, 0 when it is none (RFC 3629 section 4). */
+static unsigned utf8_sequence(const unsigned char *s)
+{
+    static const struct {
+        unsigned char first, last, second_min, second_max, length;
+    } rows[] = {
+        {0x01, 0x7f, 0, 0, 1},       {0xc2, 0xdf, 0x80, 0xbf, 2}, {0xe0, 0xe0, 0xa0, 0xbf, 3},
+        {0xe1, 0xec, 0x80, 0xbf, 3}, {0xed, 0xed, 0x80, 0x9f, 3}, {0xee, 0xef, 0x80, 0xbf, 3},
+        {0xf0, 0xf0, 0x90, 0xbf, 4}, {0xf1, 0xf3, 0x80, 0xbf, 4}, {0xf4, 0xf4, 0x80, 0x8f, 4},
+    };
+    for (unsigned i = 0; i < sizeof rows / sizeof *rows; i++) {
+        if (s[0] < rows[i].first || s[0] > rows[i].last)
+            continue;
+        if (rows[i].length > 1 && (s[1] < rows[i].second_min || s[1] > rows[i].second_max))
+            return 0;
+        for (unsigned k = 2; k < rows[i].length; k++)
+            if ((s[k] & 0xc0) != 0x80)
+                return 0;
+        return rows[i].length;
+    }
+    return 0;
+}
+
+char *text_utf8(const char *s)
+{
+    char *copy = malloc(strlen(s) + 1), *p = copy;
+    for (; copy && *s;) {
+        unsigned n = utf8_sequence((const unsigned char *)s);
+        if (n)
+            memcpy(p, s, n);
+        else
+            *p = '?';
+        p += n ? n : 1;
+        s += n ? n : 1;
+    }
+    if (copy)
+        *p = 0;
+    return copy;
 }

@@ -17,4 +17,7 @@ unsigned text_distance(const char *a, const char *b);
 /* Of n candidates (NULLs are skipped) the one that a mistyped word probably meant, or NULL. */
 const char *text_closest(const char *word, const char *const *candidates, size_t n);
 
+/* A copy in which each byte that is not part of UTF-8 is a `?`; the caller's. NULL: out of memory. */
+char *text_utf8(const char *s);
+
 #endif

@@ -16,6 +16,7 @@
  * then of the codec (update_encode_reach). Prefixes are sorted by what the policy makes of them. */
 #include "rib/adjout_int.h"
 
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -80,6 +81,7 @@ int adjout_start(struct adjout *o, const struct update_export *x, enum export_mo
     adjout_stop(o);
     o->x = *x;
     o->running = true;
+    o->resumed = false;
     for (enum family f = 0; f < FAM_COUNT; f++) {
         o->fam[f] = (struct out_family){
             .mode = mode, .on = family[f], .eor_due = family[f], .add_path = family[f] && x->add_path[f]};
@@ -106,6 +108,50 @@ void adjout_hold_eor(struct adjout *o, bool hold)
     o->eor_held = hold;
     if (freed && o->running)
         on_wake(o);
+}
+
+bool adjout_waits(const struct adjout *o)
+{
+    return o->resumed && o->eor_held;
+}
+
+void adjout_resume(struct adjout *o, enum family f, bool eor_sent)
+{
+    struct out_family *of = &o->fam[f];
+    o->resumed = true;
+    of->eor_sent = of->on && eor_sent;
+    of->eor_due = of->on && !eor_sent;
+}
+
+/* It may well be that nobody has the prefix any more: then the entry lives for the withdrawal. */
+int adjout_resume_prefix(struct adjout *o, enum family f, const struct prefix *p, uint32_t path_id)
+{
+    struct out_family *of = &o->fam[f];
+    if (!of->on)
+        return 0;
+    uint32_t index = rib_hold(o->rib, f, p, o->sub.originated_only);
+    if (!index)
+        return -ENOMEM;
+    int err = of->add_path ? paths_resume(o, f, index, path_id) : dirty_set(&of->has, index);
+    if (!err)
+        err = dirty_set(&o->sub.dirty[f], index);
+    if (err)
+        rib_release(o->rib, f, index);
+    return err;
+}
+
+void adjout_each(const struct adjout *o, enum family f,
+                 void (*cb)(void *arg, const struct prefix *p, uint32_t path_id), void *arg)
+{
+    const struct out_family *of = &o->fam[f];
+    for (uint32_t i = dirty_next(&of->has, 0); i != DIRTY_NONE; i = dirty_next(&of->has, i + 1)) {
+        struct prefix p;
+        rib_entry_prefix(o->rib, f, rib_entry(o->rib, f, i), &p);
+        if (of->add_path)
+            paths_each(o, f, i, cb, arg);
+        else
+            cb(arg, &p, 0);
+    }
 }
 
 void adjout_stop(struct adjout *o)
@@ -163,7 +209,7 @@ static bool may_go(const struct adjout *o, enum family f, const struct rib_path 
     if (!of->on || of->mode == EXPORT_NONE || !o->x.nexthop[f].af)
         return false;
     if (!p->peer)
-        return true;
+        return !(rib_path_attr(o->rib, p)->flags & ATTR_WITHHELD);
     if (of->mode == EXPORT_ORIGINATED || p->peer == o->peer->number)
         return false;
     /* RFC 4271 9.2: what an internal peer told us is not for another one. */

@@ -14,11 +14,21 @@ struct adjout;
 struct adjout *adjout_new(struct rib *r, struct rib_peer *peer, void (*wake)(void *arg), void *arg);
 void adjout_free(struct adjout *o);
 /* The session is up: everything that passes is sent, then End-of-RIB per family. With x->add_path[f] that is
- * every usable path of a prefix, each under the path identifier that its slab index is (RFC 7911). */
+ * every usable path of a prefix, each under a path identifier of its own (RFC 7911). */
 int adjout_start(struct adjout *o, const struct update_export *x, enum export_mode mode,
                  const bool family[FAM_COUNT]);
 /* While held no End-of-RIB goes out, but routes do (RFC 4724 4.1: the initial update is not complete). */
 void adjout_hold_eor(struct adjout *o, bool hold);
+/* After adjout_start, of a session that another process began (handover.h): End-of-RIB of f was sent or not,
+ * and the peer has this prefix, with ADD-PATH under this identifier. What is there now is said again, under
+ * the identifiers that are in use; the rest is withdrawn. Held, such a session waits with everything. 0 or
+ * -ENOMEM. */
+void adjout_resume(struct adjout *o, enum family f, bool eor_sent);
+int adjout_resume_prefix(struct adjout *o, enum family f, const struct prefix *p, uint32_t path_id);
+bool adjout_waits(const struct adjout *o);
+/* What the peer has, for that other process; path_id 0 without ADD-PATH. */
+void adjout_each(const struct adjout *o, enum family f,
+                 void (*cb)(void *arg, const struct prefix *p, uint32_t path_id), void *arg);
 void adjout_stop(struct adjout *o); /* the session is gone: forget what was advertised */
 /* Another export mode, or the same again after a ROUTE-REFRESH (resend: also what has not changed). */
 int adjout_resend(struct adjout *o, enum family f, enum export_mode mode, bool force);
@@ -36,7 +46,7 @@ uint32_t adjout_queued(const struct adjout *o, enum family f);
 bool adjout_eor_sent(const struct adjout *o, enum family f);
 bool adjout_has(const struct adjout *o, enum family f, uint32_t index);
 bool adjout_sends_paths(const struct adjout *o, enum family f); /* ADD-PATH was agreed on */
-/* With ADD-PATH: whether the peer has this path of the entry; `path` is also its identifier. */
+/* With ADD-PATH: whether the peer has this path of the entry. */
 bool adjout_has_path(const struct adjout *o, enum family f, uint32_t index, uint32_t path);
 /* The policy of EXPORT_BY_POLICY, from the next adjout_start or adjout_resend on; NULL: none. Takes a
  * reference. One that does the same as before changes nothing. */

@@ -47,6 +47,7 @@ struct adjout {
     void *arg;
     struct update_export x;
     bool running, eor_held;
+    bool resumed;   /* another process began the session */
     bool no_memory; /* in the last fill */
     struct out_family fam[FAM_COUNT];
     struct rib_sub sub;
@@ -80,7 +81,10 @@ bool out_policy_differs(struct adjout *o, enum family f, uint32_t index);
 void paths_start(struct adjout *o, enum family f);
 void paths_stop(struct adjout *o, enum family f);
 unsigned paths_write(struct adjout *o, struct wire_writer *w, enum family f, unsigned limit);
-bool paths_differ(struct adjout *o, enum family f, uint32_t index); /* maybe */
+bool paths_differ(struct adjout *o, enum family f, uint32_t index);             /* maybe */
+int paths_resume(struct adjout *o, enum family f, uint32_t index, uint32_t id); /* 0 or -ENOMEM */
+void paths_each(const struct adjout *o, enum family f, uint32_t index,
+                void (*cb)(void *arg, const struct prefix *p, uint32_t path_id), void *arg);
 uint64_t paths_memory(const struct adjout *o, enum family f);
 
 #endif

@@ -3,7 +3,8 @@
  * All paths that may go to the peer are sent, each under its index in the slab of paths as path identifier:
  * it stays as long as the path does, whatever becomes of its attributes, and no other path of the prefix has
  * it meanwhile. One that is used again later for another path of the same prefix replaces, which is what it
- * should.
+ * should. Of a session that another process began, identifiers are in use that stand for no path here: paths
+ * of the prefix take these first, so that the peer sees no route go that stays.
  *
  * The peer's view is remembered path by path, since a withdrawal must name what was said: a record of the
  * prefix in a hash, with a list of identifiers and of what was last said under each. To serve a dirty prefix
@@ -12,6 +13,7 @@
  * by id and hash and without a reference, so that a lost session with a million paths is forgotten at once.
  *
  * What the rules of export are is adjout.c's business. */
+#include <errno.h>
 #include <string.h>
 
 #include "rib/adjout_int.h"
@@ -24,6 +26,7 @@ struct sent_prefix {
 struct sent_path {
     uint32_t next;
     uint32_t id;
+    uint32_t path;       /* that it stands for, 0: none yet */
     uint32_t attr, hash; /* as last said; attr 0: nothing was */
     uint32_t epoch;
     uint32_t stamp : 31; /* seen in the comparison of this number */
@@ -142,19 +145,62 @@ static void path_forget_of(struct sent_table *t, const struct item *x)
         path_forget(t, link);
 }
 
-/* The record of one path under that of its prefix, made when there is none. 0: out of memory. */
-static uint32_t path_record(struct sent_table *t, uint32_t record, uint32_t id, unsigned *budget)
+static bool id_is_used(const struct sent_table *t, uint32_t record, uint32_t id)
 {
-    uint32_t *link = &prefix_at(t, record)->first;
-    for (; *link; link = &path_at(t, *link)->next, *budget -= *budget > 0)
-        if (path_at(t, *link)->id == id)
+    for (uint32_t i = prefix_at(t, record)->first; i; i = path_at(t, i)->next)
+        if (path_at(t, i)->id == id)
+            return true;
+    return false;
+}
+
+/* The record of one path under that of its prefix, made when there is none. 0: out of memory. */
+static uint32_t path_record(struct sent_table *t, uint32_t record, uint32_t path, unsigned *budget)
+{
+    uint32_t *link = &prefix_at(t, record)->first, free = 0, id = path;
+    for (; *link; link = &path_at(t, *link)->next, *budget -= *budget > 0) {
+        if (path_at(t, *link)->path == path)
             return *link;
-    uint32_t i = slab_alloc(&t->paths);
+        if (!path_at(t, *link)->path && !free)
+            free = *link;
+    }
+    uint32_t i = free ? free : slab_alloc(&t->paths);
     if (!i)
         return 0;
-    path_at(t, i)->id = id;
-    *link = i;
+    path_at(t, i)->path = path;
+    if (!free) {
+        while (id_is_used(t, record, id))
+            id += 0x10000001; /* beyond what a path of ours is likely to have */
+        path_at(t, i)->id = id;
+        *link = i;
+    }
     return i;
+}
+
+int paths_resume(struct adjout *o, enum family f, uint32_t index, uint32_t id)
+{
+    struct sent_table *t = &o->fam[f].sent;
+    uint32_t record = record_find(t, index);
+    if (!record && !(record = record_new(&o->fam[f], index)))
+        return -ENOMEM;
+    uint32_t i = id_is_used(t, record, id) ? 0 : slab_alloc(&t->paths);
+    if (!i)
+        return id_is_used(t, record, id) ? 0 : -ENOMEM;
+    *path_at(t, i) = (struct sent_path){.next = prefix_at(t, record)->first, .id = id, .sent = 1};
+    prefix_at(t, record)->first = i;
+    t->count++;
+    return 0;
+}
+
+void paths_each(const struct adjout *o, enum family f, uint32_t index,
+                void (*cb)(void *arg, const struct prefix *p, uint32_t path_id), void *arg)
+{
+    const struct sent_table *t = &o->fam[f].sent;
+    uint32_t record = record_find(t, index);
+    struct prefix p;
+    rib_entry_prefix(o->rib, f, rib_entry(o->rib, f, index), &p);
+    for (uint32_t i = record ? prefix_at(t, record)->first : 0; i; i = path_at(t, i)->next)
+        if (path_at(t, i)->sent)
+            cb(arg, &p, path_at(t, i)->id);
 }
 
 /* True: as it was last said, in this epoch. */
@@ -366,7 +412,7 @@ bool adjout_has_path(const struct adjout *o, enum family f, uint32_t index, uint
     const struct sent_table *t = &o->fam[f].sent;
     uint32_t record = o->fam[f].add_path ? record_find(t, index) : 0;
     for (uint32_t i = record ? prefix_at(t, record)->first : 0; i; i = path_at(t, i)->next)
-        if (path_at(t, i)->id == path)
+        if (path_at(t, i)->path == path)
             return path_at(t, i)->sent;
     return false;
 }

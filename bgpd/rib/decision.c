@@ -223,7 +223,9 @@ static void mark_multipaths(struct candidate *cand, unsigned n, int best, const 
         cand[list[i]].multipath = cand[best].multipath = true;
 }
 
-int decision_select(struct candidate *cand, unsigned n, const struct rib_config *c, enum select_reason *why)
+/* Removes what the steps do not prefer, from among the usable. How many are left. */
+static unsigned eliminate(struct candidate *cand, unsigned n, const struct rib_config *c,
+                          enum select_reason *why)
 {
     static const struct {
         key_fn key; /* NULL: MED */
@@ -234,10 +236,8 @@ int decision_select(struct candidate *cand, unsigned n, const struct rib_config 
         {key_ebgp, SELECT_EBGP},       {key_metric, SELECT_METRIC},
     };
     unsigned left = 0;
-    for (unsigned i = 0; i < n; i++) {
-        cand[i].multipath = false;
+    for (unsigned i = 0; i < n; i++)
         left += cand[i].in = cand[i].usable;
-    }
     *why = left ? SELECT_ONLY : SELECT_NONE;
     for (unsigned s = 0; s < sizeof steps / sizeof *steps && left > 1; s++) {
         unsigned now = steps[s].key ? keep_lowest(cand, n, steps[s].key, c) : keep_lowest_med(cand, n, c);
@@ -245,12 +245,54 @@ int decision_select(struct candidate *cand, unsigned n, const struct rib_config 
             *why = steps[s].why;
         left = now;
     }
+    return left;
+}
+
+int decision_select(struct candidate *cand, unsigned n, const struct rib_config *c, enum select_reason *why)
+{
+    for (unsigned i = 0; i < n; i++)
+        cand[i].multipath = false;
+    unsigned left = eliminate(cand, n, c, why);
     if (!left)
         return -1;
     int best = break_ties(cand, n, why);
     if (left > 1 && c->multipath > 1)
         mark_multipaths(cand, n, best, c);
     return best;
+}
+
+/* Another next hop than all of these. */
+static bool is_other(uint32_t nexthop, const uint32_t *members, unsigned n)
+{
+    for (unsigned i = 0; i < n; i++)
+        if (members[i] == nexthop)
+            return false;
+    return true;
+}
+
+int decision_backup(struct candidate *cand, unsigned n, int best, const struct rib_config *c)
+{
+    uint32_t members[RIB_PATHS_MAX + 1];
+    unsigned n_members = 0, left = 0;
+    int last = -1;
+    enum select_reason why;
+
+    if (best < 0 || !cand[best].peer->number)
+        return -1;
+    for (unsigned i = 0; i < n; i++)
+        if (((int)i == best || cand[i].multipath) && is_other(cand[i].attr->nexthop, members, n_members))
+            members[n_members++] = cand[i].attr->nexthop;
+    for (unsigned i = 0; i < n; i++) {
+        cand[i].usable = cand[i].usable && is_other(cand[i].attr->nexthop, members, n_members);
+        if (cand[i].usable) {
+            left++;
+            last = (int)i;
+        }
+    }
+    if (left < 2)
+        return last;
+    eliminate(cand, n, c, &why);
+    return break_ties(cand, n, &why);
 }
 
 const char *select_reason_name(enum select_reason r)

@@ -19,5 +19,9 @@ uint32_t decision_local_pref(const struct attr *a, const struct rib_peer *from, 
  * to c's width. Deterministic whatever the order of the candidates: MED is compared only among paths of the
  * same neighbour AS (9.1.2.2 c) unless c wants it among all, by elimination, never pairwise. */
 int decision_select(struct candidate *cand, unsigned n, const struct rib_config *c, enum select_reason *why);
+/* After it: the index of the best among those over other next hops than the best and the multipaths, or -1;
+ * what a route falls back to when none of its next hops is left. The node's own paths need none. Changes only
+ * `usable` of the candidates. */
+int decision_backup(struct candidate *cand, unsigned n, int best, const struct rib_config *c);
 
 #endif

@@ -20,8 +20,9 @@
 struct group {
     struct nhgroup_member *members; /* NULL: not in use */
     uint32_t refs;
-    uint16_t n;
+    uint8_t n, n_backups; /* the backup, 0 or 1, lies behind the members */
 };
+_Static_assert(FM_GROUP_MEMBERS <= UINT8_MAX, "group.n");
 
 struct nexthop_table {
     struct nexthop_ops ops;
@@ -38,9 +39,10 @@ static uint32_t hash_nexthop(const struct nexthop_table *t, const struct ip_addr
     return hash_bytes(a, sizeof *a, t->seed ^ scope * 0x9e3779b1u);
 }
 
-static uint32_t hash_members(const struct nexthop_table *t, const struct nhgroup_member *members, unsigned n)
+static uint32_t hash_members(const struct nexthop_table *t, const struct nhgroup_member *members, unsigned n,
+                             unsigned n_backups)
 {
-    return hash_bytes(members, n * sizeof *members, t->seed);
+    return hash_bytes(members, (n + n_backups) * sizeof *members, t->seed ^ n_backups);
 }
 
 static bool nexthop_hash_of(const void *arg, uint32_t id, uint32_t *hash)
@@ -59,7 +61,7 @@ static bool group_hash_of(const void *arg, uint32_t id, uint32_t *hash)
     const struct group *g = slab_at(&t->groups, id);
     if (!g->members || !g->refs)
         return false;
-    *hash = hash_members(t, g->members, g->n);
+    *hash = hash_members(t, g->members, g->n, g->n_backups);
     return true;
 }
 
@@ -166,6 +168,62 @@ const struct nexthop *nexthop_by_id(const struct nexthop_table *t, uint32_t id)
     return nh->refs ? nh : NULL;
 }
 
+static void set_alive(struct nexthop_table *t, struct nexthop *nh)
+{
+    if (nh->dead && t->ops.alive)
+        t->ops.alive(t->arg, nh);
+    nh->dead = false;
+}
+
+void nexthop_name(struct nexthop_table *t, uint32_t id, uint16_t source, enum family f, bool anew)
+{
+    struct nexthop *nh = slab_at(&t->nexthops, id);
+    if (!nh->named || (anew && !nh->shared)) {
+        nh->source = source;
+        nh->families = 0;
+    }
+    nh->named = true;
+    nh->shared = nh->shared || nh->source != source;
+    nh->families |= (uint8_t)(1u << f);
+    set_alive(t, nh);
+}
+
+static void say_dead(const struct nexthop_table *t, const struct nexthop *const *nh, unsigned n)
+{
+    if (n && t->ops.dead)
+        t->ops.dead(t->arg, nh, n);
+}
+
+void nexthop_lose(struct nexthop_table *t, uint16_t source, uint8_t families)
+{
+    const struct nexthop *lost[NEXTHOP_BATCH];
+    unsigned n = 0;
+    for (uint32_t id = 1; id < t->nexthops.next; id++) {
+        struct nexthop *nh = slab_at(&t->nexthops, id);
+        if (!nh->refs || !nh->named || nh->shared || nh->dead || nh->source != source ||
+            nh->families & ~families)
+            continue;
+        nh->dead = true;
+        lost[n++] = nh;
+        if (n == NEXTHOP_BATCH) {
+            say_dead(t, lost, n);
+            n = 0;
+        }
+    }
+    say_dead(t, lost, n);
+}
+
+void nexthop_revive(struct nexthop_table *t, uint16_t source, const struct ip_addr *addr, uint32_t scope)
+{
+    for (uint32_t id = 1; id < t->nexthops.next; id++) {
+        struct nexthop *nh = slab_at(&t->nexthops, id);
+        if (nh->refs && nh->named && nh->source == source)
+            set_alive(t, nh);
+    }
+    if (t->ops.revive)
+        t->ops.revive(t->arg, addr, scope);
+}
+
 uint32_t nexthop_set_state(struct nexthop_table *t, const struct fm_nexthop_state *s)
 {
     const struct fm_nexthop *f = &s->nexthop;
@@ -214,43 +272,62 @@ static unsigned members_sort(const struct nexthop_table *t, const uint32_t *in, 
 }
 
 static uint32_t group_new(struct nexthop_table *t, const struct nhgroup_member *members, unsigned n,
-                          uint32_t hash)
+                          unsigned n_backups, uint32_t hash)
 {
+    size_t bytes = (n + n_backups) * sizeof *members;
     uint32_t id = t->groups.used < NHGROUPS_MOST ? slab_alloc(&t->groups) : 0;
     if (!id)
         return 0;
     struct group *g = slab_at(&t->groups, id);
-    *g = (struct group){.members = malloc(n * sizeof *members), .refs = 1, .n = (uint16_t)n};
+    *g =
+        (struct group){.members = malloc(bytes), .refs = 1, .n = (uint8_t)n, .n_backups = (uint8_t)n_backups};
     if (g->members)
-        memcpy(g->members, members, n * sizeof *members);
+        memcpy(g->members, members, bytes);
     if (!g->members || ixhash_insert(&t->by_members, hash, id)) {
         free(g->members);
         *g = (struct group){0};
         slab_free(&t->groups, id);
         return 0;
     }
-    t->member_bytes += n * sizeof *members;
-    for (unsigned i = 0; i < n; i++)
+    t->member_bytes += bytes;
+    for (unsigned i = 0; i < n + n_backups; i++)
         ((struct nexthop *)slab_at(&t->nexthops, members[i].nexthop))->refs++;
     if (t->ops.group_set)
-        t->ops.group_set(t->arg, id, g->members, n);
+        t->ops.group_set(t->arg, id, g->members, n, n_backups);
     return id;
 }
 
-uint32_t nhgroup_get(struct nexthop_table *t, const uint32_t *nexthops, const uint8_t *weights, unsigned n)
+/* Peers decide how many different backups there are, so these leave half of the groups to the rest. */
+static bool takes_backup(const struct nexthop_table *t, const struct nhgroup_member *members, unsigned n,
+                         uint32_t backup)
+{
+    if (!backup || n == FM_GROUP_MEMBERS || t->groups.used >= NHGROUPS_MOST / 2)
+        return false;
+    for (unsigned i = 0; i < n; i++)
+        if (members[i].nexthop == backup)
+            return false;
+    return true;
+}
+
+uint32_t nhgroup_get(struct nexthop_table *t, const uint32_t *nexthops, const uint8_t *weights, unsigned n,
+                     uint32_t backup)
 {
     struct nhgroup_member members[FM_GROUP_MEMBERS];
     n = members_sort(t, nexthops, weights, n < FM_GROUP_MEMBERS ? n : FM_GROUP_MEMBERS, members);
-    uint32_t hash = hash_members(t, members, n);
+    unsigned n_backups = takes_backup(t, members, n, backup);
+    if (n_backups)
+        members[n] = (struct nhgroup_member){backup & 0xffffff, 1};
+    uint32_t hash = hash_members(t, members, n, n_backups);
     struct ixhash_probe p;
     for (uint32_t id = ixhash_first(&t->by_members, &p, hash); id; id = ixhash_next(&t->by_members, &p)) {
         struct group *g = slab_at(&t->groups, id);
-        if (g->n == n && !memcmp(g->members, members, n * sizeof *members)) {
+        if (g->n == n && g->n_backups == n_backups &&
+            !memcmp(g->members, members, (n + n_backups) * sizeof *members)) {
             g->refs++;
             return id;
         }
     }
-    return group_new(t, members, n, hash);
+    return group_new(t, members, n, n_backups, hash);
 }
 
 void nhgroup_ref(struct nexthop_table *t, uint32_t group)
@@ -265,12 +342,13 @@ void nhgroup_put(struct nexthop_table *t, uint32_t group)
         g->refs--;
         return;
     }
-    ixhash_remove(&t->by_members, hash_members(t, g->members, g->n), group);
+    unsigned n = g->n + g->n_backups;
+    ixhash_remove(&t->by_members, hash_members(t, g->members, g->n, g->n_backups), group);
     if (t->ops.group_del)
         t->ops.group_del(t->arg, group);
-    for (unsigned i = 0; i < g->n; i++)
+    for (unsigned i = 0; i < n; i++)
         nexthop_put(t, g->members[i].nexthop);
-    t->member_bytes -= g->n * sizeof *g->members;
+    t->member_bytes -= n * sizeof *g->members;
     free(g->members);
     *g = (struct group){0};
     slab_free(&t->groups, group);
@@ -285,6 +363,22 @@ unsigned nhgroup_members(const struct nexthop_table *t, uint32_t group, const st
         return 0;
     *members = g->members;
     return g->n;
+}
+
+uint32_t nhgroup_backup(const struct nexthop_table *t, uint32_t group)
+{
+    const struct nhgroup_member *members;
+    unsigned n = nhgroup_members(t, group, &members);
+    return n && ((const struct group *)slab_at(&t->groups, group))->n_backups ? members[n].nexthop : 0;
+}
+
+void nexthop_stats(const struct nexthop_table *t, struct nexthop_stats *out)
+{
+    *out = (struct nexthop_stats){.nexthops = t->nexthops.used, .groups = t->groups.used};
+    for (uint32_t id = 1; id < t->nexthops.next; id++) {
+        const struct nexthop *nh = slab_at(&t->nexthops, id);
+        out->unreachable += nh->refs && !nh->reachable;
+    }
 }
 
 uint64_t nexthop_table_memory(const struct nexthop_table *t)

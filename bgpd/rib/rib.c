@@ -94,7 +94,7 @@ void path_drop(struct rib *r, enum family f, struct rib_entry *e, uint32_t *link
     struct rib_path *p = path_at(r, index);
     if (p->flags & PATH_BEST)
         *hints |= HINT_BEST | (p->peer ? 0 : HINT_ORIGINATED);
-    if (p->flags & PATH_MULTIPATH)
+    if (p->flags & (PATH_MULTIPATH | PATH_BACKUP))
         *hints |= HINT_FORWARDING;
     *hints |= HINT_PATHS;
     *link = p->next;
@@ -147,11 +147,10 @@ static bool path_usable(const struct rib *r, struct rib_path *p, const struct at
     return !(p->flags & (PATH_FILTERED | PATH_UNREACHABLE));
 }
 
-/* True when it is used otherwise than before. */
-static bool path_set_use(struct rib_path *p, bool best, bool multipath)
+/* As PATH_BEST, _MULTIPATH and _BACKUP. True when it is used otherwise than before. */
+static bool path_set_use(struct rib_path *p, unsigned use)
 {
-    uint8_t use = (uint8_t)((best ? PATH_BEST : 0) | (multipath ? PATH_MULTIPATH : 0));
-    uint8_t before = p->flags & (PATH_BEST | PATH_MULTIPATH);
+    uint8_t before = p->flags & (PATH_BEST | PATH_MULTIPATH | PATH_BACKUP);
     p->flags = (uint8_t)((p->flags ^ before) | use);
     return before != use;
 }
@@ -162,7 +161,7 @@ static void decide_one(struct rib *r, struct rib_entry *e, unsigned *hints)
     uint32_t metric;
     bool usable = path_usable(r, p, attr_by_id(r->attrs, p->attr), &metric, hints);
     e->selection = usable ? SELECT_ONLY : SELECT_NONE;
-    if (path_set_use(p, usable, false))
+    if (path_set_use(p, usable ? PATH_BEST : 0))
         *hints |= HINT_FORWARDING;
 }
 
@@ -191,9 +190,13 @@ static void decide_many(struct rib *r, struct rib_entry *e, unsigned *hints)
     }
     enum select_reason why;
     int best = decision_select(r->cand, n, &r->config, &why);
-    for (unsigned i = 0; i < n; i++)
-        if (path_set_use(path_at(r, r->cand_path[i]), (int)i == best, r->cand[i].multipath))
+    int backup = decision_backup(r->cand, n, best, &r->config);
+    for (unsigned i = 0; i < n; i++) {
+        unsigned use = ((int)i == best ? PATH_BEST : 0u) | (r->cand[i].multipath ? PATH_MULTIPATH : 0u) |
+                       ((int)i == backup ? PATH_BACKUP : 0u);
+        if (path_set_use(path_at(r, r->cand_path[i]), use))
             *hints |= HINT_FORWARDING;
+    }
     if (best > 0)
         move_to_head(r, e, r->cand_path[best]);
     e->selection = (uint8_t)why;
@@ -281,7 +284,7 @@ static int path_replace(struct rib *r, enum family f, uint32_t index, struct rib
     unsigned hints = HINT_PATHS;
     if (p->flags & PATH_BEST && !same)
         hints |= HINT_BEST;
-    if (p->flags & PATH_MULTIPATH && !same)
+    if (p->flags & (PATH_MULTIPATH | PATH_BACKUP) && !same)
         hints |= HINT_FORWARDING;
     if (old) {
         source_old_gone(r, f, r->sources[p->peer]);
@@ -333,6 +336,7 @@ static int path_put(struct rib *r, enum family f, const struct prefix *prefix, c
                     uint32_t id, const struct attr *a)
 {
     uint32_t index = table_find(&r->table[f], prefix);
+    source_names(r, f, fresh->peer, a);
     if (index) {
         uint32_t path = *path_link(r, table_entry(&r->table[f], index), fresh->peer, id);
         return path ? path_replace(r, f, index, path_at(r, path), fresh, a)
@@ -355,14 +359,14 @@ void rib_set_now(struct rib *r, uint64_t seconds)
     r->now = seconds < RIB_TIME_MAX ? (uint32_t)seconds & RIB_TIME_MAX : RIB_TIME_MAX;
 }
 
-int rib_update(struct rib *r, enum family f, const struct prefix *p, struct rib_peer *peer, uint32_t path_id,
-               const struct attr *a)
+static int update(struct rib *r, enum family f, const struct prefix *p, struct rib_peer *peer,
+                  uint32_t path_id, const struct attr *a, bool judged)
 {
     const struct attr *used = a;
-    int reason = path_import(r, f, p, &used, peer, false);
+    int reason = path_import(r, f, p, &used, peer, judged);
     if (reason < 0)
         return reason;
-    bool changed = used != a;
+    bool changed = used != a || judged;
     struct rib_path fresh = {
         .attr = used->id,
         .peer = peer->number,
@@ -373,9 +377,32 @@ int rib_update(struct rib *r, enum family f, const struct prefix *p, struct rib_
     if (!err && (changed || r->n_received) && (peer->keep_received || r->n_received)) {
         uint32_t path =
             *path_link(r, table_entry(&r->table[f], table_find(&r->table[f], p)), peer->number, path_id);
-        err = path_set_received(r, path, changed && peer->keep_received ? a : NULL);
+        err = path_set_received(r, path, changed && !judged && peer->keep_received ? a : NULL);
     }
     return err;
+}
+
+int rib_update(struct rib *r, enum family f, const struct prefix *p, struct rib_peer *peer, uint32_t path_id,
+               const struct attr *a)
+{
+    return update(r, f, p, peer, path_id, a, false);
+}
+
+int rib_restore(struct rib *r, enum family f, const struct prefix *p, struct rib_peer *peer, uint32_t path_id,
+                const struct attr *a)
+{
+    return update(r, f, p, peer, path_id, a, true);
+}
+
+uint32_t rib_hold(struct rib *r, enum family f, const struct prefix *p, bool originated)
+{
+    struct rib_table *t = &r->table[f];
+    uint32_t index = table_find(t, p);
+    if (!index && (index = table_insert(t, p)))
+        r->idle++;
+    if (index && originated)
+        table_entry(t, index)->sources |= ENTRY_WAS_ORIGINATED;
+    return index;
 }
 
 int rib_withdraw(struct rib *r, enum family f, const struct prefix *p, struct rib_peer *peer,

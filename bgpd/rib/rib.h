@@ -15,6 +15,7 @@ struct rib;
 enum path_flags {
     PATH_BEST = 0x01,
     PATH_MULTIPATH = 0x02,   /* used beside the best; the best has it too when there are others */
+    PATH_BACKUP = 0x04,      /* the next best over another next hop than these */
     PATH_FILTERED = 0x08,    /* the import check or policy rejected it; see rib_path.reason */
     PATH_UNREACHABLE = 0x10, /* next hop not resolvable */
     PATH_CHANGED = 0x80,     /* the import policy changed its attributes; see rib_path_received */
@@ -148,8 +149,13 @@ void rib_peer_remove(struct rib *r, struct rib_peer *p);
 /* A session came up: its paths are of a new generation; router_id set before by the caller. */
 void rib_peer_up(struct rib *r, struct rib_peer *p);
 /* The session is gone: its paths lose at once in order of a bounded background sweep, but for the stale ones.
+ * Next hops that only these paths used are said to be dead before any of that; so they are whenever else the
+ * last paths of a source go at once (rib_peer_stale_end, rib_peer_remove). The next path over one revives it.
  */
 void rib_peer_down(struct rib *r, struct rib_peer *p);
+/* Its session has come up although something says that its next hops are dead (BFD may): they are not.
+ * scope: the ifindex when its address is link-local, else 0. */
+void rib_peer_alive(struct rib *r, const struct rib_peer *p, uint32_t scope);
 /* What the source has in family f is stale from now on: used as before, until the source says it again or
  * rib_peer_stale_end drops what it did not. What was stale already goes (RFC 4724 4.2: "MUST be deleted").
  * Called before rib_peer_down it makes the family outlive the session (graceful restart), within one it is
@@ -179,6 +185,9 @@ void rib_prefetch(const struct rib *r, enum family f, const struct prefix *p, un
  * originates (kind). */
 int rib_update(struct rib *r, enum family f, const struct prefix *p, struct rib_peer *peer, uint32_t path_id,
                const struct attr *a);
+/* The same of a path that has been through the import policy in another process (handover.h). */
+int rib_restore(struct rib *r, enum family f, const struct prefix *p, struct rib_peer *peer, uint32_t path_id,
+                const struct attr *a);
 int rib_withdraw(struct rib *r, enum family f, const struct prefix *p, struct rib_peer *peer,
                  uint32_t path_id); /* unknown: no-op */
 int rib_originate(struct rib *r, enum family f, const struct prefix *p, enum origin_kind kind,
@@ -198,8 +207,8 @@ struct rib_sub {
     struct dirty dirty[FAM_COUNT];
     bool family[FAM_COUNT];
     bool originated_only; /* only prefixes whose old or new best is originated */
-    bool forwarding; /* the FIB: also told when only the multipath set changed; others only when the best did
-                      */
+    bool forwarding; /* the FIB: also told when only the multipath set or the backup changed; others only when
+                        the best did */
     bool all_paths[FAM_COUNT]; /* told when any path comes, goes, changes, or becomes usable or unusable */
     void (*wake)(void *arg);   /* called when a set turns non-empty; cheap (task_wake) */
     bool (*holds)(void *arg, enum family f, uint32_t index); /* may be NULL; see rib_release */
@@ -253,6 +262,9 @@ int32_t rib_fib_error(const struct rib *r, enum family f,
  * (Adj-RIB-Out: advertised and not withdrawn yet). A subscriber that has served an index of an entry without
  * paths calls this; it is freed if nobody is left. */
 void rib_release(struct rib *r, enum family f, uint32_t index);
+/* The entry of a prefix, made if there is none, for a subscriber that `holds` it from now on. originated: the
+ * subscriber is one of originated prefixes only. 0: out of memory. */
+uint32_t rib_hold(struct rib *r, enum family f, const struct prefix *p, bool originated);
 
 struct rib_stats {
     uint32_t prefixes[FAM_COUNT], paths[FAM_COUNT];

@@ -108,27 +108,40 @@ static void set_state(struct rib *r, enum family f, uint32_t index, enum fib_sta
     e->fib = (uint8_t)state;
 }
 
-/* The hops of one route. */
+/* The hops of one route. One backup is enough: it only has to carry until the RIB has decided anew, and each
+ * further one would multiply the groups by the orders that the rest can come in. */
 struct hops {
     unsigned n;
-    bool weighted; /* each has a bandwidth */
+    uint32_t backup; /* 0: none */
+    bool weighted;   /* each has a bandwidth */
     uint32_t nexthop[FM_GROUP_MEMBERS];
     float bandwidth[FM_GROUP_MEMBERS];
 };
 
+/* RFC 7999 section 3.3: where it was agreed on for the session, and for as long a prefix as there is. */
+static bool is_blackhole(const struct rib *r, enum family f, const struct rib_entry *e,
+                         const struct rib_path *p)
+{
+    return rib_path_attr(r, p)->flags & ATTR_BLACKHOLE && e->len == family_bits(f) &&
+           r->sources[p->peer]->pub.blackhole;
+}
+
 /* The next hops of the best and its multipaths; those of IPv4 may be of both families (RFC 8950), and the
  * kernel takes that. Old paths count until they are swept: to leave them out before the next best is chosen
  * would open a gap. */
-static void gather_hops(const struct rib *r, const struct rib_entry *e, struct hops *h)
+static void gather_hops(const struct rib *r, enum family f, const struct rib_entry *e, struct hops *h)
 {
     h->n = 0;
+    h->backup = 0;
     h->weighted = true;
-    for (uint32_t i = e->paths; i && h->n < FM_GROUP_MEMBERS; i = path_at(r, i)->next) {
+    for (uint32_t i = e->paths; i; i = path_at(r, i)->next) {
         const struct rib_path *p = path_at(r, i);
-        if (!(p->flags & (PATH_BEST | PATH_MULTIPATH)))
+        if (!(p->flags & (PATH_BEST | PATH_MULTIPATH | PATH_BACKUP)))
             continue;
         const struct attr *a = rib_path_attr(r, p);
-        if (!nexthop_by_id(r->nexthops, a->nexthop))
+        if (p->flags & PATH_BACKUP && !is_blackhole(r, f, e, p))
+            h->backup = a->nexthop;
+        if (p->flags & PATH_BACKUP || h->n == FM_GROUP_MEMBERS || !nexthop_by_id(r->nexthops, a->nexthop))
             continue;
         h->weighted = h->weighted && a->flags & ATTR_HAS_BANDWIDTH;
         if (h->weighted)
@@ -160,20 +173,12 @@ static uint32_t get_group(struct rib *r, struct hops *h)
 {
     uint8_t weights[FM_GROUP_MEMBERS];
     if (!h->weighted || h->n < 2)
-        return nhgroup_get(r->nexthops, h->nexthop, NULL, h->n);
+        return nhgroup_get(r->nexthops, h->nexthop, NULL, h->n, h->backup);
     join_hops(h);
     bandwidth_to_weights(h->bandwidth, h->n, weights);
-    return nhgroup_get(r->nexthops, h->nexthop, weights, h->n);
+    return nhgroup_get(r->nexthops, h->nexthop, weights, h->n, h->backup);
 }
 _Static_assert(FM_GROUP_MEMBERS <= ATTR_WEIGHTS_MAX, "bandwidth_to_weights");
-
-/* RFC 7999 section 3.3: where it was agreed on for the session, and for as long a prefix as there is. */
-static bool is_blackhole(const struct rib *r, enum family f, const struct rib_entry *e,
-                         const struct rib_path *best)
-{
-    return rib_path_attr(r, best)->flags & ATTR_BLACKHOLE && e->len == family_bits(f) &&
-           r->sources[best->peer]->pub.blackhole;
-}
 
 int rib_fib_desired(struct rib *r, enum family f, uint32_t index, uint32_t *group)
 {
@@ -187,7 +192,7 @@ int rib_fib_desired(struct rib *r, enum family f, uint32_t index, uint32_t *grou
         return best->kind == ORIGIN_KIND_POD_CIDR ? FM_ROUTE_UNREACHABLE : 0;
     if (is_blackhole(r, f, e, best))
         return FM_ROUTE_BLACKHOLE;
-    gather_hops(r, e, &hops);
+    gather_hops(r, f, e, &hops);
     if (!hops.n)
         return 0;
     *group = get_group(r, &hops);

@@ -67,7 +67,7 @@ struct rib {
 /* What is known of a change before deciding again. */
 enum decide_hint {
     HINT_BEST = 1,       /* the best path is gone or has other attributes */
-    HINT_FORWARDING = 2, /* so has one of the multipaths */
+    HINT_FORWARDING = 2, /* so has one of the multipaths, or the backup */
     HINT_ORIGINATED = 4, /* the best was originated */
     HINT_PATHS = 8,      /* any path came, went or changed */
 };
@@ -134,6 +134,10 @@ static inline uint32_t path_received(const struct rib *r, uint32_t path)
 /* rib_peer.c */
 struct source *source_new(struct rib *r);
 void source_old_gone(struct rib *r, enum family f, struct source *s); /* one path of old less; may free s */
+
+/* rib_nexthop.c */
+void source_names(struct rib *r, enum family f, uint16_t source, const struct attr *a); /* gives a path */
+void source_lost_paths(struct rib *r, const struct source *s); /* all of a family, maybe */
 
 /* rib_stale.c: marks or drops those paths of the entry that are due. */
 void path_long_lived(struct rib *r, enum family f, struct rib_entry *e, unsigned *hints);

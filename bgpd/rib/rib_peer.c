@@ -145,6 +145,8 @@ void rib_peer_stale_end(struct rib *r, struct rib_peer *p, enum family f)
         s->stale_gens[f][i] = 0;
     }
     paths_are_over(r, f, s, n);
+    if (n)
+        source_lost_paths(r, s);
 }
 
 void rib_peer_stale_too(struct rib *r, struct rib_peer *p, enum family f)
@@ -188,9 +190,11 @@ bool rib_path_is_stale(const struct rib *r, enum family f, const struct rib_path
 void rib_peer_down(struct rib *r, struct rib_peer *p)
 {
     struct source *s = (struct source *)p;
+    bool lost = false;
     for (enum family f = 0; f < FAM_COUNT; f++) {
         if (p->paths[f] == p->stale[f])
             continue; /* nothing is of this generation: it serves for the next session */
+        lost = true;
         uint8_t next = free_generation(r, f, s);
         uint32_t n = p->paths[f] - p->stale[f];
         p->paths[f] = p->stale[f];
@@ -199,6 +203,8 @@ void rib_peer_down(struct rib *r, struct rib_peer *p)
         p->gen[f] = next;
         paths_are_over(r, f, s, n);
     }
+    if (lost)
+        source_lost_paths(r, s);
 }
 
 void rib_peer_up(struct rib *r, struct rib_peer *p)

@@ -84,7 +84,8 @@ unsigned path_import_again(struct rib *r, enum family f, const struct prefix *pr
     unsigned hints = 0;
     if (used != had) {
         hints |= HINT_PATHS | (p->flags & PATH_BEST ? HINT_BEST : 0u) |
-                 (p->flags & PATH_MULTIPATH ? HINT_FORWARDING : 0u);
+                 (p->flags & (PATH_MULTIPATH | PATH_BACKUP) ? HINT_FORWARDING : 0u);
+        source_names(r, f, p->peer, used);
         path_set_attr(r, p, used);
         p->since = r->now;
     }

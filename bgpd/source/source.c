@@ -17,6 +17,7 @@
 #include <string.h>
 
 #include "fibclient.h"
+#include "lib/community.h"
 #include "log.h"
 #include "speaker.h"
 
@@ -39,6 +40,7 @@ struct sources {
     unsigned n_pod_cidrs;
     unsigned count;
     uint32_t asn;       /* says the weights */
+    enum drain_phase drain;
     bool guard_changed; /* the set that the import refuses has changed since the last word about it */
 };
 
@@ -109,6 +111,29 @@ static int all_sources(const struct sources *s, struct walk *w)
     return 0;
 }
 
+static void put_u32(uint8_t *p, uint32_t v)
+{
+    p[0] = (uint8_t)(v >> 24), p[1] = (uint8_t)(v >> 16), p[2] = (uint8_t)(v >> 8), p[3] = (uint8_t)v;
+}
+
+/* What a drained node says of a. The mark makes it outlast an export policy. A reference. */
+static const struct attr *drained(struct sources *s, const struct attr *a)
+{
+    struct attr_build b;
+    uint8_t communities[4 * 33]; /* 32 at most, and one */
+    attr_to_build(s->s->attrs, a, &b);
+    uint16_t len = b.part_len[PART_COMMUNITY];
+    memcpy(communities, b.part[PART_COMMUNITY], len);
+    put_u32(communities + len, COMMUNITY_GRACEFUL_SHUTDOWN);
+    b.part[PART_COMMUNITY] = communities;
+    b.part_len[PART_COMMUNITY] = (uint16_t)(len + 4);
+    b.local_pref = 0;
+    b.flags |= ATTR_HAS_LOCAL_PREF | ATTR_DRAINING;
+    if (s->drain == DRAIN_WITHDRAWN)
+        b.flags |= ATTR_WITHHELD;
+    return attr_intern(s->s->attrs, &b);
+}
+
 /* Tells the RIB what one source is now; forgets it when nobody wants it. */
 static int publish(struct sources *s, struct source *src)
 {
@@ -124,7 +149,13 @@ static int publish(struct sources *s, struct source *src)
                                                          : ORIGIN_KIND_STATIC;
     const struct attr *a = src->cli ? src->cli : src->vip ? src->vip : s->plain;
     rib_set_now(s->s->rib, (loop_now_ms() - s->s->started_ms) / 1000);
-    return rib_originate(s->s->rib, f, &src->prefix, kind, a);
+    if (!s->drain)
+        return rib_originate(s->s->rib, f, &src->prefix, kind, a);
+    const struct attr *out = drained(s, a);
+    int rc = out ? rib_originate(s->s->rib, f, &src->prefix, kind, out) : -ENOMEM;
+    if (out)
+        attr_unref(s->s->attrs, out);
+    return rc;
 }
 
 static void tell_guard(struct sources *s)
@@ -147,11 +178,6 @@ static int compare_large(const void *a, const void *b)
         if (x[i] != y[i])
             return x[i] < y[i] ? -1 : 1;
     return 0;
-}
-
-static void put_u32(uint8_t *p, uint32_t v)
-{
-    p[0] = (uint8_t)(v >> 24), p[1] = (uint8_t)(v >> 16), p[2] = (uint8_t)(v >> 8), p[3] = (uint8_t)v;
 }
 
 /* Attributes of an originated route: communities sorted and unique, as interning wants them. */
@@ -397,6 +423,21 @@ int sources_withdraw(struct sources *s, const struct prefix *p)
     return rc;
 }
 
+int sources_drain(struct sources *s, enum drain_phase phase)
+{
+    struct walk w;
+    int rc = 0;
+    s->drain = phase;
+    if (all_sources(s, &w))
+        return -ENOMEM;
+    for (unsigned i = 0; i < w.n; i++) {
+        int one = publish(s, w.list[i]);
+        rc = rc ? rc : one;
+    }
+    free(w.list);
+    return rc;
+}
+
 enum import_reason sources_own(const struct sources *s, const struct prefix *p)
 {
     for (unsigned i = 0; i < s->n_pod_cidrs; i++)
@@ -464,4 +505,22 @@ void sources_each_command(const struct sources *s, void (*cb)(void *arg, const c
 unsigned sources_count(const struct sources *s)
 {
     return s->count;
+}
+
+static void count(const void *node, VISIT which, void *arg)
+{
+    const struct source *src = *(struct source *const *)node;
+    struct sources_counts *c = arg;
+    if (which != postorder && which != leaf)
+        return;
+    c->pod_cidrs += !!(src->wanted & BY_POD_CIDR);
+    c->vips += !!(src->wanted & BY_VIP);
+    c->interfaces += !!(src->wanted & BY_INTERFACE);
+    c->commands += !!(src->wanted & BY_CLI);
+}
+
+void sources_counts(const struct sources *s, struct sources_counts *out)
+{
+    *out = (struct sources_counts){0};
+    twalk_r(s->tree, count, out);
 }

@@ -5,6 +5,7 @@
 #define UNDERLAY_SOURCE_H
 
 #include "config.h"
+#include "drain.h"
 #include "rib/rib.h"
 
 struct speaker;
@@ -30,6 +31,10 @@ int sources_advertise(struct sources *s, const struct prefix *p, const struct ad
 int sources_withdraw(struct sources *s,
                      const struct prefix *p); /* -ENOENT: not advertised by the CLI; -EBUSY: by the
                                                  configuration (not withdrawn) */
+/* How everything that is originated goes out: with GRACEFUL_SHUTDOWN and LOCAL_PREF 0 (RFC 8326 4.2), or not at
+ * all; it stays originated in all other respects. 0 or -ENOMEM (the rest is done). */
+int sources_drain(struct sources *s, enum drain_phase phase);
+
 /* An address or prefix that the import must refuse: inside an own pod CIDR, or an own VIP/address. */
 enum import_reason sources_own(const struct sources *s, const struct prefix *p);
 
@@ -37,5 +42,10 @@ enum import_reason sources_own(const struct sources *s, const struct prefix *p);
  * file. */
 void sources_each_command(const struct sources *s, void (*cb)(void *arg, const char *line), void *arg);
 unsigned sources_count(const struct sources *s);
+/* Prefixes by who wants them; one may have several. */
+struct sources_counts {
+    unsigned pod_cidrs, vips, interfaces, commands;
+};
+void sources_counts(const struct sources *s, struct sources_counts *out);
 
 #endif

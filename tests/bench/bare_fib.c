@@ -1,11 +1,13 @@
 /*
  * The ceiling: how fast can this kernel take the very table that the injector announces, with nothing but a
- * loop around netlink? One nexthop object, one group of it, routes that carry the group's id, built into
- * messages while they are sent, in batches of 64 KiB with an ACK asked for the last message of all only; then
- * the group is deleted, which takes every route with it. The order is the table's own, which is not sorted; a
- * fully random one is no faster. No daemon that hears of routes from a network can be faster.
+ * loop around netlink? One nexthop object for each gateway, one group of them, routes that carry the group's
+ * id, built into messages while they are sent, in batches of 64 KiB with an ACK asked for the last message of
+ * all only; then the group is deleted, which takes every route with it. The order is the table's own, which
+ * is not sorted; a fully random one is no faster. No daemon that hears of routes from a network can be
+ * faster.
  *
- * Run it inside a network namespace: bare_fib ROUTES GATEWAY DEVICE. Prints one line of JSON.
+ * Run it inside a network namespace: bare_fib ROUTES GATEWAY DEVICE [GATEWAY DEVICE]... Prints one line of
+ * JSON.
  */
 #include "lib/fibwatch.h"
 #include "lib/table.h"
@@ -22,7 +24,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-enum { BATCH = 64 * 1024, NEXTHOP_ID = 1, GROUP_ID = 2, PROTOCOL = 99, METRIC = 20 };
+enum { BATCH = 64 * 1024, GROUP_ID = 1, NEXTHOP_ID = 2, HOPS_MAX = 8, PROTOCOL = 99, METRIC = 20 };
 
 struct route_request {
     struct nlmsghdr n;
@@ -38,7 +40,11 @@ struct route_request {
 struct nexthop_request {
     struct nlmsghdr n;
     struct nhmsg nh;
-    uint8_t attrs[64];
+    uint8_t attrs[128];
+};
+
+struct hop {
+    uint32_t gateway, ifindex;
 };
 
 static void add_attr(struct nexthop_request *req, uint16_t type, const void *data, size_t len)
@@ -96,18 +102,25 @@ static struct nexthop_request nexthop(uint32_t id)
     return req;
 }
 
-static int add_group(int fd, uint32_t gateway, uint32_t ifindex)
+static int add_group(int fd, const struct hop *hops, unsigned n)
 {
-    struct nexthop_request member = nexthop(NEXTHOP_ID), group = nexthop(GROUP_ID);
-    struct nexthop_grp entry = {.id = NEXTHOP_ID};
-    int err;
+    struct nexthop_request group = nexthop(GROUP_ID);
+    struct nexthop_grp entries[HOPS_MAX] = {0};
 
-    member.nh.nh_family = AF_INET;
-    add_attr(&member, NHA_GATEWAY, &gateway, sizeof(gateway));
-    add_attr(&member, NHA_OIF, &ifindex, sizeof(ifindex));
-    add_attr(&group, NHA_GROUP, &entry, sizeof(entry));
-    err = request_nexthop(fd, &member, RTM_NEWNEXTHOP, NLM_F_CREATE | NLM_F_EXCL);
-    return err ? err : request_nexthop(fd, &group, RTM_NEWNEXTHOP, NLM_F_CREATE | NLM_F_EXCL);
+    for (unsigned i = 0; i < n; i++) {
+        struct nexthop_request member = nexthop(NEXTHOP_ID + i);
+        int err;
+
+        entries[i].id = NEXTHOP_ID + i;
+        member.nh.nh_family = AF_INET;
+        add_attr(&member, NHA_GATEWAY, &hops[i].gateway, sizeof(hops[i].gateway));
+        add_attr(&member, NHA_OIF, &hops[i].ifindex, sizeof(hops[i].ifindex));
+        err = request_nexthop(fd, &member, RTM_NEWNEXTHOP, NLM_F_CREATE | NLM_F_EXCL);
+        if (err)
+            return err;
+    }
+    add_attr(&group, NHA_GROUP, entries, n * sizeof(entries[0]));
+    return request_nexthop(fd, &group, RTM_NEWNEXTHOP, NLM_F_CREATE | NLM_F_EXCL);
 }
 
 static int del_nexthop(int fd, uint32_t id)
@@ -153,10 +166,10 @@ static int add_routes(int fd, const struct table *t)
     return wait_ack(fd, t->routes + 1);
 }
 
-static int measure(int fd, const struct table *t, uint32_t gateway, uint32_t ifindex)
+static int measure(int fd, const struct table *t, const struct hop *hops, unsigned n)
 {
     int64_t start, added, deleted;
-    int err = add_group(fd, gateway, ifindex);
+    int err = add_group(fd, hops, n);
 
     if (err)
         return err;
@@ -167,7 +180,8 @@ static int measure(int fd, const struct table *t, uint32_t gateway, uint32_t ifi
         return err;
     err = del_nexthop(fd, GROUP_ID);
     deleted = bench_now_ns();
-    del_nexthop(fd, NEXTHOP_ID);
+    for (unsigned i = 0; i < n; i++)
+        del_nexthop(fd, NEXTHOP_ID + i);
     if (!err)
         printf("{\"event\": \"bare\", \"routes\": %u, \"add_seconds\": %.6f, \"delete_seconds\": %.6f}\n",
                t->routes, (double)(added - start) / 1e9, (double)(deleted - added) / 1e9);
@@ -177,20 +191,24 @@ static int measure(int fd, const struct table *t, uint32_t gateway, uint32_t ifi
 int main(int argc, char **argv)
 {
     int fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_ROUTE), size = 4 << 20, err;
+    struct table_spec spec = {.seed = 1};
     struct table table;
-    struct in_addr gateway;
-    uint32_t ifindex;
+    struct hop hops[HOPS_MAX];
+    unsigned n = 0;
 
-    if (argc != 4 || inet_pton(AF_INET, argv[2], &gateway) != 1) {
-        fprintf(stderr, "usage: %s ROUTES GATEWAY DEVICE\n", argv[0]);
+    for (int i = 2; i + 1 < argc && n < HOPS_MAX && inet_pton(AF_INET, argv[i], &hops[n].gateway) == 1;
+         i += 2)
+        hops[n++].ifindex = if_nametoindex(argv[i + 1]);
+    if (!n || argc != 2 + 2 * (int)n) {
+        fprintf(stderr, "usage: %s ROUTES GATEWAY DEVICE [GATEWAY DEVICE]...\n", argv[0]);
         return 2;
     }
-    ifindex = if_nametoindex(argv[3]);
     setsockopt(fd, SOL_SOCKET, SO_SNDBUFFORCE, &size, sizeof(size));
     setsockopt(fd, SOL_SOCKET, SO_RCVBUFFORCE, &size, sizeof(size));
-    err = table_build(&table, (uint32_t)strtoul(argv[1], NULL, 10), 1, 0, 0);
+    spec.routes = (uint32_t)strtoul(argv[1], NULL, 10);
+    err = table_build(&table, &spec);
     if (!err) {
-        err = measure(fd, &table, gateway.s_addr, ifindex);
+        err = measure(fd, &table, hops, n);
         table_free(&table);
     }
     if (err)

@@ -1,12 +1,12 @@
 /*
  * Feeds a BGP daemon a realistic table at full speed and times what comes of it.
  *
- * One process plays both neighbours, the source of all routes and the sink that the daemon passes them on to,
- * so that both ends of a measurement are read from one clock. It waits until its sessions are up, announces
- * the whole table, notes when the last route has come out at the other end (at the sink, or in the kernel of
- * another network namespace), holds still, takes the table back by withdrawals or by closing the session, and
- * notes when the last route is gone. Each step is one line of JSON on standard output; times are
- * CLOCK_MONOTONIC seconds.
+ * One process plays all neighbours, the sources of the routes and the sink that the daemon passes them on to,
+ * so that both ends of a measurement are read from one clock. Several sources announce the same table (ECMP),
+ * or with --split a table of their own each. It waits until its sessions are up, announces everything, notes
+ * when the last route has come out at the other end (at the sink, or in the kernel of another network
+ * namespace), holds still, takes the table back by withdrawals or by closing the session, and notes when the
+ * last route is gone. Each step is one line of JSON on standard output; times are CLOCK_MONOTONIC seconds.
  *
  * It decides nothing about what is a good result: tests/bench/run.py does.
  */
@@ -28,19 +28,23 @@ enum phase { PHASE_CONNECT, PHASE_SETTLE, PHASE_LOAD, PHASE_HOLD, PHASE_DROP, PH
 
 static const char *const phase_names[] = {"connect", "settle", "load", "hold", "drop", "done"};
 
+enum { SOURCES_MAX = 512, SOCKETS_MAX = SOURCES_MAX + 16 };
+
 struct options {
-    const char *source, *sink, *netns;
+    const char *source[SOURCES_MAX], *sink, *netns;
+    unsigned sources;
     uint16_t port;
-    bool listen, close;
-    uint32_t routes;
+    bool listen, close, split;
+    uint32_t routes; /* of each source */
     uint64_t seed;
     int64_t hold_ms, settle_ms, timeout_ms;
 };
 
 struct injector {
     struct options opt;
-    struct table table;
-    struct peer source, sink;
+    struct table *tables; /* one for each source */
+    struct peer *sources, sink;
+    uint32_t distinct; /* prefixes that all sources have together */
     struct fibwatch fib;
     uint8_t *held; /* what the sink holds, by table_slot() */
     uint32_t held_count;
@@ -74,7 +78,7 @@ static void count_prefixes(struct injector *in, const uint8_t *p, const uint8_t 
             addr |= (uint32_t)p[i] << (24 - 8 * i);
         p += bytes;
         slot = len && len <= TABLE_MAX_LEN ? table_slot(addr, len) : 0;
-        if (!slot || !table_marked(in->table.present, slot))
+        if (!slot || !table_marked(in->tables[0].present, slot))
             in->strays++;
         else if (announced)
             in->held_count += !table_mark(in->held, slot);
@@ -103,52 +107,77 @@ static void sink_update(void *arg, const uint8_t *body, size_t len)
     count_prefixes(arg, p + n, end, true);
 }
 
+static bool all_written(const struct injector *in)
+{
+    for (unsigned i = 0; i < in->opt.sources; i++)
+        if (in->sources[i].out)
+            return false;
+    return true;
+}
+
 /* 1 when all routes are where they should be, or all gone from there. */
 static int arrived(struct injector *in, bool present, int64_t now)
 {
+    if (!all_written(in))
+        return 0;
     if (in->opt.netns)
         return fibwatch_poll(&in->fib, present, now);
     if (in->opt.sink)
-        return in->held_count == (present ? in->table.routes : 0);
-    return !in->source.out;
+        return in->held_count == (present ? in->distinct : 0);
+    return 1;
 }
 
 static bool all_established(const struct injector *in)
 {
-    return in->source.state == PEER_ESTABLISHED && (!in->opt.sink || in->sink.state == PEER_ESTABLISHED);
+    for (unsigned i = 0; i < in->opt.sources; i++)
+        if (in->sources[i].state != PEER_ESTABLISHED)
+            return false;
+    return !in->opt.sink || in->sink.state == PEER_ESTABLISHED;
 }
 
-static void report_established(struct injector *in)
+static void report_established(const struct injector *in)
 {
-    printf("{\"event\": \"established\", \"at\": %.6f}\n", seconds(in->source.established_ns));
+    printf("{\"event\": \"established\", \"at\": %.6f}\n", seconds(in->sources[0].established_ns));
 }
 
-static void report_loaded(struct injector *in, int64_t now)
+static void report_loaded(const struct injector *in, int64_t now)
 {
+    int64_t first = INT64_MAX, last = 0;
+
+    for (unsigned i = 0; i < in->opt.sources; i++) {
+        first = in->sources[i].first_write_ns < first ? in->sources[i].first_write_ns : first;
+        last = in->sources[i].last_write_ns > last ? in->sources[i].last_write_ns : last;
+    }
     printf("{\"event\": \"loaded\", \"at\": %.6f, \"routes\": %u, \"attribute_sets\": %u, \"updates\": %u, "
-           "\"bytes\": %zu, "
-           "\"first_byte_at\": %.6f, \"write_seconds\": %.6f, \"load_seconds\": %.6f, "
-           "\"sink_updates\": %llu, \"sink_bytes\": %llu, \"strays\": %llu}\n",
-           seconds(now), in->table.routes, in->table.sets, in->table.announce.messages,
-           in->table.announce.len, seconds(in->source.first_write_ns),
-           seconds(in->source.last_write_ns - in->source.first_write_ns),
-           seconds(now - in->source.first_write_ns), (unsigned long long)in->sink.in_updates,
-           (unsigned long long)in->sink.in_bytes, (unsigned long long)in->strays);
+           "\"bytes\": %zu, \"write_seconds\": %.6f, \"load_seconds\": %.6f, \"sink_updates\": %llu, "
+           "\"sink_bytes\": %llu, \"strays\": %llu}\n",
+           seconds(now), in->distinct, in->tables[0].sets, in->tables[0].announce.messages,
+           in->tables[0].announce.len, seconds(last - first), seconds(now - first),
+           (unsigned long long)in->sink.in_updates, (unsigned long long)in->sink.in_bytes,
+           (unsigned long long)in->strays);
+}
+
+static void begin_load(struct injector *in, int64_t now)
+{
+    for (unsigned i = 0; i < in->opt.sources; i++)
+        peer_send(&in->sources[i], in->tables[i].announce.data, in->tables[i].announce.len);
+    enter(in, PHASE_LOAD, now);
 }
 
 static void begin_drop(struct injector *in, int64_t now)
 {
     fibwatch_turn(&in->fib);
     enter(in, PHASE_DROP, now);
-    if (in->opt.close)
-        peer_close(&in->source);
-    else
-        peer_send(&in->source, in->table.withdraw.data, in->table.withdraw.len);
+    for (unsigned i = 0; i < in->opt.sources; i++)
+        if (in->opt.close)
+            peer_close(&in->sources[i]);
+        else
+            peer_send(&in->sources[i], in->tables[i].withdraw.data, in->tables[i].withdraw.len);
 }
 
 static int step_load(struct injector *in, int64_t now)
 {
-    int done = in->source.out ? 0 : arrived(in, true, now);
+    int done = arrived(in, true, now);
 
     if (done <= 0)
         return done;
@@ -159,7 +188,7 @@ static int step_load(struct injector *in, int64_t now)
 
 static int step_drop(struct injector *in, int64_t now)
 {
-    int done = in->source.out ? 0 : arrived(in, false, now);
+    int done = arrived(in, false, now);
 
     if (done <= 0)
         return done;
@@ -181,14 +210,13 @@ static int step(struct injector *in, int64_t now)
         if (!all_established(in))
             return 0;
         report_established(in);
-        enter(in, in->table.routes ? PHASE_SETTLE : PHASE_DONE, now);
+        enter(in, in->opt.routes ? PHASE_SETTLE : PHASE_DONE, now);
         return 0;
     case PHASE_SETTLE:
         if (now - in->phase_ns < in->opt.settle_ms * 1000000)
             return 0;
         err = in->opt.netns ? fibwatch_begin(&in->fib) : 0;
-        peer_send(&in->source, in->table.announce.data, in->table.announce.len);
-        enter(in, PHASE_LOAD, now);
+        begin_load(in, now);
         return err;
     case PHASE_LOAD:
         return step_load(in, now);
@@ -201,18 +229,6 @@ static int step(struct injector *in, int64_t now)
     case PHASE_DONE:
         return 0;
     }
-    return 0;
-}
-
-static int watch_peer(int epoll, struct peer *p)
-{
-    struct epoll_event ev = {.events = peer_wants(p), .data.ptr = p};
-    int fd = peer_fd(p);
-
-    if (fd < 0)
-        return 0;
-    if (epoll_ctl(epoll, EPOLL_CTL_MOD, fd, &ev) < 0 && epoll_ctl(epoll, EPOLL_CTL_ADD, fd, &ev) < 0)
-        return -errno;
     return 0;
 }
 
@@ -233,7 +249,7 @@ static int handle_signal(struct injector *in, int64_t now)
 static int poll_timeout(const struct injector *in)
 {
     if (in->opt.netns && (in->phase == PHASE_LOAD || in->phase == PHASE_DROP))
-        return in->source.out ? 10 : 2;
+        return all_written(in) ? 2 : 10;
     return in->phase == PHASE_HOLD && in->opt.hold_ms < 0 ? 1000 : 5;
 }
 
@@ -242,9 +258,27 @@ static bool timed_out(const struct injector *in, int64_t now)
     return in->phase != PHASE_HOLD && now - in->phase_ns > in->opt.timeout_ms * 1000000;
 }
 
+static int watch_all(struct injector *in, int epoll)
+{
+    int err = 0;
+
+    for (unsigned i = 0; i < in->opt.sources && !err; i++)
+        err = peer_watch(&in->sources[i], epoll);
+    return !err && in->opt.sink ? peer_watch(&in->sink, epoll) : err;
+}
+
+static int tick_all(struct injector *in, int64_t now)
+{
+    int err = 0;
+
+    for (unsigned i = 0; i < in->opt.sources && in->phase != PHASE_DROP && !err; i++)
+        err = peer_tick(&in->sources[i], now);
+    return !err && in->opt.sink ? peer_tick(&in->sink, now) : err;
+}
+
 static int run(struct injector *in, int epoll)
 {
-    struct epoll_event ev = {.events = EPOLLIN}, ready[4];
+    struct epoll_event ev = {.events = EPOLLIN}, ready[SOCKETS_MAX];
     int err = epoll_ctl(epoll, EPOLL_CTL_ADD, in->signal_fd, &ev) < 0 ? -errno : 0;
 
     enter(in, PHASE_CONNECT, bench_now_ns());
@@ -252,18 +286,14 @@ static int run(struct injector *in, int epoll)
         int64_t now;
         int n;
 
-        err = watch_peer(epoll, &in->source);
-        if (!err && in->opt.sink)
-            err = watch_peer(epoll, &in->sink);
-        n = err ? 0 : epoll_wait(epoll, ready, 4, poll_timeout(in));
+        err = watch_all(in, epoll);
+        n = err ? 0 : epoll_wait(epoll, ready, SOCKETS_MAX, poll_timeout(in));
         for (int i = 0; i < n && !err; i++)
             err = ready[i].data.ptr ? peer_ready(ready[i].data.ptr, ready[i].events)
                                     : handle_signal(in, bench_now_ns());
         now = bench_now_ns();
-        if (!err && in->phase != PHASE_DROP)
-            err = peer_tick(&in->source, now);
-        if (!err && in->opt.sink)
-            err = peer_tick(&in->sink, now);
+        if (!err)
+            err = tick_all(in, now);
         if (!err)
             err = step(in, now);
         if (!err && timed_out(in, now))
@@ -274,24 +304,34 @@ static int run(struct injector *in, int epoll)
 
 static int usage(const char *name)
 {
-    fprintf(stderr,
-            "usage: %s --source LOCAL,DAEMON,ASN [--sink LOCAL,DAEMON,ASN] [--port N] [--listen]\n"
-            "       [--routes N] [--seed N] [--fib NETNS-PATH] [--end withdraw|close] [--hold MS]\n"
-            "       [--settle MS] [--timeout SECONDS]\n"
-            "Announces N routes (0: only brings the sessions up), waits for them at the sink or in the "
-            "kernel of\n"
-            "the namespace, holds (--hold -1: until SIGUSR1) and takes them back.\n",
-            name);
+    fprintf(
+        stderr,
+        "usage: %s --source LOCAL,DAEMON,ASN... [--split] [--sink LOCAL,DAEMON,ASN] [--port N] [--listen]\n"
+        "       [--routes N] [--seed N] [--fib NETNS-PATH] [--end withdraw|close] [--hold MS]\n"
+        "       [--settle MS] [--timeout SECONDS]\n"
+        "Announces N routes (0: only brings the sessions up), waits for them at the sink or in the "
+        "kernel of\n"
+        "the namespace, holds (--hold -1: until SIGUSR1) and takes them back.\n",
+        name);
     return 2;
 }
 
 static int parse_options(struct options *o, int argc, char **argv)
 {
     static const struct option known[] = {
-        {"source", 1, NULL, 's'}, {"sink", 1, NULL, 'k'},    {"port", 1, NULL, 'p'},
-        {"listen", 0, NULL, 'l'}, {"routes", 1, NULL, 'n'},  {"seed", 1, NULL, 'S'},
-        {"fib", 1, NULL, 'f'},    {"end", 1, NULL, 'e'},     {"hold", 1, NULL, 'h'},
-        {"settle", 1, NULL, 't'}, {"timeout", 1, NULL, 'T'}, {0},
+        {"source", 1, NULL, 's'},
+        {"sink", 1, NULL, 'k'},
+        {"port", 1, NULL, 'p'},
+        {"listen", 0, NULL, 'l'},
+        {"routes", 1, NULL, 'n'},
+        {"seed", 1, NULL, 'S'},
+        {"fib", 1, NULL, 'f'},
+        {"end", 1, NULL, 'e'},
+        {"hold", 1, NULL, 'h'},
+        {"settle", 1, NULL, 't'},
+        {"timeout", 1, NULL, 'T'},
+        {"split", 0, NULL, 'm'},
+        {0},
     };
     int c;
 
@@ -299,7 +339,9 @@ static int parse_options(struct options *o, int argc, char **argv)
     while ((c = getopt_long(argc, argv, "", known, NULL)) != -1) {
         switch (c) {
         case 's':
-            o->source = optarg;
+            if (o->sources == SOURCES_MAX)
+                return -ERANGE;
+            o->source[o->sources++] = optarg;
             break;
         case 'k':
             o->sink = optarg;
@@ -319,6 +361,9 @@ static int parse_options(struct options *o, int argc, char **argv)
         case 'f':
             o->netns = optarg;
             break;
+        case 'm':
+            o->split = true;
+            break;
         case 'e':
             o->close = !strcmp(optarg, "close");
             break;
@@ -335,38 +380,89 @@ static int parse_options(struct options *o, int argc, char **argv)
             return -EINVAL;
         }
     }
-    return o->source && optind == argc ? 0 : -EINVAL;
+    return o->sources && optind == argc ? 0 : -EINVAL;
 }
 
-static int prepare(struct injector *in)
+static int build_tables(struct injector *in)
 {
-    struct options *o = &in->opt;
-    sigset_t set;
-    int err = peer_init(&in->source, "source", o->source, o->port, o->listen);
+    const struct options *o = &in->opt;
+    int err = 0;
 
-    if (!err && o->sink)
-        err = peer_init(&in->sink, "sink", o->sink, o->port, o->listen);
-    if (!err && o->routes)
-        err = table_build(&in->table, o->routes, o->seed, in->source.asn,
-                          ntohl(in->source.local.sin_addr.s_addr));
+    for (unsigned i = 0; i < o->sources && o->routes && !err; i++) {
+        struct table_spec spec = {.routes = o->routes,
+                                  .seed = o->seed + (o->split ? i : 0),
+                                  .asn = in->sources[i].asn,
+                                  .next_hop = ntohl(in->sources[i].local.sin_addr.s_addr),
+                                  .beside = o->split && i ? &in->tables[0] : NULL};
+
+        err = table_build(&in->tables[i], &spec);
+    }
+    in->distinct = o->routes * (o->split ? o->sources : 1);
     in->held = table_bitmap_new();
-    if (!err && !in->held)
-        err = -ENOMEM;
-    in->sink.on_update = sink_update;
-    in->sink.arg = in;
-    if (!err && o->netns && o->routes)
-        err = fibwatch_open(&in->fib, o->netns, &in->table);
+    return err || in->held ? err : -ENOMEM;
+}
+
+static int block_signals(void)
+{
+    sigset_t set;
+
     sigemptyset(&set);
     sigaddset(&set, SIGUSR1);
     sigaddset(&set, SIGTERM);
     sigaddset(&set, SIGINT);
     sigprocmask(SIG_BLOCK, &set, NULL);
-    in->signal_fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
-    if (!err)
-        err = peer_start(&in->source);
+    return signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+}
+
+static int prepare(struct injector *in)
+{
+    const struct options *o = &in->opt;
+    int err = 0;
+
+    in->sources = calloc(o->sources, sizeof(*in->sources));
+    in->tables = calloc(o->sources, sizeof(*in->tables));
+    if (!in->sources || !in->tables)
+        return -ENOMEM;
+    for (unsigned i = 0; i < o->sources && !err; i++)
+        err = peer_init(&in->sources[i], "source", o->source[i], o->port, o->listen);
     if (!err && o->sink)
-        err = peer_start(&in->sink);
-    return err;
+        err = peer_init(&in->sink, "sink", o->sink, o->port, o->listen);
+    in->sink.on_update = sink_update;
+    in->sink.arg = in;
+    if (!err)
+        err = build_tables(in);
+    if (!err && o->netns && o->routes)
+        err = fibwatch_open(&in->fib, o->netns, &in->tables[0], o->split ? 1 : o->sources);
+    in->signal_fd = block_signals();
+    for (unsigned i = 0; i < o->sources && !err; i++)
+        err = peer_start(&in->sources[i]);
+    return !err && o->sink ? peer_start(&in->sink) : err;
+}
+
+static void clean_up(struct injector *in)
+{
+    if (in->opt.sink)
+        peer_close(&in->sink);
+    fibwatch_close(&in->fib);
+    for (unsigned i = in->opt.sources; i-- > 0;) { /* the first one's bitmap is the others' too */
+        if (in->sources)
+            peer_close(&in->sources[i]);
+        if (in->tables)
+            table_free(&in->tables[i]);
+    }
+    free(in->sources);
+    free(in->tables);
+    free(in->held);
+    free(in);
+}
+
+/* Why any of the sources went down. */
+static const char *source_why(const struct injector *in)
+{
+    for (unsigned i = 0; in->sources && i < in->opt.sources; i++)
+        if (in->sources[i].why[0])
+            return in->sources[i].why;
+    return "";
 }
 
 int main(int argc, char **argv)
@@ -387,15 +483,9 @@ int main(int argc, char **argv)
         err = run(in, epoll);
     if (err)
         printf("{\"event\": \"failed\", \"phase\": \"%s\", \"error\": \"%s\", \"source\": \"%s\", \"sink\": "
-               "\"%s\", "
-               "\"at_sink\": %u}\n",
-               phase_names[in->phase], strerror(-err), in->source.why, in->sink.why, in->held_count);
-    peer_close(&in->source);
-    peer_close(&in->sink);
-    fibwatch_close(&in->fib);
-    table_free(&in->table);
-    free(in->held);
-    free(in);
+               "\"%s\", \"at_sink\": %u}\n",
+               phase_names[in->phase], strerror(-err), source_why(in), in->sink.why, in->held_count);
+    clean_up(in);
     close(epoll);
     return err ? 1 : 0;
 }

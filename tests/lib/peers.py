@@ -114,6 +114,26 @@ class Peer:
         return not any(p in tables[family_of(p)] for p in prefixes)
 
 
+def vtysh(path, *commands):
+    """What `vtysh -c COMMAND...` prints, said to an FRR daemon's socket as vtysh says it: commands end with a zero, answers
+    with three and a status."""
+    answers = []
+    with socket.socket(socket.AF_UNIX) as vty:
+        vty.settimeout(20 * SLOW)
+        vty.connect(path)
+        for command in ("enable", *commands):
+            vty.sendall(command.encode() + b"\0")
+            data = b""
+            while data[-4:-1] != b"\0\0\0":
+                if not (more := vty.recv(65536)):
+                    raise LabError(f"{path}: the daemon ended at {command}")
+                data += more
+            answers.append(data[:-4].decode(errors="replace"))
+            if data[-1]:
+                raise LabError(f"{path}: {command}: {answers[-1]} (status {data[-1]})")
+    return "".join(answers)
+
+
 class Frr(Peer):
     """zebra and bgpd; routes reach the namespace's kernel, so this is also the router of a lab."""
     kind = "frr"
@@ -170,23 +190,7 @@ class Frr(Peer):
         return known >= len(up)
 
     def vtysh(self, *commands, daemon="bgpd"):
-        """What `vtysh -c COMMAND...` prints, said to the daemon's socket as vtysh says it: commands end with a zero, answers
-        with three and a status."""
-        answers = []
-        with socket.socket(socket.AF_UNIX) as vty:
-            vty.settimeout(20 * SLOW)
-            vty.connect(self.file(f"{daemon}.vty"))
-            for command in ("enable", *commands):
-                vty.sendall(command.encode() + b"\0")
-                data = b""
-                while data[-4:-1] != b"\0\0\0":
-                    if not (more := vty.recv(65536)):
-                        raise LabError(f"{self.name}: {daemon} ended at {command}")
-                    data += more
-                answers.append(data[:-4].decode(errors="replace"))
-                if data[-1]:
-                    raise LabError(f"{self.name}: {daemon}: {command}: {answers[-1]} (status {data[-1]})")
-        return "".join(answers)
+        return vtysh(self.file(f"{daemon}.vty"), *commands)
 
     def json(self, command, daemon="bgpd"):
         return json.loads(self.vtysh(f"{command} json", daemon=daemon) or "{}")

@@ -262,6 +262,18 @@ void rig_tear_down(struct rig *r)
     loop_free(r->loop);
 }
 
+void rig_renew(struct rig *r)
+{
+    const struct config config = r->a.config;
+    const struct peer_config peers[2] = {r->a.peers[0], r->a.peers[1]};
+
+    node_tear_down(&r->a);
+    memset(&r->a, 0, sizeof r->a);
+    node_set_up(r, &r->a, 1);
+    r->a.config = config;
+    memcpy(r->a.peers, peers, sizeof peers);
+}
+
 void rig_start(struct node *n)
 {
     if ((n->s.router_id & 0xff) == 2 && !n->s.peers->listeners)

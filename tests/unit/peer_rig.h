@@ -48,6 +48,8 @@ struct rig {
 
 void rig_set_up(struct rig *r); /* configured with each other, listening, not started */
 void rig_tear_down(struct rig *r);
+/* Another process in the place of a: without anything but the configuration. */
+void rig_renew(struct rig *r);
 void rig_start(struct node *n);           /* applies the configuration and starts */
 void rig_run(struct rig *r, unsigned ms); /* time passes */
 /* What is under way comes to its end: so long of our own time, see unit_starved_ms. */

@@ -302,8 +302,7 @@ static void sockets_are_handed_to_the_next_life(void)
     CU_ASSERT_TRUE(roles_start(next)); /* neither is bound again: that would be refused */
     CU_ASSERT_TRUE(!fstat(fd, &after) && after.st_ino == before.st_ino);
     free(text);
-    free(x.f.roles); /* its descriptors are those of the next one */
-    x.f.roles = next;
+    roles_free(next); /* whose descriptors are the same */
     tear_down();
 }
 

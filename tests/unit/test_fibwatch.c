@@ -9,7 +9,7 @@
 struct rig {
     struct fibwatch w;
     struct nexthop_table *t;
-    char told[256]; /* "-1 +2": the last octets of addresses */
+    char told[256]; /* "-1 +2 x3 o3": ends, beginnings, deaths, lives, with the last octets of addresses */
     unsigned messages;
 };
 
@@ -19,6 +19,19 @@ static void on_touch(void *arg, const struct nexthop *nh)
     CU_ASSERT_EQUAL(fibwatch_touch(&r->w, nh->id), 0);
 }
 
+static void on_dead(void *arg, const struct nexthop *const *nh, unsigned n)
+{
+    struct rig *r = arg;
+    for (unsigned i = 0; i < n; i++)
+        CU_ASSERT_EQUAL(fibwatch_judge(&r->w, nh[i]->id), 0);
+}
+
+static void on_alive(void *arg, const struct nexthop *nh)
+{
+    struct rig *r = arg;
+    CU_ASSERT_EQUAL(fibwatch_judge(&r->w, nh->id), 0);
+}
+
 static void on_send(void *arg, enum fm_type type, const void *records, uint32_t n)
 {
     struct rig *r = arg;
@@ -26,12 +39,18 @@ static void on_send(void *arg, enum fm_type type, const void *records, uint32_t 
     r->messages++;
     CU_ASSERT_TRUE(n > 0 && n <= fm_max_records(type));
     for (uint32_t i = 0; i < n && strlen(r->told) < sizeof r->told - 8; i++)
-        snprintf(r->told + strlen(r->told), 8, "%c%u ", type == FM_NEXTHOP_WATCH ? '+' : '-', nh[i].addr[3]);
+        snprintf(r->told + strlen(r->told), 8, "%c%u ",
+                 type == FM_NEXTHOP_WATCH     ? '+'
+                 : type == FM_NEXTHOP_UNWATCH ? '-'
+                 : type == FM_NEXTHOP_DEAD    ? 'x'
+                                              : 'o',
+                 nh[i].addr[3]);
 }
 
 static void set_up(struct rig *r)
 {
-    static const struct nexthop_ops ops = {.watch = on_touch, .unwatch = on_touch};
+    static const struct nexthop_ops ops = {
+        .watch = on_touch, .unwatch = on_touch, .dead = on_dead, .alive = on_alive};
     *r = (struct rig){0};
     r->t = nexthop_table_new(&ops, r);
 }
@@ -136,6 +155,47 @@ static void many_go_in_few_messages(void)
     tear_down(&r);
 }
 
+static void a_death_is_told_after_the_watch_and_once(void)
+{
+    struct rig r;
+    set_up(&r);
+    uint32_t a = get(&r, 1);
+    nexthop_name(r.t, a, 1, FAM_IPV4, false);
+    nexthop_lose(r.t, 1, 1 << FAM_IPV4);
+    expect(&r, "+1 x1 ");
+    nexthop_lose(r.t, 1, 1 << FAM_IPV4);
+    expect(&r, "");
+    nexthop_name(r.t, a, 1, FAM_IPV4, false);
+    expect(&r, "o1 ");
+    nexthop_lose(r.t, 1, 1 << FAM_IPV4);
+    nexthop_name(r.t, a, 1, FAM_IPV4, false);
+    expect(&r, "");
+    tear_down(&r);
+}
+
+static void one_that_died_and_came_back_is_not_left_dead(void)
+{
+    struct rig r;
+    set_up(&r);
+    uint32_t a = get(&r, 1);
+    nexthop_name(r.t, a, 1, FAM_IPV4, false);
+    nexthop_lose(r.t, 1, 1 << FAM_IPV4);
+    expect(&r, "+1 x1 ");
+    nexthop_put(r.t, a);
+    CU_ASSERT_EQUAL(get(&r, 1), a);
+    expect(&r, "+1 o1 "); /* its watch has never ended */
+    nexthop_name(r.t, a, 1, FAM_IPV4, false);
+    nexthop_lose(r.t, 1, 1 << FAM_IPV4);
+    expect(&r, "x1 ");
+    nexthop_put(r.t, a);
+    CU_ASSERT_EQUAL(get(&r, 2), a);
+    expect(&r, "-1 +2 ");
+    nexthop_put(r.t, a);
+    CU_ASSERT_EQUAL(get(&r, 1), a);
+    expect(&r, "-2 +1 "); /* the death went with the first watch */
+    tear_down(&r);
+}
+
 static const struct unit_case cases[] = {
     UNIT(beginnings_and_ends_are_told_once),
     UNIT(what_came_and_went_in_between_is_not_told),
@@ -143,5 +203,7 @@ static const struct unit_case cases[] = {
     UNIT(one_that_came_back_is_told_again),
     UNIT(an_address_that_moved_to_another_id_stays_watched),
     UNIT(many_go_in_few_messages),
+    UNIT(a_death_is_told_after_the_watch_and_once),
+    UNIT(one_that_died_and_came_back_is_not_left_dead),
 };
 UNIT_MAIN("fibwatch", cases)

@@ -8,7 +8,7 @@
 struct fake_fib {
     unsigned watches, unwatches, sets, dels;
     struct nhgroup_member members[FM_GROUP_MEMBERS];
-    unsigned n;
+    unsigned n, n_backups;
 };
 
 static void on_watch(void *arg, const struct nexthop *nh)
@@ -23,13 +23,15 @@ static void on_unwatch(void *arg, const struct nexthop *nh)
     ((struct fake_fib *)arg)->unwatches++;
 }
 
-static void on_group_set(void *arg, uint32_t group, const struct nhgroup_member *members, unsigned n)
+static void on_group_set(void *arg, uint32_t group, const struct nhgroup_member *members, unsigned n,
+                         unsigned n_backups)
 {
     struct fake_fib *k = arg;
     CU_ASSERT(group != 0);
     k->sets++;
     k->n = n;
-    memcpy(k->members, members, n * sizeof *members);
+    k->n_backups = n_backups;
+    memcpy(k->members, members, (n + n_backups) * sizeof *members);
 }
 
 static void on_group_del(void *arg, uint32_t group)
@@ -40,7 +42,8 @@ static void on_group_del(void *arg, uint32_t group)
 
 static struct nexthop_table *table_over(struct fake_fib *k)
 {
-    static const struct nexthop_ops ops = {on_watch, on_unwatch, on_group_set, on_group_del};
+    static const struct nexthop_ops ops = {
+        .watch = on_watch, .unwatch = on_unwatch, .group_set = on_group_set, .group_del = on_group_del};
     *k = (struct fake_fib){0};
     return nexthop_table_new(&ops, k);
 }
@@ -136,9 +139,9 @@ static void groups_are_one_per_set_whatever_the_order(void)
     struct fake_fib k;
     struct nexthop_table *t = table_over(&k);
     uint32_t c = get(t, 3), a = get(t, 1), b = get(t, 2);
-    uint32_t g = nhgroup_get(t, (uint32_t[]){c, a, b, a}, NULL, 4);
-    CU_ASSERT_EQUAL(nhgroup_get(t, (uint32_t[]){b, c, a}, NULL, 3), g);
-    CU_ASSERT_NOT_EQUAL(nhgroup_get(t, (uint32_t[]){a, b}, NULL, 2), g);
+    uint32_t g = nhgroup_get(t, (uint32_t[]){c, a, b, a}, NULL, 4, 0);
+    CU_ASSERT_EQUAL(nhgroup_get(t, (uint32_t[]){b, c, a}, NULL, 3, 0), g);
+    CU_ASSERT_NOT_EQUAL(nhgroup_get(t, (uint32_t[]){a, b}, NULL, 2, 0), g);
     CU_ASSERT_EQUAL(k.sets, 2);
     const struct nhgroup_member *m;
     CU_ASSERT_EQUAL_FATAL(nhgroup_members(t, g, &m), 3);
@@ -150,7 +153,7 @@ static void a_group_keeps_its_nexthops_and_goes_with_the_last_reference(void)
 {
     struct fake_fib k;
     struct nexthop_table *t = table_over(&k);
-    uint32_t a = get(t, 1), g = nhgroup_get(t, &a, NULL, 1);
+    uint32_t a = get(t, 1), g = nhgroup_get(t, &a, NULL, 1, 0);
     nhgroup_ref(t, g);
     nexthop_put(t, a);
     CU_ASSERT_EQUAL(k.unwatches, 0);
@@ -172,7 +175,7 @@ static void many_come_and_go(void)
     static uint32_t id[N], group[N];
     for (uint32_t i = 0; i < N; i++) {
         id[i] = get(t, i + 1);
-        group[i] = nhgroup_get(t, &id[i], NULL, 1);
+        group[i] = nhgroup_get(t, &id[i], NULL, 1, 0);
     }
     for (uint32_t i = 0; i < N; i += 2) {
         nexthop_put(t, id[i]);
@@ -181,7 +184,7 @@ static void many_come_and_go(void)
     CU_ASSERT_EQUAL(k.unwatches, N / 2);
     for (uint32_t i = 1; i < N; i += 2) {
         CU_ASSERT_EQUAL(get(t, i + 1), id[i]);
-        CU_ASSERT_EQUAL(nhgroup_get(t, &id[i], NULL, 1), group[i]);
+        CU_ASSERT_EQUAL(nhgroup_get(t, &id[i], NULL, 1, 0), group[i]);
     }
     CU_ASSERT_EQUAL(k.watches, N);
     CU_ASSERT(nexthop_table_memory(t) > N * sizeof(struct nexthop) / 2);
@@ -199,12 +202,55 @@ static void there_is_a_most_of_them(void)
     CU_ASSERT_EQUAL(get(t, 1), first); /* those that are there can be had */
     for (uint32_t i = 0; i < NHGROUPS_MOST; i++) {
         uint32_t pair[] = {i / NEXTHOPS_MOST + 1, i % NEXTHOPS_MOST + 1};
-        nhgroup_get(t, pair, NULL, 2);
+        nhgroup_get(t, pair, NULL, 2, 0);
     }
     uint32_t beyond[] = {9, 10};
     for (uint32_t i = 0; i < 16; i++) /* pairs with themselves or told before were fewer groups */
-        beyond[1] = nhgroup_get(t, (uint32_t[]){9, 100 + i}, NULL, 2);
+        beyond[1] = nhgroup_get(t, (uint32_t[]){9, 100 + i}, NULL, 2, 0);
     CU_ASSERT_EQUAL(beyond[1], 0);
+    nexthop_table_free(t);
+}
+
+static void a_backup_makes_another_group(void)
+{
+    struct fake_fib k;
+    struct nexthop_table *t = table_over(&k);
+    uint32_t a = get(t, 1), b = get(t, 2), c = get(t, 3);
+    uint32_t plain = nhgroup_get(t, &a, NULL, 1, 0), with = nhgroup_get(t, &a, NULL, 1, b);
+    CU_ASSERT_EQUAL(k.n, 1);
+    CU_ASSERT_EQUAL(k.n_backups, 1);
+    CU_ASSERT_EQUAL(k.members[1].nexthop, b);
+    CU_ASSERT_NOT_EQUAL(plain, with);
+    CU_ASSERT_NOT_EQUAL(nhgroup_get(t, &a, NULL, 1, c), with);
+    CU_ASSERT_NOT_EQUAL(nhgroup_get(t, (uint32_t[]){a, b}, NULL, 2, 0), with);
+    CU_ASSERT_EQUAL(nhgroup_get(t, &a, NULL, 1, b), with);
+    CU_ASSERT_EQUAL(nhgroup_get(t, &a, NULL, 1, a), plain);
+    CU_ASSERT_EQUAL(nhgroup_backup(t, with), b);
+    CU_ASSERT_EQUAL(nhgroup_backup(t, plain), 0);
+    nhgroup_put(t, with);
+    nexthop_put(t, b);
+    CU_ASSERT_EQUAL(k.unwatches, 0); /* the group has it */
+    nhgroup_put(t, with);
+    CU_ASSERT_EQUAL(k.unwatches, 0); /* so has the group of two */
+    nexthop_table_free(t);
+}
+
+static void backups_leave_groups_to_the_rest(void)
+{
+    struct fake_fib k;
+    struct nexthop_table *t = table_over(&k);
+    uint32_t id[NHGROUPS_MOST / 2 / 256 + 1], other[256], beyond = 0;
+    for (uint32_t i = 0; i < sizeof id / sizeof *id; i++)
+        id[i] = get(t, 1000 + i);
+    for (uint32_t i = 0; i < 256; i++)
+        other[i] = get(t, 100000 + i);
+    for (uint32_t i = 0; i < NHGROUPS_MOST / 2; i++)
+        nhgroup_get(t, &id[i / 256], NULL, 1, other[i % 256]);
+    CU_ASSERT_EQUAL(k.n_backups, 1);
+    beyond = nhgroup_get(t, &id[NHGROUPS_MOST / 2 / 256], NULL, 1, other[0]);
+    CU_ASSERT_EQUAL(nhgroup_backup(t, beyond), 0);
+    const struct nhgroup_member *m;
+    CU_ASSERT_EQUAL(nhgroup_members(t, beyond, &m), 1);
     nexthop_table_free(t);
 }
 
@@ -218,5 +264,7 @@ static const struct unit_case cases[] = {
     UNIT(a_group_keeps_its_nexthops_and_goes_with_the_last_reference),
     UNIT(many_come_and_go),
     UNIT(there_is_a_most_of_them),
+    UNIT(a_backup_makes_another_group),
+    UNIT(backups_leave_groups_to_the_rest),
 };
 UNIT_MAIN("nexthop", cases)

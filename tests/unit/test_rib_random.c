@@ -1,6 +1,7 @@
 /* Random operations on the whole of the RIB beside a reference model that knows no indices, bits or
  * generations: a plain matrix of who said what. After a quiet moment best path, multipaths, counters, what
- * the kernel would hold and what each peer would have must agree. UNDERLAY_SEED repeats a run. */
+ * the kernel would hold (next hops and backup) and what each peer would have must agree, and at any moment no
+ * next hop may be dead that somebody gives a path over. UNDERLAY_SEED repeats a run. */
 #include <errno.h>
 #include <stdio.h>
 #include <time.h>
@@ -8,7 +9,16 @@
 #include "receiver.h"
 #include "rib_fixture.h"
 
-enum { PEERS = 5, PREFIXES = 24, OPS = 40000, CHECK_EVERY = 40, RUNS = 20, FIRST_IBGP = 4, RESULTS = 256 };
+enum {
+    PEERS = 5,
+    PREFIXES = 24,
+    OPS = 40000,
+    CHECK_EVERY = 40,
+    RUNS = 20,
+    FIRST_IBGP = 4,
+    RESULTS = 256,
+    GROUPS = 4096
+};
 
 struct said { /* of one peer about one prefix */
     bool present, stale;
@@ -37,7 +47,10 @@ struct model {
     enum export_mode mode[PEERS];
     struct receiver *v[PEERS];
     struct rib_sub fib;
-    int kernel[PREFIXES]; /* bits of next hops, -1 unreachable, 0 nothing */
+    int kernel[PREFIXES]; /* number of the group, -1 unreachable, 0 nothing */
+    int group[GROUPS];    /* by number: bits of next hops, above them those of backups; 0: not defined */
+    bool shares;          /* peers name the next hops of others too */
+    unsigned deaths;
     struct result result[RESULTS];
     unsigned n_results;
 };
@@ -88,13 +101,13 @@ static unsigned lowest(const unsigned value[PEERS], unsigned in)
     return out;
 }
 
-/* Best peer or -1, and the peers whose paths are used. */
-static int model_best(const struct model *m, unsigned prefix, unsigned *used)
+/* Best peer or -1, and the peers whose paths are used, of those over other next hops than `without`. */
+static int model_best_without(const struct model *m, unsigned prefix, unsigned without, unsigned *used)
 {
     unsigned in = 0, hops[PEERS], type[PEERS], metric[PEERS], by_med = 0;
     for (unsigned i = 0; i < PEERS; i++) {
         const struct said *s = &m->said[i][prefix];
-        if (s->present && !m->denied[prefix] && m->reachable[s->nexthop])
+        if (s->present && !m->denied[prefix] && m->reachable[s->nexthop] && !(without >> s->nexthop & 1))
             in |= 1u << i;
         hops[i] = s->hops;
         type[i] = is_ibgp(i);
@@ -125,9 +138,15 @@ static int model_best(const struct model *m, unsigned prefix, unsigned *used)
     return best;
 }
 
+static int model_best(const struct model *m, unsigned prefix, unsigned *used)
+{
+    return model_best_without(m, prefix, 0, used);
+}
+
+/* As m->group. */
 static int model_kernel(const struct model *m, unsigned prefix)
 {
-    unsigned used, nexthops = 0;
+    unsigned used, unused, nexthops = 0;
     if (m->originated[prefix] >= 0)
         return m->originated[prefix] == ORIGIN_KIND_POD_CIDR ? -1 : 0;
     if (model_best(m, prefix, &used) < 0)
@@ -135,7 +154,37 @@ static int model_kernel(const struct model *m, unsigned prefix)
     for (unsigned i = 0; i < PEERS; i++)
         if (used >> i & 1)
             nexthops |= 1u << m->said[i][prefix].nexthop;
-    return (int)nexthops;
+    int backup = model_best_without(m, prefix, nexthops, &unused);
+    return (int)(nexthops | (backup < 0 ? 0 : 1u << (PEERS + m->said[backup][prefix].nexthop)));
+}
+
+static int kernel_has(const struct model *m, unsigned prefix)
+{
+    int has = m->kernel[prefix];
+    return has > 0 ? m->group[has] : has;
+}
+
+static void on_group_set(void *arg, uint32_t group, const struct nhgroup_member *members, unsigned n,
+                         unsigned n_backups)
+{
+    struct model *m = arg;
+    CU_ASSERT_FATAL(group < GROUPS && n_backups <= 1);
+    m->group[group] = 0;
+    for (unsigned i = 0; i < n + n_backups; i++) {
+        const struct nexthop *nh = nexthop_by_id(m->x.nexthops, members[i].nexthop);
+        m->group[group] |= 1 << (nh->addr.b[3] - 1 + (i < n ? 0 : PEERS));
+    }
+}
+
+static void on_group_del(void *arg, uint32_t group)
+{
+    ((struct model *)arg)->group[group] = 0;
+}
+
+static void on_dead(void *arg, const struct nexthop *const *nh, unsigned n)
+{
+    (void)nh;
+    ((struct model *)arg)->deaths += n;
 }
 
 static void fib_answer(struct model *m)
@@ -188,11 +237,7 @@ static bool fib_serve(struct model *m, enum family f)
         rib_fib_sent(r, f, index, op, group);
     else
         rib_release(r, f, index);
-    *kernel = op == FM_ROUTE_UNREACHABLE ? -1 : 0;
-    const struct nhgroup_member *members;
-    unsigned n = nhgroup_members(m->x.nexthops, group, &members);
-    for (unsigned i = 0; i < n; i++)
-        *kernel |= 1 << (nexthop_by_id(m->x.nexthops, members[i].nexthop)->addr.b[3] - 1);
+    *kernel = op == FM_ROUTE_UNREACHABLE ? -1 : (int)group;
     return true;
 }
 
@@ -206,8 +251,11 @@ static void out_start(struct model *m, unsigned i)
 static void model_init(struct model *m)
 {
     static const struct rib_hooks hooks = {.import = judge};
+    static const struct nexthop_ops ops = {
+        .group_set = on_group_set, .group_del = on_group_del, .dead = on_dead};
+    m->shares = pick(2);
     m->config = (struct rib_config){.multipath = 3, .as_path_relax = true, .default_local_pref = 100};
-    m->x.nexthops = nexthop_table_new(NULL, NULL);
+    m->x.nexthops = nexthop_table_new(&ops, m);
     m->x.attrs = attr_table_new(m->x.nexthops);
     m->x.rib = rib_new(&m->config, &hooks, m, m->x.attrs, m->x.nexthops);
     m->fib = (struct rib_sub){.family = {true, true}, .forwarding = true};
@@ -233,8 +281,12 @@ static void model_init(struct model *m)
 
 static void op_update(struct model *m, unsigned peer, unsigned prefix)
 {
-    struct said s = {
-        true, false, 1 + !pick(6), 65001 + pick(2), pick(8) ? 0 : pick(3), pick(4) ? peer : pick(PEERS)};
+    struct said s = {true,
+                     false,
+                     1 + !pick(6),
+                     65001 + pick(2),
+                     pick(8) ? 0 : pick(3),
+                     m->shares && !pick(4) ? pick(PEERS) : peer};
     m->said[peer][prefix] = s;
     const struct attr *a = fx_attr_med(&m->x, s.nexthop + 1, s.as, s.hops, s.med);
     CU_ASSERT_EQUAL(rib_update(m->x.rib, family_at(m, prefix), &m->prefix[prefix], m->peer[peer], 0, a), 0);
@@ -441,13 +493,23 @@ static bool counts_are_right_at_once(const struct model *m)
     return true;
 }
 
+static bool no_nexthop_in_use_is_dead(const struct model *m)
+{
+    for (unsigned k = 0; k < PEERS; k++)
+        for (unsigned i = 0; i < PREFIXES; i++)
+            if (m->said[k][i].present &&
+                nexthop_by_id(m->x.nexthops, m->keep[m->said[k][i].nexthop]->nexthop)->dead)
+                return false;
+    return true;
+}
+
 static bool agree(const struct model *m)
 {
     for (unsigned i = 0; i < PREFIXES; i++) {
         enum family f = family_at(m, i);
         uint32_t index = rib_find(m->x.rib, f, &m->prefix[i]);
         int kernel = model_kernel(m, i);
-        if (!paths_agree(m, i) || m->kernel[i] != kernel ||
+        if (!paths_agree(m, i) || kernel_has(m, i) != kernel ||
             (index && (rib_entry(m->x.rib, f, index)->fib == FIB_NONE) != (kernel == 0)))
             return false;
         for (unsigned k = 0; k < PEERS; k++)
@@ -497,6 +559,7 @@ static void one_run(unsigned seed)
     for (unsigned i = 1; i <= OPS; i++) {
         op_random(m);
         CU_ASSERT_FATAL(counts_are_right_at_once(m));
+        CU_ASSERT_FATAL(no_nexthop_in_use_is_dead(m));
         if (i % CHECK_EVERY)
             continue;
         settle(m);
@@ -505,6 +568,7 @@ static void one_run(unsigned seed)
             CU_FAIL_FATAL("the RIB and the model disagree");
         }
     }
+    CU_ASSERT(m->shares || m->deaths > 0);
     model_end(m);
     free(m);
 }

@@ -40,14 +40,6 @@ int64_t bench_now_ns(void)
     return (int64_t)ts.tv_sec * 1000000000 + ts.tv_nsec;
 }
 
-static bool covered_by_longer(const struct table *t, struct table_prefix p)
-{
-    for (unsigned len = p.len + 1u; len <= TABLE_MAX_LEN; len++)
-        if (table_marked(t->present, table_slot(p.addr, len)))
-            return true;
-    return false;
-}
-
 static void choose_samples(struct fibwatch *w, const struct table *t)
 {
     uint64_t rng = 87;
@@ -56,7 +48,7 @@ static void choose_samples(struct fibwatch *w, const struct table *t)
     for (unsigned attempt = 0; attempt < 4 * FIBWATCH_SAMPLES && w->samples < FIBWATCH_SAMPLES; attempt++) {
         struct table_prefix p = t->prefixes[table_random(&rng) % t->routes];
 
-        if (!covered_by_longer(t, p))
+        if (!table_covered(t, p))
             w->sample[w->samples++] = p;
     }
 }
@@ -74,13 +66,14 @@ static int open_here(struct fibwatch *w)
     return 0;
 }
 
-int fibwatch_open(struct fibwatch *w, const char *netns, const struct table *t)
+int fibwatch_open(struct fibwatch *w, const char *netns, const struct table *t, unsigned hops)
 {
     int own = -1, other = -1, err = 0;
 
     memset(w, 0, sizeof(*w));
     w->netlink = w->triestat = -1;
     w->routes = t->routes;
+    w->width = hops;
     choose_samples(w, t);
     if (!netns)
         return open_here(w);
@@ -110,7 +103,28 @@ void fibwatch_close(struct fibwatch *w)
     w->netlink = w->triestat = -1;
 }
 
-/* 1 when the kernel's best match for the prefix's first address is the prefix itself. */
+/* How many next hops a route has. A group's are listed like any others, unless nexthop_compat_mode is off. */
+static unsigned width(const struct nlmsghdr *n)
+{
+    const struct rtmsg *r = NLMSG_DATA(n);
+    unsigned left = (unsigned)RTM_PAYLOAD(n), hops = 1;
+
+    for (struct rtattr *a = RTM_RTA(r); RTA_OK(a, left); a = RTA_NEXT(a, left)) {
+        int rest = (int)RTA_PAYLOAD(a);
+
+        if (a->rta_type != RTA_MULTIPATH)
+            continue;
+        hops = 0;
+        for (struct rtnexthop *h = RTA_DATA(a); RTNH_OK(h, rest); h = RTNH_NEXT(h)) {
+            hops++;
+            rest -= NLMSG_ALIGN(h->rtnh_len);
+        }
+    }
+    return hops;
+}
+
+/* 1 when the kernel's best match for the prefix's first address is the prefix itself, with all its next hops.
+ */
 static int lookup(struct fibwatch *w, struct table_prefix p)
 {
     struct lookup req = {
@@ -135,7 +149,7 @@ static int lookup(struct fibwatch *w, struct table_prefix p)
     } while ((size_t)len < NLMSG_HDRLEN || reply.n.nlmsg_seq != w->seq);
     if (reply.n.nlmsg_type != RTM_NEWROUTE)
         return 0; /* no route at all */
-    return ((struct rtmsg *)NLMSG_DATA(&reply.n))->rtm_dst_len == p.len;
+    return ((struct rtmsg *)NLMSG_DATA(&reply.n))->rtm_dst_len == p.len && width(&reply.n) >= w->width;
 }
 
 /* The first table that the kernel lists is main, merged with local as long as nobody adds policy rules. */
@@ -162,6 +176,7 @@ int fibwatch_begin(struct fibwatch *w)
 
 void fibwatch_turn(struct fibwatch *w)
 {
+    w->width = 1;
     w->next = 0;
     w->next_count_ns = 0;
 }

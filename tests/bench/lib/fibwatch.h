@@ -11,13 +11,14 @@ struct fibwatch {
     uint32_t seq;
     unsigned next, samples; /* samples before `next` are settled in the present direction */
     struct table_prefix sample[FIBWATCH_SAMPLES];
+    unsigned width;        /* next hops that a route has when it has arrived */
     long base, routes;     /* prefixes before the first of ours; how many ours are */
     int64_t next_count_ns; /* earliest time of the next expensive count */
 };
 
-/* netns: path such as /run/netns/NAME, or NULL for the own. The table must outlive nothing. Returns 0 or
- * -errno. */
-int fibwatch_open(struct fibwatch *w, const char *netns, const struct table *t);
+/* netns: path such as /run/netns/NAME, or NULL for the own. The table must outlive nothing. A route has
+ * arrived with so many next hops. Returns 0 or -errno. */
+int fibwatch_open(struct fibwatch *w, const char *netns, const struct table *t, unsigned hops);
 
 /* What is in the kernel now counts as not ours; starts a watch for arrival. Returns 0 or -errno. */
 int fibwatch_begin(struct fibwatch *w);

@@ -68,6 +68,7 @@ static void tune(int fd)
 static int connect_now(struct peer *p)
 {
     p->fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    p->watched = 0;
     if (p->fd < 0)
         return -errno;
     tune(p->fd);
@@ -94,16 +95,19 @@ int peer_start(struct peer *p)
     return 0;
 }
 
-int peer_fd(const struct peer *p)
+int peer_watch(struct peer *p, int epoll)
 {
-    return p->state == PEER_DOWN ? p->listen_fd : p->fd;
-}
+    struct epoll_event ev = {.events = EPOLLIN, .data.ptr = p};
+    int fd = p->state == PEER_DOWN ? p->listen_fd : p->fd;
 
-uint32_t peer_wants(const struct peer *p)
-{
     if (p->state == PEER_CONNECTING || p->out)
-        return EPOLLIN | EPOLLOUT;
-    return EPOLLIN;
+        ev.events |= EPOLLOUT;
+    if (fd < 0 || p->watched == ev.events)
+        return 0;
+    p->watched = ev.events;
+    if (epoll_ctl(epoll, EPOLL_CTL_MOD, fd, &ev) < 0 && epoll_ctl(epoll, EPOLL_CTL_ADD, fd, &ev) < 0)
+        return -errno;
+    return 0;
 }
 
 void peer_close(struct peer *p)
@@ -111,6 +115,7 @@ void peer_close(struct peer *p)
     if (p->fd >= 0)
         close(p->fd);
     p->fd = -1;
+    p->watched = 0;
     p->state = PEER_DOWN;
     p->in_len = 0;
     p->out = NULL;
@@ -266,6 +271,7 @@ static int accept_one(struct peer *p)
     if (fd < 0)
         return 0;
     p->fd = fd;
+    p->watched = 0;
     tune(fd);
     return send_open(p);
 }

@@ -16,6 +16,7 @@ struct peer {
     struct sockaddr_in local, remote; /* remote port 0: wait on local for the daemon to connect */
     uint32_t asn;
     int fd, listen_fd;
+    uint32_t watched; /* what peer_watch() told epoll last; 0 nothing */
     enum peer_state state;
     int64_t established_ns, keepalive_ns; /* keepalive_ns: when the last one was sent */
     const uint8_t *out;                   /* the stream being written; borrowed */
@@ -36,9 +37,9 @@ int peer_init(struct peer *p, const char *name, const char *spec, uint16_t port,
 /* Starts connecting or listening. Returns 0 or -errno. */
 int peer_start(struct peer *p);
 
-/* The descriptor to poll, -1 for none, and the EPOLL* events to poll it for. */
-int peer_fd(const struct peer *p);
-uint32_t peer_wants(const struct peer *p);
+/* Has the epoll descriptor wait for what the peer wants now, with the peer as data.ptr. Returns 0 or -errno.
+ */
+int peer_watch(struct peer *p, int epoll);
 
 /* Handles readiness. Returns 0, or -errno when an established session was lost (why says more). */
 int peer_ready(struct peer *p, uint32_t events);
@@ -46,7 +47,7 @@ int peer_ready(struct peer *p, uint32_t events);
 /* Sends what time demands: KEEPALIVEs, connection attempts. */
 int peer_tick(struct peer *p, int64_t now_ns);
 
-/* Borrows data until it is written: peer_wants() says so with EPOLLOUT. */
+/* Borrows data until it is written: out is NULL then. */
 void peer_send(struct peer *p, const uint8_t *data, size_t len);
 void peer_close(struct peer *p);
 

@@ -24,6 +24,7 @@ enum {
     ROUTES_MAX = 4000000,
     GROUP_MAX = 400,
     ATTRS_MAX = 512,
+    PREPEND_MAX = 8,
     MSG_HEADER = 19,
     MSG_MAX = 4096,
     MSG_UPDATE = 2,
@@ -111,21 +112,22 @@ static uint32_t random_asn(uint64_t *rng)
 
 /* One attribute set, in ascending type order as RFC 4271 5 asks. The set's number is in its path: all are
  * distinct. */
-static size_t build_attrs(uint8_t *attrs, uint64_t *rng, uint32_t set, uint32_t asn, uint32_t next_hop)
+static size_t build_attrs(uint8_t *attrs, uint64_t *rng, uint32_t set, const struct table_spec *from)
 {
     uint8_t *p = attrs;
     uint32_t dice = below(rng, 100), hops = 2 + below(rng, 3) + below(rng, 4), n;
 
     p = put_attr(p, 0x40, 1, 1);
     *p++ = dice < 90 ? 0 : dice < 99 ? 2 : 1;
-    p = put_attr(p, 0x40, 2, 2 + 4 * hops);
+    p = put_attr(p, 0x40, 2, 2 + 4 * (hops + from->prepend));
     *p++ = 2;
-    *p++ = (uint8_t)hops;
-    p = put_u32(p, asn);
+    *p++ = (uint8_t)(hops + from->prepend);
+    for (uint32_t i = 0; i <= from->prepend; i++)
+        p = put_u32(p, from->asn);
     for (uint32_t i = 1; i + 1 < hops; i++)
         p = put_u32(p, random_asn(rng));
     p = put_u32(p, 401000 + set);
-    p = put_u32(put_attr(p, 0x40, 3, 4), next_hop);
+    p = put_u32(put_attr(p, 0x40, 3, 4), from->next_hop);
     if (below(rng, 100) < 30)
         p = put_u32(put_attr(p, 0x80, 4, 4), below(rng, 20) * 10);
     if (below(rng, 100) < 4) {
@@ -279,14 +281,14 @@ static int build_withdraw(struct table *t)
     return err;
 }
 
-static int build_announce(struct table *t, uint64_t *rng, uint32_t asn, uint32_t next_hop)
+static int build_announce(struct table *t, uint64_t *rng, const struct table_spec *from)
 {
     uint8_t attrs[ATTRS_MAX];
     uint32_t done = 0;
 
     for (uint32_t set = 0; set < t->sets; set++) {
         uint32_t n = group_size(rng, t->routes - done, t->sets - set), region = (uint32_t)table_random(rng);
-        size_t attrs_len = build_attrs(attrs, rng, set, asn, next_hop);
+        size_t attrs_len = build_attrs(attrs, rng, set, from);
 
         region &= ~0u << (32 - REGION_LEN);
         for (uint32_t i = 0; i < n; i++)
@@ -294,7 +296,7 @@ static int build_announce(struct table *t, uint64_t *rng, uint32_t asn, uint32_t
         for (uint32_t i = 0; i < n; i += PREFIXES_PER_UPDATE) {
             uint32_t count = n - i < PREFIXES_PER_UPDATE ? n - i : PREFIXES_PER_UPDATE;
 
-            if (asn && add_update(&t->announce, attrs, attrs_len, t->prefixes + done + i, count) < 0)
+            if (from->asn && add_update(&t->announce, attrs, attrs_len, t->prefixes + done + i, count) < 0)
                 return -ENOMEM;
         }
         done += n;
@@ -302,22 +304,24 @@ static int build_announce(struct table *t, uint64_t *rng, uint32_t asn, uint32_t
     return 0;
 }
 
-int table_build(struct table *t, uint32_t routes, uint64_t seed, uint32_t asn, uint32_t next_hop)
+int table_build(struct table *t, const struct table_spec *spec)
 {
-    uint64_t rng = seed;
+    uint64_t rng = spec->seed;
+    uint32_t routes = spec->routes;
     int err;
 
     memset(t, 0, sizeof(*t));
-    if (!routes || routes > ROUTES_MAX)
+    if (!routes || routes > ROUTES_MAX || spec->prepend > PREPEND_MAX)
         return -ERANGE;
     t->routes = routes;
     t->sets = routes < ROUTES_PER_SET ? 1 : routes / ROUTES_PER_SET;
     t->prefixes = malloc(routes * sizeof(*t->prefixes));
-    t->present = table_bitmap_new();
-    err = t->prefixes && t->present ? build_announce(t, &rng, asn, next_hop) : -ENOMEM;
-    if (!err && asn)
+    t->shared = spec->beside;
+    t->present = t->shared ? spec->beside->present : table_bitmap_new();
+    err = t->prefixes && t->present ? build_announce(t, &rng, spec) : -ENOMEM;
+    if (!err && spec->asn)
         err = shuffle_in_blocks(&t->announce, &rng);
-    if (!err && asn)
+    if (!err && spec->asn)
         err = build_withdraw(t);
     if (err)
         table_free(t);
@@ -327,8 +331,27 @@ int table_build(struct table *t, uint32_t routes, uint64_t seed, uint32_t asn, u
 void table_free(struct table *t)
 {
     free(t->prefixes);
-    free(t->present);
+    if (!t->shared)
+        free(t->present);
     free(t->announce.data);
     free(t->withdraw.data);
     memset(t, 0, sizeof(*t));
+}
+
+bool table_covered(const struct table *t, struct table_prefix p)
+{
+    for (unsigned len = p.len + 1u; len <= TABLE_MAX_LEN; len++)
+        if (table_marked(t->present, table_slot(p.addr, len)))
+            return true;
+    return false;
+}
+
+uint32_t table_place(const struct table *t, unsigned i, unsigned n)
+{
+    uint32_t at = n < 2 ? 0 : (uint32_t)((uint64_t)(t->routes - 1) * i / (n - 1));
+
+    /* Most are covered by none; from the last one the search goes backwards. */
+    while (table_covered(t, t->prefixes[at]))
+        at = i + 1 < n && at + 1 < t->routes ? at + 1 : at ? at - 1 : t->routes - 1;
+    return t->prefixes[at].addr;
 }

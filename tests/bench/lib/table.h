@@ -20,11 +20,22 @@ struct table_stream {
     uint32_t messages;
 };
 
+/* What to build, and who announces it. */
+struct table_spec {
+    uint32_t routes;
+    uint64_t seed;
+    uint32_t asn;               /* first in every path; 0: only the prefixes, no streams */
+    uint32_t next_hop;          /* host order */
+    uint32_t prepend;           /* so often once more in every path: a route that is second best */
+    const struct table *beside; /* none of its prefixes; the bitmap is shared, and has the prefixes of both */
+};
+
 struct table {
     uint32_t routes;               /* how many prefixes */
     uint32_t sets;                 /* how many distinct attribute sets they share */
     struct table_prefix *prefixes; /* grouped by attribute set */
     uint8_t *present;              /* bitmap over table_slot() */
+    bool shared;                   /* it belongs to the table beside this one */
     struct table_stream announce, withdraw;
 };
 
@@ -62,12 +73,15 @@ uint64_t table_random(uint64_t *state);
 /* An empty bitmap over table_slot(); the caller frees it. NULL when out of memory. */
 uint8_t *table_bitmap_new(void);
 
-/*
- * Generates the prefixes, and with asn != 0 also both streams, as a speaker of that AS (first in every path)
- * with that next hop (host order) sends them. Returns 0, -ENOMEM, or -ERANGE for more routes than the model
- * holds.
- */
-int table_build(struct table *t, uint32_t routes, uint64_t seed, uint32_t asn, uint32_t next_hop);
+/* Returns 0, -ENOMEM, or -ERANGE for more routes than the model holds. */
+int table_build(struct table *t, const struct table_spec *spec);
 void table_free(struct table *t);
+
+/* Whether a longer prefix of the table has p's first address. */
+bool table_covered(const struct table *t, struct table_prefix p);
+
+/* The i-th of n places spread over the table from its first to its last prefix: an address that is p's and no
+ * longer prefix's. Host order. */
+uint32_t table_place(const struct table *t, unsigned i, unsigned n);
 
 #endif

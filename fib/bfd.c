@@ -1,0 +1,578 @@
+/* BFD as the rest of the parent sees it: which sessions there are, whose they are, and what follows from
+ * their states. The protocol runs in bfd_thread.c.
+ *
+ * A session belongs to the peer, not to the speaker: when the speaker goes it is merely unclaimed, and the
+ * next one finds it as it was. The thread exists while there is a session, or one that still says AdminDown.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <sys/eventfd.h>
+#include <sys/random.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include "fib/bfd_internal.h"
+#include "fib/links.h"
+#include "fib/nexthops.h"
+
+#define BUCKETS 1024
+
+struct bfd_peer {
+    struct bfd_peer *next;
+    struct bfd_flow *flow; /* the thread's */
+    struct fm_bfd want;
+    struct bfd_terms terms;    /* as the thread has them */
+    struct fm_bfd_state state; /* as last told */
+    struct log_limit limit;
+    bool claimed;
+    bool dead; /* said so to the next hops */
+};
+
+struct bfd {
+    struct fib *f;
+    struct bfd_thread *thread;
+    struct io *io;
+    struct bfd_flow *flows;       /* all that were made and have not come back */
+    int listeners[BFD_LISTENERS]; /* while there is no thread */
+    uint32_t seed;
+    unsigned n_peers;
+    struct bfd_peer *peers[BUCKETS];
+};
+
+struct bfd *bfd_new(struct fib *f)
+{
+    struct bfd *b = calloc(1, sizeof *b);
+
+    if (!b)
+        return NULL;
+    b->f = f;
+    for (unsigned i = 0; i < BFD_LISTENERS; i++)
+        b->listeners[i] = -1;
+    if (getrandom(&b->seed, sizeof b->seed, GRND_NONBLOCK) < 0)
+        b->seed = (uint32_t)loop_now_us();
+    return b;
+}
+
+static struct bfd_peer **find(struct bfd *b, const struct fm_nexthop *name)
+{
+    struct bfd_peer **p = &b->peers[hash_bytes(name, sizeof *name, b->seed) % BUCKETS];
+
+    while (*p && memcmp(&(*p)->want.peer, name, sizeof *name))
+        p = &(*p)->next;
+    return p;
+}
+
+/* Every session in turn: for (p = first(b, &i); p; p = after(b, &i, p)). The present one may be removed if
+ * `after` was called before. */
+static struct bfd_peer *first_from(struct bfd *b, unsigned *i)
+{
+    while (*i < BUCKETS && !b->peers[*i])
+        ++*i;
+    return *i < BUCKETS ? b->peers[*i] : NULL;
+}
+
+static struct bfd_peer *after(struct bfd *b, unsigned *i, struct bfd_peer *p)
+{
+    if (p->next)
+        return p->next;
+    ++*i;
+    return first_from(b, i);
+}
+
+static void set_dead(struct bfd *b, struct bfd_peer *p, bool dead)
+{
+    if (p->dead == dead)
+        return;
+    p->dead = dead;
+    nexthops_set_dead(b->f->nexthops, &p->want.peer, NEXTHOP_DEAD_BFD, dead);
+}
+
+/* Flows */
+
+static void own_flow(struct bfd *b, struct bfd_flow *f)
+{
+    f->next = b->flows;
+    f->prev = NULL;
+    if (f->next)
+        f->next->prev = f;
+    b->flows = f;
+}
+
+static void free_flow(struct bfd *b, struct bfd_flow *f)
+{
+    if (f->next)
+        f->next->prev = f->prev;
+    if (f->prev)
+        f->prev->next = f->next;
+    else
+        b->flows = f->next;
+    if (f->fd >= 0)
+        close(f->fd);
+    free(f);
+}
+
+static void close_listeners(struct bfd *b)
+{
+    for (unsigned i = 0; i < BFD_LISTENERS; i++) {
+        if (b->listeners[i] >= 0)
+            close(b->listeners[i]);
+        b->listeners[i] = -1;
+    }
+}
+
+static void on_events(void *arg, int fd, unsigned events);
+
+/* Every session needs a descriptor. */
+static void raise_limit(void)
+{
+    struct rlimit r;
+
+    if (!getrlimit(RLIMIT_NOFILE, &r) && r.rlim_cur < r.rlim_max) {
+        r.rlim_cur = r.rlim_max;
+        setrlimit(RLIMIT_NOFILE, &r);
+    }
+}
+
+static int start_thread(struct bfd *b)
+{
+    int rc = 0;
+
+    if (b->thread)
+        return 0;
+    raise_limit();
+    b->thread = bfd_thread_start(b->listeners, &rc);
+    if (!b->thread)
+        return rc;
+    b->io = io_new(b->f->loop, bfd_thread_event_fd(b->thread), on_events, b);
+    for (unsigned i = 0; i < BFD_LISTENERS; i++)
+        b->listeners[i] = -1;
+    if (b->io) {
+        io_want(b->io, IO_READ);
+        return 0;
+    }
+    bfd_thread_stop(b->thread, b->listeners);
+    bfd_thread_free(b->thread);
+    b->thread = NULL;
+    return -ENOMEM;
+}
+
+static void take_events(struct bfd *b);
+
+/* The flows and the listeners are ours again. */
+static void stop_thread(struct bfd *b, bool hear_it_out)
+{
+    if (!b->thread)
+        return;
+    bfd_thread_stop(b->thread, b->listeners);
+    if (hear_it_out)
+        take_events(b);
+    io_free(b->io);
+    bfd_thread_free(b->thread);
+    b->io = NULL;
+    b->thread = NULL;
+}
+
+/* What the thread has to say */
+
+static const char *diag_text(uint8_t diag)
+{
+    static const char *const texts[] = {"none",
+                                        "control detection time expired",
+                                        "echo function failed",
+                                        "neighbor signaled session down",
+                                        "forwarding plane reset",
+                                        "path down",
+                                        "concatenated path down",
+                                        "administratively down",
+                                        "reverse concatenated path down"};
+    return diag < sizeof texts / sizeof *texts ? texts[diag] : "unknown";
+}
+
+static void log_change(struct bfd_peer *p, const struct fm_bfd_state *now)
+{
+    const struct fm_bfd_state *was = &p->state;
+    struct ip_addr a = fm_addr(now->peer.af, now->peer.addr);
+    bool failed = now->flags & ~was->flags & FM_BFD_FAILED,
+         starved = now->flags & ~was->flags & FM_BFD_STARVED;
+    bool up = now->state == FM_BFD_UP && was->state != FM_BFD_UP,
+         left = was->state == FM_BFD_UP && !failed && now->state != FM_BFD_UP;
+    uint32_t suppressed;
+
+    if (now->error && now->error != was->error)
+        log_warn("BFD cannot run", F_ADDR("peer", &a), F_ERR(now->error));
+    if (!(failed || up || left || starved) || !log_limit_ok(&p->limit, loop_now_ms(), &suppressed))
+        return;
+    if (failed)
+        log_warn("BFD session failed", F_ADDR("peer", &a), F_STR("reason", diag_text(now->diag)),
+                 F_UINT_IF("suppressed", suppressed));
+    else if (up)
+        log_info("BFD session is up", F_ADDR("peer", &a), F_UINT("detection_us", now->detection_us),
+                 F_UINT_IF("suppressed", suppressed));
+    else if (left)
+        log_info("BFD session is down", F_ADDR("peer", &a), F_STR("reason", diag_text(now->diag)),
+                 F_UINT_IF("suppressed", suppressed));
+    else
+        log_warn("BFD was not let to run in time; the peer gets its detection time once more",
+                 F_ADDR("peer", &a), F_UINT("longest_us", now->starved_us),
+                 F_UINT_IF("suppressed", suppressed));
+}
+
+static void on_state(struct bfd *b, const struct bfd_event *ev)
+{
+    struct bfd_peer *p = *find(b, &ev->state.peer);
+
+    if (!p || p->flow != ev->flow)
+        return;
+    set_dead(b, p, ev->state.flags & FM_BFD_FAILED); /* before anything else */
+    log_change(p, &ev->state);
+    p->state = ev->state;
+    fib_tell(b->f, FM_BFD_STATE, &p->state, 1);
+}
+
+static void take_events(struct bfd *b)
+{
+    struct bfd_event ev;
+
+    while (bfd_thread_take(b->thread, &ev)) {
+        if (ev.type == BFD_EV_STATE)
+            on_state(b, &ev);
+        else
+            free_flow(b, ev.flow);
+    }
+}
+
+static void on_events(void *arg, int fd, unsigned events)
+{
+    struct bfd *b = arg;
+    uint64_t count;
+
+    (void)events;
+    ssize_t n = read(fd, &count, sizeof count);
+    (void)n;
+    take_events(b);
+    if (!b->flows) {
+        stop_thread(b, false);
+        close_listeners(b);
+    }
+}
+
+/* What the speaker asks for */
+
+static struct ip_addr local_of(const struct fm_bfd *m)
+{
+    struct ip_addr a = fm_addr(m->peer.af, m->local);
+
+    return addr_is_unspecified(&a) ? (struct ip_addr){0} : a;
+}
+
+/* A link that is down keeps the peer where it was. */
+static uint32_t interface_of(const struct bfd *b, const struct fm_bfd *m, uint32_t before)
+{
+    struct ip_addr a = fm_addr(m->peer.af, m->peer.addr);
+
+    if (m->flags & FM_BFD_MULTIHOP)
+        return 0;
+    if (m->peer.scope)
+        return m->peer.scope;
+    uint32_t ifindex = links_connected(b->f->links, &a, 0);
+    return ifindex || !before || links_is_up(b->f->links, before) ? ifindex : before;
+}
+
+static struct bfd_terms terms_of(const struct bfd *b, const struct fm_bfd *m, uint32_t before)
+{
+    return (struct bfd_terms){.interval_us = m->interval_us,
+                              .multiplier = m->multiplier,
+                              .min_ttl = m->min_ttl,
+                              .local = local_of(m),
+                              .ifindex = interface_of(b, m, before)};
+}
+
+static void change_terms(struct bfd *b, struct bfd_peer *p)
+{
+    struct bfd_command c = {
+        .type = BFD_CMD_CHANGE, .flow = p->flow, .terms = terms_of(b, &p->want, p->terms.ifindex)};
+    const struct bfd_terms *t = &c.terms;
+
+    if (!p->flow || (t->interval_us == p->terms.interval_us && t->multiplier == p->terms.multiplier &&
+                     t->min_ttl == p->terms.min_ttl && t->ifindex == p->terms.ifindex &&
+                     addr_equal(&t->local, &p->terms.local)))
+        return;
+    p->terms = c.terms;
+    bfd_thread_tell(b->thread, &c);
+}
+
+/* Unique among the sessions, not 0, random: RFC 5880 6.8.1. */
+static uint32_t new_discriminator(const struct bfd *b)
+{
+    for (;;) {
+        uint32_t d = arc4random();
+        const struct bfd_flow *f = b->flows;
+        while (f && f->session.discriminator != d)
+            f = f->next;
+        if (d && !f)
+            return d;
+    }
+}
+
+static int start_session(struct bfd *b, struct bfd_peer *p)
+{
+    int rc = start_thread(b);
+    struct bfd_flow *f = rc ? NULL : calloc(1, sizeof *f);
+
+    if (!f)
+        return rc ? rc : -ENOMEM;
+    p->terms = terms_of(b, &p->want, 0);
+    f->terms = p->terms;
+    f->name = p->want.peer;
+    f->peer = fm_addr(f->name.af, f->name.addr);
+    f->multihop = p->want.flags & FM_BFD_MULTIHOP;
+    f->fd = -1;
+    f->retry_us = f->report_us = BFD_NEVER;
+    bfd_session_init(&f->session, new_discriminator(b), p->terms.interval_us, p->terms.multiplier,
+                     arc4random(), loop_now_us());
+    own_flow(b, f);
+    p->flow = f;
+    bfd_thread_tell(b->thread, &(struct bfd_command){.type = BFD_CMD_ADD, .flow = f});
+    return 0;
+}
+
+static void end_session(struct bfd *b, struct bfd_peer *p)
+{
+    if (p->flow)
+        bfd_thread_tell(b->thread, &(struct bfd_command){.type = BFD_CMD_DEL, .flow = p->flow});
+    p->flow = NULL;
+    set_dead(b, p, false);
+    p->state = (struct fm_bfd_state){.peer = p->want.peer, .state = FM_BFD_DOWN};
+}
+
+static void refuse(struct bfd *b, const struct fm_bfd *m, int error)
+{
+    const struct fm_bfd_state s = {
+        .peer = m->peer, .state = FM_BFD_DOWN, .multiplier = m->multiplier, .error = error};
+    struct ip_addr a = fm_addr(m->peer.af, m->peer.addr);
+
+    log_warn("BFD cannot run", F_ADDR("peer", &a), F_ERR(error));
+    fib_tell(b->f, FM_BFD_STATE, &s, 1);
+}
+
+static struct bfd_peer *add_peer(struct bfd *b, const struct fm_bfd *m)
+{
+    struct bfd_peer *p = calloc(1, sizeof *p);
+
+    if (!p)
+        return NULL;
+    p->want = *m;
+    p->state = (struct fm_bfd_state){.peer = m->peer, .state = FM_BFD_DOWN};
+    *find(b, &m->peer) = p;
+    b->n_peers++;
+    return p;
+}
+
+int bfd_set(struct bfd *b, const struct fm_bfd *m)
+{
+    struct bfd_peer *p = *find(b, &m->peer);
+    int rc = 0;
+
+    if (!p && b->n_peers == BFD_SESSIONS) {
+        refuse(b, m, -ENOSPC);
+        return 0;
+    }
+    if (!p && !(p = add_peer(b, m)))
+        return -ENOMEM;
+    p->claimed = true;
+    if ((p->want.flags ^ m->flags) & FM_BFD_MULTIHOP)
+        end_session(b, p);
+    p->want = *m;
+    if (!p->flow) {
+        rc = start_session(b, p);
+        if (rc)
+            refuse(b, m, rc);
+        return 0; /* the thread answers */
+    }
+    change_terms(b, p);
+    fib_tell(b->f, FM_BFD_STATE, &p->state, 1);
+    return 0;
+}
+
+void bfd_del(struct bfd *b, const struct fm_nexthop *peer)
+{
+    struct bfd_peer **at = find(b, peer), *p = *at;
+
+    if (!p)
+        return;
+    end_session(b, p);
+    *at = p->next;
+    b->n_peers--;
+    free(p);
+}
+
+void bfd_speaker_gone(struct bfd *b)
+{
+    unsigned i = 0;
+
+    for (struct bfd_peer *p = first_from(b, &i); p; p = after(b, &i, p))
+        p->claimed = false;
+}
+
+void bfd_sweep(struct bfd *b)
+{
+    unsigned i = 0;
+
+    for (struct bfd_peer *p = first_from(b, &i), *next; p; p = next) {
+        next = after(b, &i, p);
+        if (!p->claimed)
+            bfd_del(b, &p->want.peer);
+    }
+}
+
+void bfd_links_changed(struct bfd *b)
+{
+    unsigned i = 0;
+
+    for (struct bfd_peer *p = first_from(b, &i); p; p = after(b, &i, p))
+        change_terms(b, p);
+}
+
+void bfd_admin_down(struct bfd *b)
+{
+    if (b->thread)
+        bfd_thread_all_down(b->thread);
+}
+
+static void forget_all(struct bfd *b)
+{
+    unsigned i = 0;
+
+    stop_thread(b, false);
+    close_listeners(b);
+    while (b->flows)
+        free_flow(b, b->flows);
+    for (struct bfd_peer *p = first_from(b, &i), *next; p; p = next) {
+        next = after(b, &i, p);
+        free(p);
+    }
+    memset(b->peers, 0, sizeof b->peers);
+    b->n_peers = 0;
+}
+
+void bfd_free(struct bfd *b)
+{
+    if (b)
+        forget_all(b);
+    free(b);
+}
+
+/* Executing ourselves anew */
+
+static void keep_open(const struct bfd_saved *s, bool open)
+{
+    for (unsigned i = 0; i < BFD_LISTENERS; i++)
+        if (s->listeners[i] >= 0)
+            fcntl(s->listeners[i], F_SETFD, open ? 0 : FD_CLOEXEC);
+    for (unsigned i = 0; i < s->n_flows; i++)
+        if (s->flows[i]->fd >= 0)
+            fcntl(s->flows[i]->fd, F_SETFD, open ? 0 : FD_CLOEXEC);
+}
+
+/* Those with a peer: what only says AdminDown ends here. */
+static bool collect(struct bfd *b, struct bfd_saved *s)
+{
+    unsigned i = 0;
+
+    *s = (struct bfd_saved){.flows = calloc(b->n_peers + 1, sizeof *s->flows)};
+    memcpy(s->listeners, b->listeners, sizeof s->listeners);
+    if (!s->flows)
+        return false;
+    for (struct bfd_peer *p = first_from(b, &i); p; p = after(b, &i, p))
+        if (p->flow)
+            s->flows[s->n_flows++] = p->flow;
+    return true;
+}
+
+int bfd_save(struct bfd *b, int fd)
+{
+    struct bfd_saved s;
+
+    stop_thread(b, true);
+    int rc = collect(b, &s) ? bfd_saved_write(&s, fd) : -ENOMEM;
+    if (!rc)
+        keep_open(&s, true);
+    free(s.flows);
+    return rc;
+}
+
+/* The thread takes over flows that have lived before. What came in between was not read by anyone: each peer
+ * has its detection time anew. */
+static int go_on(struct bfd *b, const struct bfd_saved *s)
+{
+    int rc = s->n_flows ? start_thread(b) : 0;
+
+    keep_open(s, false);
+    for (unsigned i = 0; !rc && i < s->n_flows; i++) {
+        struct bfd_flow *f = s->flows[i];
+        f->listens = f->touched = false;
+        f->told_us = 0;
+        f->retry_us = f->report_us = BFD_NEVER;
+        f->session.detect_from_us = loop_now_us();
+        bfd_thread_tell(b->thread, &(struct bfd_command){.type = BFD_CMD_ADD, .flow = f});
+    }
+    return rc;
+}
+
+int bfd_resume(struct bfd *b)
+{
+    struct bfd_saved s;
+    struct bfd_flow *f = b->flows, *next;
+
+    for (; f; f = next) {
+        next = f->next;
+        if (f->leaving)
+            free_flow(b, f);
+    }
+    int rc = collect(b, &s) ? go_on(b, &s) : -ENOMEM;
+    free(s.flows);
+    return rc;
+}
+
+static int adopt(struct bfd *b, const struct bfd_saved *s)
+{
+    memcpy(b->listeners, s->listeners, sizeof b->listeners);
+    for (unsigned i = 0; i < s->n_flows; i++) {
+        struct bfd_flow *f = s->flows[i];
+        struct fm_bfd m = {.peer = f->name,
+                           .flags = f->multihop ? FM_BFD_MULTIHOP : 0,
+                           .interval_us = f->terms.interval_us,
+                           .multiplier = f->terms.multiplier,
+                           .min_ttl = f->terms.min_ttl};
+        memcpy(m.local, f->terms.local.b, sizeof m.local);
+        own_flow(b, f);
+        struct bfd_peer *p = add_peer(b, &m);
+        if (!p)
+            return -ENOMEM;
+        p->terms = f->terms;
+        p->flow = f;
+    }
+    return go_on(b, s);
+}
+
+int bfd_restore(struct bfd *b, int fd)
+{
+    struct bfd_saved s;
+    int rc = bfd_saved_read(&s, fd);
+
+    if (rc)
+        return rc;
+    rc = adopt(b, &s);
+    free(s.flows);
+    if (rc)
+        forget_all(b);
+    return rc;
+}
+
+/* Until next hops can be dead. */
+__attribute__((weak)) void nexthops_set_dead(struct nexthops *n, const struct fm_nexthop *nh,
+                                             enum nexthop_dead why, bool dead)
+{
+    (void)n, (void)nh, (void)why, (void)dead;
+}
