@@ -90,7 +90,8 @@ class Unhurt:
             return
         print(f"{self.flood}")
         assert self.flood.sent > 300 and not self.flood.lost, str(self.flood)
-        gone = [line for line in self.watch.deleted() if f"proto {PROTOCOL}" in line]
+        # Sets of next hops may change as sessions come back one by one; routes go from one to the next.
+        gone = [line for line in self.watch.deleted() if f"proto {PROTOCOL}" in line and not line.startswith("Deleted id")]
         assert not gone, gone
         seen = [now - before for now, before in zip(self.racks.drops(), self.before)]
         assert seen == [self.drops] * 2, f"sessions dropped as the ToRs saw it: {seen}"

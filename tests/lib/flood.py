@@ -89,7 +89,7 @@ def _flood(namespace, pairs, rate, pipe):
             for number in way.answers():
                 answered[number] = 1
 
-    began = time.monotonic()
+    began, flowing = time.monotonic(), False
     while not pipe.poll():
         due = int((time.monotonic() - began) * rate) + 1 - len(sent_at)
         for _ in range(min(due, BURST)):
@@ -98,8 +98,9 @@ def _flood(namespace, pairs, rate, pipe):
             answered.append(0)
             ways[number % len(ways)].send(number)
         collect()
-        if sum(answered[:1]) and len(sent_at) == rate // 10:
+        if not flowing and len(sent_at) > rate // 10 and sum(answered[-20:]) > 10:
             pipe.send("flowing")
+            flowing = True
         time.sleep(max(0, began + len(sent_at) / rate - time.monotonic()))
     end = time.monotonic() + LAST_WAIT * SLOW
     while not all(answered[-2000:]) and time.monotonic() < end:
@@ -135,7 +136,7 @@ class Flood:
             _flood(*self.args, pipe)
 
     def wait_flowing(self):
-        """A tenth of a second's requests have left, and the first was answered."""
+        """Requests have left for a tenth of a second, and are answered."""
         wait_for(self.pipe.poll, what="the flood is answered")
         self.pipe.recv()
         return self
