@@ -2,7 +2,7 @@
 import re
 import signal
 
-from lab import wait_for
+from lab import LabError, wait_for
 from peers import Frr
 from runner import cases, feature
 from test_dynamic import ranged, wait_up
@@ -41,12 +41,21 @@ class Restart:
     def shown(self):
         return self.daemon.ctl("show bgp neighbors")
 
+    def starts(self):
+        return self.daemon.process.output().count("speaker: ready")
+
     def __enter__(self):
         self.before = self.shown()
-        self.daemon.process.send(signal.SIGSTOP)
-        answer = self.daemon.command("restart speaker")
-        assert answer.startswith(f"{self.sessions} of {self.sessions} sessions handed over"), answer
-        return self
+        for _ in range(10):  # the next speaker may be there before its parent can be held
+            starts = self.starts()
+            answer = self.daemon.command("restart speaker")
+            self.daemon.process.send(signal.SIGSTOP)
+            assert f"{self.sessions} of {self.sessions} sessions handed over" in answer, answer
+            if self.starts() == starts:
+                return self
+            self.daemon.process.send(signal.SIGCONT)
+            wait_for(self.daemon._answers, what="the next speaker serves")
+        raise LabError("every time the next speaker was there at once")
 
     def __exit__(self, *_):
         self.daemon.process.send(signal.SIGCONT)
