@@ -8,6 +8,7 @@ from runner import cases, feature
 from test_dynamic import ranged, wait_up
 from test_unnumbered import Bare
 from topology import FAR4, FAR6, POD4, POD6, TOR_AS, Dual, Pair
+from underlay import UNDERLAYCTL
 
 POD, FAR = "10.244.7.1", "192.0.2.1"
 GONE, NEW = "203.0.113.0/24", "198.51.100.0/24"
@@ -48,18 +49,19 @@ class Restart:
         self.before = self.shown()
         for _ in range(10):  # the next speaker may be there before its parent can be held
             starts = self.starts()
-            answer = self.daemon.command("restart speaker")
+            self.ctl = self.daemon.node.start(UNDERLAYCTL, "--socket", self.daemon.socket, "restart", "speaker",
+                                              log=f"restart-{starts}.log")
+            wait_for(lambda: "handed over" in self.ctl.output(), what="an answer", every=0.002)
             self.daemon.process.send(signal.SIGSTOP)
-            assert f"{self.sessions} of {self.sessions} sessions handed over" in answer, answer
+            assert f"{self.sessions} of {self.sessions} sessions handed over" in self.ctl.output(), self.ctl.output()
             if self.starts() == starts:
                 return self
-            self.daemon.process.send(signal.SIGCONT)
-            wait_for(self.daemon._answers, what="the next speaker serves")
+            self.__exit__()
         raise LabError("every time the next speaker was there at once")
 
     def __exit__(self, *_):
         self.daemon.process.send(signal.SIGCONT)
-        wait_for(lambda: self.daemon._answers() and self.shown(), what="the next speaker serves")
+        assert self.ctl.wait(30) == 0 and self.ctl.output().endswith("restarted\n"), self.ctl.output()
 
     def unnoticed(self):
         """That the sessions are those of before, as we show them."""
