@@ -21,7 +21,8 @@ unsigned unit_owed_ms(uint64_t *starved)
     return 0;
 }
 
-static const uint8_t header[] = {'U', 'N', 'D', 'E', 'R', 'L', 'A', 'Y', 0, 0, 0, HANDOVER_FORMAT, 0, 0, 0, 1};
+static const uint8_t header[] = {'U', 'N', 'D', 'E', 'R', 'L', 'A', 'Y', 0, 0, 0, HANDOVER_FORMAT,
+                                 0,   0,   0,   1};
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
