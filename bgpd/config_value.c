@@ -392,6 +392,31 @@ static int parse_limits(const struct schema_key *k, void *field, const char *tex
     return err;
 }
 
+/* bfd in short: as the defaults of its keys have it, or not at all. Compared and printed is only whether
+ * there is BFD; the keys themselves are compared and printed one by one. */
+static int parse_bfd(const struct schema_key *k, void *field, const char *text, struct why *why)
+{
+    struct peer_config *p = outer_of(field, struct peer_config, bfd);
+    bool on = !strcmp(text, "true");
+    if (!on && strcmp(text, "false") != 0 && strcmp(text, "off") != 0)
+        return value_wrong(why, "`%.40s` is not true, off or a mapping of interval, multiplier and strict",
+                           text);
+    p->bfd.on = on;
+    return schema_defaults(k->sub, p);
+}
+
+static const char *format_bfd(const struct schema_key *k, const void *field, char *buf, size_t size)
+{
+    (void)k, (void)buf, (void)size;
+    return outer_of(field, const struct peer_config, bfd)->bfd.on ? "true" : "off";
+}
+
+static bool equal_bfd(const void *a, const void *b)
+{
+    return outer_of(a, const struct peer_config, bfd)->bfd.on ==
+           outer_of(b, const struct peer_config, bfd)->bfd.on;
+}
+
 /* Addresses */
 
 static int parse_router_id(const struct schema_key *k, void *field, const char *text, struct why *why)
@@ -480,14 +505,17 @@ static int parse_endpoint(const struct schema_key *k, void *field, const char *t
         char host[ADDR_STRLEN], *end;
         unsigned long port = colon && colon[1] >= '0' && colon[1] <= '9' ? strtoul(colon + 1, &end, 10) : 0;
         if (colon == text || !strncmp(text, "*:", 2))
-            return value_wrong(why, "says no address; 127.0.0.1%s is for this host alone, 0.0.0.0%s or [::]%s for all",
-                               colon, colon, colon);
+            return value_wrong(
+                why, "says no address; 127.0.0.1%s is for this host alone, 0.0.0.0%s or [::]%s for all",
+                colon, colon, colon);
         snprintf(host, sizeof host, "%.*s", (int)len, text + bracketed);
         if (!colon || len >= sizeof host || !port || port > 65535 || *end || addr_parse(host, &e.addr) ||
             bracketed != (e.addr.af == AF_INET6))
-            return value_wrong(why, "`%.60s` is not an address with a port; 127.0.0.1:9817 and [::1]:9817 are", text);
+            return value_wrong(
+                why, "`%.60s` is not an address with a port; 127.0.0.1:9817 and [::1]:9817 are", text);
         if (!addr_is_unspecified(&e.addr) && e.addr.af == AF_INET6 && addr_is_link_local(&e.addr))
-            return value_wrong(why, "`%.60s` is link-local, on one interface only; use another address", text);
+            return value_wrong(why, "`%.60s` is link-local, on one interface only; use another address",
+                               text);
         if (addr_is_multicast(&e.addr))
             return value_wrong(why, "`%.60s` is multicast; nobody can connect to it", text);
         e.port = (uint16_t)port;
@@ -631,5 +659,6 @@ const struct value_type type_prefix = {"a prefix", parse_prefix, format_prefix, 
 const struct value_type type_range = {"a prefix", parse_range, format_prefix, NULL, NULL};
 const struct value_type type_protocol = {"a number", parse_protocol, format_uint, NULL, NULL};
 const struct value_type type_limits = {"a number, off, or a mapping of keys", parse_limits, NULL, NULL, NULL};
+const struct value_type type_bfd = {"true, off, or a mapping of keys", parse_bfd, format_bfd, equal_bfd, NULL};
 const struct value_type type_table = {"a number", parse_table, format_uint, NULL, NULL};
 /* clang-format on */

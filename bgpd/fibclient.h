@@ -43,6 +43,9 @@ void fibclient_rib_idle(struct fibclient *c);   /* the RIB's background work is 
 void fibclient_reconsider(struct fibclient *c); /* what any route should be may have changed */
 void fibclient_reloading(struct fibclient *c);
 void fibclient_log(struct fibclient *c, const struct fm_log *m);
+/* BFD with a peer: FM_BFD_SET, answered to peer_set_bfd_state; FM_BFD_DEL. */
+void fibclient_bfd_set(struct fibclient *c, const struct fm_bfd *m);
+void fibclient_bfd_del(struct fibclient *c, const struct fm_nexthop *peer);
 int fibclient_bind(struct fibclient *c, const struct ip_addr *a, bool add);
 /* For the next speaker: fd is still the caller's. 0 or -errno. */
 int fibclient_keep(struct fibclient *c, enum fm_keep_kind kind, uint32_t index, int fd);
@@ -67,9 +70,9 @@ enum fib_reason { /* why the kernel does not have a route */
 };
 struct fib_counts {
     uint64_t sent, results, failures;
-    uint64_t set, deleted, superseded;       /* results by kind; failures apart */
-    uint64_t failed_by[FIB_REASON_COUNT];    /* of failures */
-    uint32_t pending; /* routes told and not answered yet */
+    uint64_t set, deleted, superseded;    /* results by kind; failures apart */
+    uint64_t failed_by[FIB_REASON_COUNT]; /* of failures */
+    uint32_t pending;                     /* routes told and not answered yet */
 };
 void fibclient_counts(const struct fibclient *c, struct fib_counts *out);
 uint64_t fibclient_memory(const struct fibclient *c);

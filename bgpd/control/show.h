@@ -83,6 +83,7 @@ enum exec_result show_bgp(struct exec *e);
 enum exec_result show_prefix(struct exec *e); /* show_bgp with a prefix */
 enum exec_result show_kernel(struct exec *e);
 enum exec_result show_policy(struct exec *e);
+enum exec_result show_bfd_peers(struct exec *e);
 enum exec_result show_running(struct exec *e);
 enum exec_result show_memory(struct exec *e);
 enum exec_result show_version(struct exec *e);
@@ -91,7 +92,7 @@ enum exec_result change_clear(struct exec *e);
 enum exec_result change_advertise(struct exec *e);
 enum exec_result change_withdraw(struct exec *e);
 enum exec_result change_shutdown(struct exec *e); /* and its opposite */
-enum exec_result change_drain(struct exec *e); /* and the graceful shutdown alone */
+enum exec_result change_drain(struct exec *e);    /* and the graceful shutdown alone */
 enum exec_result change_undrain(struct exec *e);
 enum exec_result change_reload(struct exec *e);
 enum exec_result change_restart(struct exec *e);

@@ -10,6 +10,8 @@
 
 #include "control/control.h"
 #include "control/exec.h"
+#include "control/http.h"
+#include "drain.h"
 #include "fibclient.h"
 #include "fibmsg.h"
 #include "handover.h"
@@ -105,6 +107,66 @@ void peer_info(const struct peer *p, struct peer_info *out)
 const struct peer_offences *peer_offences(const struct peer *p)
 {
     return p->offences;
+}
+/* The drain: its phase and what it was told. */
+static struct {
+    enum drain_phase phase;
+    uint64_t after_ms;
+    bool again;
+    struct drain_waiter *waiter;
+} drain;
+void drain_begin(struct drain *d, uint64_t after_ms, bool again)
+{
+    (void)d;
+    drain.phase = DRAIN_SHUTDOWN;
+    drain.after_ms = after_ms;
+    drain.again = again;
+}
+void drain_end(struct drain *d)
+{
+    (void)d;
+    drain.phase = DRAIN_OFF;
+}
+enum drain_phase drain_phase(const struct drain *d)
+{
+    (void)d;
+    return drain.phase;
+}
+uint64_t drain_left_ms(const struct drain *d)
+{
+    (void)d;
+    return drain.phase == DRAIN_SHUTDOWN ? drain.after_ms : 0;
+}
+const char *drain_text(const struct drain *d, char *buf, size_t size)
+{
+    (void)d;
+    snprintf(buf, size, "drained");
+    return buf;
+}
+bool drain_wait(struct drain *d, struct drain_waiter *w)
+{
+    (void)d;
+    drain.waiter = w;
+    return true;
+}
+void drain_forget(struct drain *d, struct drain_waiter *w)
+{
+    (void)d;
+    drain.waiter = drain.waiter == w ? NULL : drain.waiter;
+}
+bool drain_restore(struct drain *d, const char *line)
+{
+    (void)d, (void)line;
+    return false;
+}
+void drain_save(const struct drain *d, FILE *f)
+{
+    (void)d, (void)f;
+}
+int http_error(const struct http *h)
+{
+    (void)h;
+    return 0;
 }
 uint64_t peer_memory(const struct peer *p)
 {
@@ -225,6 +287,13 @@ const struct fib_link *fibclient_link(const struct fibclient *c, uint32_t ifinde
     static const struct fib_link eth0 = {.ifindex = 1, .name = "eth0"};
     (void)c;
     return ifindex == 1 ? &eth0 : NULL;
+}
+const struct fib_address *fibclient_subnet_of(const struct fibclient *c, const struct ip_addr *a,
+                                              uint32_t scope)
+{
+    static const struct fib_address own = {.ifindex = 1, .len = 24};
+    (void)c;
+    return a->af == AF_INET && !scope ? &own : NULL;
 }
 uint64_t fibclient_memory(const struct fibclient *c)
 {

@@ -289,6 +289,38 @@ static void off_takes_all_of_the_limits_of_a_template_away(void)
     config_free(c);
 }
 
+static void bfd_is_merged_with_its_template_or_taken_as_a_whole(void)
+{
+    static const struct {
+        bool on;
+        uint32_t interval_ms;
+        uint8_t multiplier;
+        bool strict;
+    } expect[] = {
+        {false, 300, 3, false}, {true, 100, 4, false}, {false, 300, 3, false},
+        {true, 300, 3, false},  {true, 100, 5, true},  {true, 300, 3, false},
+    };
+    struct config *c = load("router: {asn: 64512}\n"
+                            "peer-templates: {t: {asn: 1, bfd: {interval: 100ms, multiplier: 4}}}\n"
+                            "peers:\n"
+                            "  - {address: 10.0.1.1, asn: 1}\n"
+                            "  - {address: 10.0.1.2, template: t}\n"
+                            "  - {address: 10.0.1.3, template: t, bfd: off}\n"
+                            "  - {address: 10.0.1.4, template: t, bfd: true}\n"
+                            "  - {address: 10.0.1.5, template: t, bfd: {multiplier: 5, strict: true}}\n"
+                            "  - {address: 10.0.1.6, asn: 1, bfd: {}}\n");
+    CU_ASSERT_PTR_NOT_NULL_FATAL(c);
+    for (unsigned i = 0; i < 6; i++) {
+        CU_ASSERT_EQUAL(c->peers[i].bfd.on, expect[i].on);
+        CU_ASSERT_EQUAL(c->peers[i].bfd.interval_ms, expect[i].interval_ms);
+        CU_ASSERT_EQUAL(c->peers[i].bfd.multiplier, expect[i].multiplier);
+        CU_ASSERT_EQUAL(c->peers[i].bfd.strict, expect[i].strict);
+    }
+    CU_ASSERT_FALSE(c->watch);
+    expect_round_trip(c);
+    config_free(c);
+}
+
 static void own_keys_win_over_the_template(void)
 {
     struct config *c =
@@ -527,7 +559,7 @@ static void garbage_never_loads_and_never_crashes(void)
 }
 
 /* The manual and the schema must not drift apart. */
-static void find_in_manual(const struct schema_section *s, const char *manual)
+static void find_in_manual(const struct schema_section *s, const char *manual, const char *from)
 {
     for (unsigned i = 0; i < s->n; i++) {
         const struct schema_key *k = &s->keys[i];
@@ -536,13 +568,15 @@ static void find_in_manual(const struct schema_section *s, const char *manual)
         if (k->flags & KEY_NOT_YET)
             continue;
         snprintf(item, sizeof item, "\n.It Cm %s", k->name);
-        for (at = strstr(manual, item); at && !strchr(" \n", at[strlen(item)]); at = strstr(at + 1, item))
+        at = strstr(from, item); /* the keys of a section mostly follow it, and names come again */
+        for (at = at ? at : strstr(manual, item); at && !strchr(" \n", at[strlen(item)]);
+             at = strstr(at + 1, item))
             ;
         CU_ASSERT_PTR_NOT_NULL(at);
         if (!at)
             fprintf(stderr, "      %s is not in underlay.yaml.5\n", k->name);
         if (k->sub)
-            find_in_manual(k->sub, manual);
+            find_in_manual(k->sub, manual, at ? at : manual);
         if (!at || !k->def || !*k->def || k->shape != SHAPE_SCALAR)
             continue;
         const char *end = strstr(at + 1, "\n.It "), *def = strstr(at, "\n.Pq default ");
@@ -563,7 +597,7 @@ static void manual_has_every_key_with_its_default(void)
         unit_skip("not run from the root of the repository");
         return;
     }
-    find_in_manual(&schema_root, manual);
+    find_in_manual(&schema_root, manual, manual);
     free(manual);
 }
 
@@ -589,6 +623,7 @@ static const struct unit_case cases[] = {
     UNIT(every_value_arrives),
     UNIT(own_keys_win_over_the_template),
     UNIT(off_takes_all_of_the_limits_of_a_template_away),
+    UNIT(bfd_is_merged_with_its_template_or_taken_as_a_whole),
     UNIT(password_files_are_read_through_the_callback),
     UNIT(a_template_key_file_is_read_once_and_gives_way),
     UNIT(passwords_never_appear_in_errors),
