@@ -1,6 +1,6 @@
 # make bench [N=1000000] [ONLY=in-out,fib,...] [DAEMONS=underlayd,bird,frr,gobgp,openbgpd] [RUNS=3] [MARKDOWN=FILE]
 BENCH_LIB = $(patsubst %.c,$(BUILD)/obj/%.o,$(wildcard tests/bench/lib/*.c))
-BENCH_OWN = $(patsubst %,$(BUILD)/bench/%,injector receivers bare_fib)
+BENCH_OWN = $(patsubst %,$(BUILD)/bench/%,injector receivers tors gap bare_fib)
 
 # The yardsticks share nothing with what they measure: no archive here.
 $(BENCH_OWN): $(BUILD)/bench/%: $(BUILD)/obj/tests/bench/%.o $(BENCH_LIB)

@@ -28,7 +28,7 @@ class Tool(lab.Process):
     def __init__(self, argv):
         self.argv = [str(a) for a in argv]
         self.popen = subprocess.Popen(self.argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, start_new_session=True)
-        self.pid = self.popen.pid
+        self.pid, self.unread = self.popen.pid, b""
 
     def say(self, text):
         try:
@@ -37,8 +37,17 @@ class Tool(lab.Process):
         except BrokenPipeError:
             raise Failed(f"{os.path.basename(self.argv[0])} has ended") from None
 
-    def readable(self, seconds):
-        return select.select([self.popen.stdout], [], [], seconds)[0]
+    def line(self, seconds):
+        """The next line, None when there is none yet, "" at the end."""
+        if b"\n" not in self.unread:
+            if not select.select([self.popen.stdout], [], [], seconds)[0]:
+                return None
+            got = os.read(self.popen.stdout.fileno(), 1 << 16)
+            self.unread += got
+            if got and b"\n" not in self.unread:
+                return None
+        line, _, self.unread = self.unread.partition(b"\n")
+        return line.decode()
 
 
 class Box(lab.Lab):
@@ -90,13 +99,12 @@ class Box(lab.Lab):
     def next_event(self, tool, seconds=None):
         """The next event of the tool, as a dict. Fails as soon as another process has ended."""
         deadline = time.monotonic() + seconds if seconds else None
-        while not tool.readable(0.1):
+        while (line := tool.line(0.1)) is None:
             for other in self.processes:
                 if other is not tool and not other.alive:
                     raise Failed(f"{os.path.basename(other.argv[0])} ended with status {other.popen.returncode}")
             if deadline and time.monotonic() > deadline:
                 raise Failed(f"{os.path.basename(tool.argv[0])} says nothing for {seconds} s")
-        line = tool.popen.stdout.readline()
         if not line:
             raise Failed(f"{os.path.basename(tool.argv[0])} ended without a result, status {tool.wait()}")
         event = json.loads(line)

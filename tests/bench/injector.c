@@ -44,6 +44,7 @@ struct injector {
     struct options opt;
     struct table *tables; /* one for each source */
     struct peer *sources, sink;
+    unsigned started;  /* sources that were begun */
     uint32_t distinct; /* prefixes that all sources have together */
     struct fibwatch fib;
     uint8_t *held; /* what the sink holds, by table_slot() */
@@ -262,16 +263,28 @@ static int watch_all(struct injector *in, int epoll)
 {
     int err = 0;
 
-    for (unsigned i = 0; i < in->opt.sources && !err; i++)
+    for (unsigned i = 0; i < in->started && !err; i++)
         err = peer_watch(&in->sources[i], epoll);
     return !err && in->opt.sink ? peer_watch(&in->sink, epoll) : err;
 }
 
-static int tick_all(struct injector *in, int64_t now)
+/* One after the other: a daemon's queue of connections it has yet to accept is short, and a SYN that finds it
+ * full is sent again after a second at the earliest. */
+static int start_sources(struct injector *in)
 {
     int err = 0;
 
-    for (unsigned i = 0; i < in->opt.sources && in->phase != PHASE_DROP && !err; i++)
+    while (!err && in->started < in->opt.sources &&
+           (in->opt.listen || !in->started || in->sources[in->started - 1].state == PEER_ESTABLISHED))
+        err = peer_start(&in->sources[in->started++]);
+    return err;
+}
+
+static int tick_all(struct injector *in, int64_t now)
+{
+    int err = start_sources(in);
+
+    for (unsigned i = 0; i < in->started && !err; i++)
         err = peer_tick(&in->sources[i], now);
     return !err && in->opt.sink ? peer_tick(&in->sink, now) : err;
 }
@@ -434,8 +447,6 @@ static int prepare(struct injector *in)
     if (!err && o->netns && o->routes)
         err = fibwatch_open(&in->fib, o->netns, &in->tables[0], o->split ? 1 : o->sources);
     in->signal_fd = block_signals();
-    for (unsigned i = 0; i < o->sources && !err; i++)
-        err = peer_start(&in->sources[i]);
     return !err && o->sink ? peer_start(&in->sink) : err;
 }
 

@@ -13,6 +13,8 @@
 #include "control/http.h"
 #include "drain.h"
 #include "fibclient.h"
+#include "fibmsg.h"
+#include "handover.h"
 #include "loop.h"
 #include "peer.h"
 #include "rib_fixture.h"
@@ -46,6 +48,8 @@ static struct peer peers[PEERS];
 static struct sources sources;
 static struct grammar *grammar;
 static int reload_result;
+static uint32_t restart_flags; /* of the last restart */
+static unsigned handed_over;   /* so often a restart was answered */
 static void (*reload_answer)(void *arg, const char *errors, const char *notes);
 static void *reload_arg;
 
@@ -262,6 +266,17 @@ int speaker_reload(struct speaker *s, void (*done)(void *arg, const char *errors
     reload_arg = arg;
     return reload_result;
 }
+int speaker_handover_begin(struct speaker *s, uint32_t flags,
+                           void (*done)(void *arg, const char *error, const char *told), void *arg)
+{
+    restart_flags = flags;
+    return speaker_reload(s, done, arg);
+}
+void speaker_handover_end(struct speaker *s)
+{
+    (void)s;
+    handed_over++;
+}
 char *config_print(const struct config *c)
 {
     (void)c;
@@ -272,6 +287,13 @@ const struct fib_link *fibclient_link(const struct fibclient *c, uint32_t ifinde
     static const struct fib_link eth0 = {.ifindex = 1, .name = "eth0"};
     (void)c;
     return ifindex == 1 ? &eth0 : NULL;
+}
+const struct fib_address *fibclient_subnet_of(const struct fibclient *c, const struct ip_addr *a,
+                                              uint32_t scope)
+{
+    static const struct fib_address own = {.ifindex = 1, .len = 24};
+    (void)c;
+    return a->af == AF_INET && !scope ? &own : NULL;
 }
 uint64_t fibclient_memory(const struct fibclient *c)
 {

@@ -11,11 +11,12 @@
  */
 #include "fibwatch.h"
 
+#include "netns.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/netlink.h>
 #include <linux/rtnetlink.h>
-#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -68,7 +69,7 @@ static int open_here(struct fibwatch *w)
 
 int fibwatch_open(struct fibwatch *w, const char *netns, const struct table *t, unsigned hops)
 {
-    int own = -1, other = -1, err = 0;
+    int home, err;
 
     memset(w, 0, sizeof(*w));
     w->netlink = w->triestat = -1;
@@ -77,21 +78,11 @@ int fibwatch_open(struct fibwatch *w, const char *netns, const struct table *t, 
     choose_samples(w, t);
     if (!netns)
         return open_here(w);
-    own = open("/proc/thread-self/ns/net", O_RDONLY | O_CLOEXEC);
-    other = open(netns, O_RDONLY | O_CLOEXEC);
-    if (own < 0 || other < 0 || setns(other, CLONE_NEWNET) < 0) {
-        err = -errno;
-        goto out;
-    }
+    home = netns_enter(netns);
+    if (home < 0)
+        return home;
     err = open_here(w);
-    if (setns(own, CLONE_NEWNET) < 0)
-        err = -errno;
-out:
-    if (own >= 0)
-        close(own);
-    if (other >= 0)
-        close(other);
-    return err;
+    return netns_leave(home) < 0 ? -EIO : err;
 }
 
 void fibwatch_close(struct fibwatch *w)
