@@ -174,7 +174,7 @@ class Frr(Peer):
             if daemon == "zebra" and self.processes:
                 continue  # it has outlived bgpd
             self.spawn(f"/usr/lib/frr/{daemon}", *common, "-i", self.file(f"{daemon}.pid"), "-f",
-                       self.file(f"{daemon}.conf"), tag=f"-{daemon}")
+                       self.file(f"{daemon}.conf"), *self.options.get(f"{daemon}_argv", ()), tag=f"-{daemon}")
             wait_for(lambda: self.vtysh("show version", daemon=daemon), what=f"{self.name}: {daemon} answers")
             if daemon == "zebra":
                 wait_for(self.links_known, what=f"{self.name}: zebra knows its links")
