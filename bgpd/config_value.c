@@ -480,14 +480,17 @@ static int parse_endpoint(const struct schema_key *k, void *field, const char *t
         char host[ADDR_STRLEN], *end;
         unsigned long port = colon && colon[1] >= '0' && colon[1] <= '9' ? strtoul(colon + 1, &end, 10) : 0;
         if (colon == text || !strncmp(text, "*:", 2))
-            return value_wrong(why, "says no address; 127.0.0.1%s is for this host alone, 0.0.0.0%s or [::]%s for all",
-                               colon, colon, colon);
+            return value_wrong(
+                why, "says no address; 127.0.0.1%s is for this host alone, 0.0.0.0%s or [::]%s for all",
+                colon, colon, colon);
         snprintf(host, sizeof host, "%.*s", (int)len, text + bracketed);
         if (!colon || len >= sizeof host || !port || port > 65535 || *end || addr_parse(host, &e.addr) ||
             bracketed != (e.addr.af == AF_INET6))
-            return value_wrong(why, "`%.60s` is not an address with a port; 127.0.0.1:9817 and [::1]:9817 are", text);
+            return value_wrong(
+                why, "`%.60s` is not an address with a port; 127.0.0.1:9817 and [::1]:9817 are", text);
         if (!addr_is_unspecified(&e.addr) && e.addr.af == AF_INET6 && addr_is_link_local(&e.addr))
-            return value_wrong(why, "`%.60s` is link-local, on one interface only; use another address", text);
+            return value_wrong(why, "`%.60s` is link-local, on one interface only; use another address",
+                               text);
         if (addr_is_multicast(&e.addr))
             return value_wrong(why, "`%.60s` is multicast; nobody can connect to it", text);
         e.port = (uint16_t)port;

@@ -1,12 +1,12 @@
 /* The clock of a drain; what goes out then is source/source.c's (sources_drain).
  *
  * Withdrawn is all that the node originates, pod CIDRs too: who drains has moved the pods away or is about to
- * switch off, and GRACEFUL_SHUTDOWN has given the other nodes their chance before. A VIP stays on its interface,
- * and a pod CIDR keeps its unreachable route: packets that are still under way arrive.
+ * switch off, and GRACEFUL_SHUTDOWN has given the other nodes their chance before. A VIP stays on its
+ * interface, and a pod CIDR keeps its unreachable route: packets that are still under way arrive.
  *
- * It outlives the speaker by a line of the state file, which says for which daemon it was meant: a daemon that
- * was started anew (after a reboot, an upgrade) begins undrained, as the operator who boots a node expects. The
- * parent keeps its process id, and its start time, when it executes itself anew. */
+ * It outlives the speaker by a line of the state file, which says for which daemon it was meant: a daemon
+ * that was started anew (after a reboot, an upgrade) begins undrained, as the operator who boots a node
+ * expects. The parent keeps its process id, and its start time, when it executes itself anew. */
 #include "drain.h"
 
 #include <inttypes.h>
@@ -93,7 +93,8 @@ static bool all_told(const struct drain *d)
 
 static void withdraw(struct drain *d)
 {
-    log_info("drained: what this node originates is withdrawn", F_UINT("prefixes", sources_count(d->s->sources)));
+    log_info("drained: what this node originates is withdrawn",
+             F_UINT("prefixes", sources_count(d->s->sources)));
     apply(d, DRAIN_WITHDRAWN);
     control_state_changed(d->s->control);
     if (d->waiters)
@@ -199,7 +200,8 @@ const char *drain_text(const struct drain *d, char *buf, size_t size)
 
 bool drain_wait(struct drain *d, struct drain_waiter *w)
 {
-    if (d->phase == DRAIN_OFF || drain_left_ms(d) == DRAIN_NEVER || (d->phase == DRAIN_WITHDRAWN && all_told(d)))
+    if (d->phase == DRAIN_OFF || drain_left_ms(d) == DRAIN_NEVER ||
+        (d->phase == DRAIN_WITHDRAWN && all_told(d)))
         return false;
     w->next = d->waiters;
     d->waiters = w;

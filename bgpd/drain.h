@@ -1,7 +1,7 @@
-/* Draining: the node is about to go, and says so before it does (RFC 8326). First everything it originates is sent
- * with GRACEFUL_SHUTDOWN, so that traffic moves to other nodes where there are any; after a delay it is withdrawn.
- * Sessions stay, and what was learned stays in the kernel. A drain outlives reloads and the speaker, not the
- * daemon. */
+/* Draining: the node is about to go, and says so before it does (RFC 8326). First everything it originates is
+ * sent with GRACEFUL_SHUTDOWN, so that traffic moves to other nodes where there are any; after a delay it is
+ * withdrawn. Sessions stay, and what was learned stays in the kernel. A drain outlives reloads and the
+ * speaker, not the daemon. */
 #ifndef UNDERLAY_DRAIN_H
 #define UNDERLAY_DRAIN_H
 
@@ -9,9 +9,9 @@
 #include <stdint.h>
 #include <stdio.h>
 
-#define DRAIN_AFTER_MS 30000    /* unless told otherwise */
+#define DRAIN_AFTER_MS     30000 /* unless told otherwise */
 #define DRAIN_AFTER_MOST_S 86400u
-#define DRAIN_NEVER    UINT64_MAX /* only GRACEFUL_SHUTDOWN */
+#define DRAIN_NEVER        UINT64_MAX /* only GRACEFUL_SHUTDOWN */
 
 enum drain_phase { DRAIN_OFF, DRAIN_SHUTDOWN, DRAIN_WITHDRAWN };
 
@@ -19,8 +19,8 @@ struct speaker;
 struct drain;
 struct drain *drain_new(struct speaker *s); /* before the privileges go. NULL: out of memory */
 void drain_free(struct drain *d);
-/* Begins, or gives the drain that is under way another delay, from now on. again: leave one that has its delay as
- * it is. */
+/* Begins, or gives the drain that is under way another delay, from now on. again: leave one that has its
+ * delay as it is. */
 void drain_begin(struct drain *d, uint64_t after_ms, bool again);
 void drain_end(struct drain *d); /* everything is sent as before */
 enum drain_phase drain_phase(const struct drain *d);

@@ -67,9 +67,9 @@ enum fib_reason { /* why the kernel does not have a route */
 };
 struct fib_counts {
     uint64_t sent, results, failures;
-    uint64_t set, deleted, superseded;       /* results by kind; failures apart */
-    uint64_t failed_by[FIB_REASON_COUNT];    /* of failures */
-    uint32_t pending; /* routes told and not answered yet */
+    uint64_t set, deleted, superseded;    /* results by kind; failures apart */
+    uint64_t failed_by[FIB_REASON_COUNT]; /* of failures */
+    uint32_t pending;                     /* routes told and not answered yet */
 };
 void fibclient_counts(const struct fibclient *c, struct fib_counts *out);
 uint64_t fibclient_memory(const struct fibclient *c);

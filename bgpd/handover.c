@@ -1,7 +1,8 @@
 /* The two ends of a planned restart, as far as the process and its parent are concerned. What the state is:
  * handover_state.c, peer_handover.c, handover_routes.c.
  *
- * Leaving: the state file is brought up to date first, through the loop; until then everything goes on. Then,
+ * Leaving: whether the configuration can be read is found out first, since a process that does not start
+ * takes the sessions with it; then the state file is brought up to date. Until then everything goes on. Then,
  * without a turn of the loop between, the state is written, everything given to the parent, and the peers
  * forgotten, so that nothing can be said or read any more that the next process does not know of. Writing is
  * a walk over the table and takes a fraction of a second for a million routes, during which nobody waits for
@@ -25,7 +26,7 @@
 
 struct speaker_handover {
     struct speaker *s;
-    bool leaving;
+    bool leaving, over;
     uint32_t flags;
     void (*done)(void *arg, const char *error, const char *told);
     void *arg;
@@ -134,12 +135,22 @@ static void leave(void *arg)
              left.lost ? "; falls back to graceful restart: " : "", left.text);
     log_info("restarting: the sessions go to the next process", F_UINT("sessions", left.n),
              F_UINT("lost", left.lost), F_STR_IF("reason", left.text));
-    s->stopping = true;
+    s->stopping = h->over = true;
     fibclient_restart(s->fib, h->flags);
     peer_set_leave(s->peers);
     handover_left_release(&left);
     timer_set(h->end, h->done ? END_MS : 0);
     tell(h, NULL, told);
+}
+
+static void checked(void *arg, const char *errors, const char *notes)
+{
+    struct speaker_handover *h = arg;
+    (void)notes;
+    if (errors)
+        tell(h, errors, NULL);
+    else
+        control_state_flush(h->s->control, leave, h);
 }
 
 int speaker_handover_begin(struct speaker *s, uint32_t flags,
@@ -148,17 +159,24 @@ int speaker_handover_begin(struct speaker *s, uint32_t flags,
     struct speaker_handover *h = s->handover;
     if (!s->running || s->stopping || s->reloading || h->leaving)
         return -EBUSY;
+    int r = speaker_check(s, checked, h);
+    if (r)
+        return r;
     h->leaving = true;
     h->flags = flags;
     h->done = done;
     h->arg = arg;
-    control_state_flush(s->control, leave, h);
     return 0;
 }
 
 void speaker_handover_end(struct speaker *s)
 {
     loop_stop(s->loop, 0);
+}
+
+bool speaker_handover_is_over(const struct speaker *s)
+{
+    return s->handover->over;
 }
 
 /* Arriving */

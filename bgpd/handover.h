@@ -29,7 +29,8 @@ void speaker_handover_end(struct speaker *s); /* who asked has its answer */
 
 /* FM_KEPT; owns fd. */
 void speaker_handover_got(struct speaker *s, const struct fm_keep *m, int fd);
-bool speaker_handover_has(const struct speaker *s); /* something was got and not taken up yet */
+bool speaker_handover_is_over(const struct speaker *s); /* all is with the parent, nothing is left to do */
+bool speaker_handover_has(const struct speaker *s);     /* something was got and not taken up yet */
 /* Peers are made and the speaker is about to run: takes up what was got. The others start as ever. */
 void speaker_handover_resume(struct speaker *s);
 

@@ -161,8 +161,34 @@ struct loading {
     unsigned n_sessions;
     const struct attr **attrs;
     uint32_t n, room;
-    uint32_t routes, n_stale;
+    uint32_t routes;
+    /* Routes of one family that are read and not in the table yet; see rib_prefetch. */
+    enum family f;
+    unsigned n_waiting;
+    struct prefix prefix[RIB_PREFETCH];
+    struct waiting {
+        struct rib_peer *from;
+        const struct attr *attr;
+        uint32_t id;
+        bool judged;
+    } waiting[RIB_PREFETCH];
 };
+
+static void put_waiting(struct loading *v)
+{
+    struct rib *rib = v->s->rib;
+    unsigned n = v->n_waiting;
+    rib_prefetch(rib, v->f, v->prefix, n);
+    for (unsigned i = 0; i < n && !v->io->error; i++) {
+        const struct waiting *w = &v->waiting[i];
+        int r = w->judged ? rib_restore(rib, v->f, &v->prefix[i], w->from, w->id, w->attr)
+                          : rib_update(rib, v->f, &v->prefix[i], w->from, w->id, w->attr);
+        if (r && r != -ENOSPC)
+            v->io->error = r;
+    }
+    v->routes += n;
+    v->n_waiting = 0;
+}
 
 static void load_attr(struct loading *v, bool known)
 {
@@ -203,17 +229,16 @@ static void load_route(struct loading *v, bool stale_ones)
     hio_prefix(v->io, f, &p);
     if (session >= v->n_sessions || !attr || attr > v->n)
         hio_fail(v->io);
-    bool stale = flags & ROUTE_STALE;
-    v->n_stale += stale;
-    if (v->io->error || stale != stale_ones || !v->sessions[session])
+    if (v->io->error || !(flags & ROUTE_STALE) == stale_ones || !v->sessions[session])
         return;
-    struct rib_peer *from = peer_rib(v->sessions[session]);
-    const struct attr *a = v->attrs[attr - 1];
-    int r = flags & ROUTE_JUDGED ? rib_restore(v->s->rib, f, &p, from, id, a)
-                                 : rib_update(v->s->rib, f, &p, from, id, a);
-    if (r && r != -ENOSPC)
-        v->io->error = r;
-    v->routes++;
+    if (v->n_waiting == RIB_PREFETCH || v->f != f)
+        put_waiting(v);
+    v->f = f;
+    v->prefix[v->n_waiting] = p;
+    v->waiting[v->n_waiting++] = (struct waiting){.from = peer_rib(v->sessions[session]),
+                                                  .attr = v->attrs[attr - 1],
+                                                  .id = id,
+                                                  .judged = flags & ROUTE_JUDGED};
 }
 
 static void load_pass(struct loading *v, bool stale_ones, bool attrs_known)
@@ -228,6 +253,7 @@ static void load_pass(struct loading *v, bool stale_ones, bool attrs_known)
         else if (tag != REC_END)
             hio_fail(v->io);
     } while (tag != REC_END && !v->io->error);
+    put_waiting(v);
 }
 
 uint32_t handover_load_routes(struct speaker *s, struct handover_io *io, struct peer *const *sessions,

@@ -27,8 +27,8 @@ struct handover_taken {
     unsigned ended;    /* taken, and closed with a word: the configuration has changed */
     uint32_t routes;
 };
-/* Takes all connections of fds (-1: one that is missing) over or closes them. 0, or -errno: the state is not sound, and nothing was
- * taken over. */
+/* Takes all connections of fds (-1: one that is missing) over or closes them. 0, or -errno: the state is not
+ * sound, and nothing was taken over. */
 int handover_load(struct speaker *s, int state, const int *fds, unsigned n, struct handover_taken *out);
 
 /* handover_routes.c. sessions: by their number in the state; NULL: its routes are not wanted. When reading,
@@ -43,8 +43,9 @@ uint32_t handover_load_routes(struct speaker *s, struct handover_io *io, struct 
 const char *peer_handover_obstacle(const struct peer *p);
 int peer_handover_fd(const struct peer *p);
 void peer_handover_save(struct peer *p, struct handover_io *io);
-/* Reads one session and takes it up over fd, which it owns; -1: it is lost. NULL: none, the connection is closed, with a word
- * where the peer should have one (*ended). *changed: the key of the configuration that forbids the session.
+/* Reads one session and takes it up over fd, which it owns; -1: it is lost. NULL: none, the connection is
+ * closed, with a word where the peer should have one (*ended). *changed: the key of the configuration that
+ * forbids the session.
  */
 struct peer *peer_handover_load(struct peer_set *ps, struct handover_io *io, int fd, bool *ended,
                                 const char **changed);

@@ -19,29 +19,33 @@
 
 struct reload {
     struct speaker *s;
+    bool only_check;
     struct keyfiles keys; /* by the same numbers as s->keys, with contents */
     void (*done)(void *arg, const char *errors, const char *notes);
     void *arg;
 };
 
 /* Whoever asked, the log has it; of the errors the first one, since underlayctl and --check tell them all. */
-static void log_end(const char *errors, const char *notes)
+static void log_end(const struct reload *r, const char *errors, const char *notes)
 {
     unsigned n = 0;
     if (!errors) {
-        log_info("configuration reloaded", F_STR_IF("notes", notes));
+        if (!r->only_check)
+            log_info("configuration reloaded", F_STR_IF("notes", notes));
         return;
     }
     for (const char *p = errors; (p = strchr(p, '\n')); p++)
         n++;
     char *first = strndup(errors, strcspn(errors, "\n"));
-    log_error("reload refused: the running configuration stays", F_STR("reason", first), F_UINT("errors", n));
+    log_error(r->only_check ? "restart refused: the next process could not start with this configuration"
+                            : "reload refused: the running configuration stays",
+              F_STR("reason", first), F_UINT("errors", n));
     free(first);
 }
 
 static void finish(struct reload *r, const char *errors, const char *notes)
 {
-    log_end(errors, notes);
+    log_end(r, errors, notes);
     struct speaker *s = r->s;
     s->reloading = false;
     s->reloads.last_refused = errors;
@@ -51,7 +55,7 @@ static void finish(struct reload *r, const char *errors, const char *notes)
         s->reloads.done++;
         s->reloads.done_wall = wall_now_s();
     }
-    if (!s->stopping)
+    if (!s->stopping && !r->only_check)
         speaker_ready_again(s);
     r->done(r->arg, errors, notes);
     keyfiles_free(&r->keys);
@@ -148,8 +152,12 @@ static void got_config(void *arg, int fd, int error)
     free(text);
     if (rc)
         finish(r, errors ? errors : "out of memory\n", NULL);
-    else
+    else if (!r->only_check)
         apply(r, new);
+    else {
+        config_free(new);
+        finish(r, NULL, NULL);
+    }
     free(errors);
 }
 
@@ -184,22 +192,35 @@ static void next_file(struct reload *r)
         finish_errno(r, "cannot read the configuration", rc);
 }
 
-int speaker_reload(struct speaker *s, void (*done)(void *arg, const char *errors, const char *notes),
-                   void *arg)
+static int begin(struct speaker *s, bool only_check,
+                 void (*done)(void *arg, const char *errors, const char *notes), void *arg)
 {
     if (s->reloading || !s->running || s->stopping)
         return -EBUSY;
     struct reload *r = calloc(1, sizeof *r);
     if (!r)
         return -ENOMEM;
-    *r = (struct reload){.s = s, .done = done, .arg = arg};
+    *r = (struct reload){.s = s, .only_check = only_check, .done = done, .arg = arg};
     r->keys.files = calloc(s->keys.n ? s->keys.n : 1, sizeof *r->keys.files);
     if (!r->keys.files) {
         free(r);
         return -ENOMEM;
     }
     s->reloading = true;
-    fibclient_reloading(s->fib);
+    if (!only_check)
+        fibclient_reloading(s->fib);
     next_file(r);
     return 0;
+}
+
+int speaker_reload(struct speaker *s, void (*done)(void *arg, const char *errors, const char *notes),
+                   void *arg)
+{
+    return begin(s, false, done, arg);
+}
+
+int speaker_check(struct speaker *s, void (*done)(void *arg, const char *errors, const char *notes),
+                  void *arg)
+{
+    return begin(s, true, done, arg);
 }

@@ -78,6 +78,10 @@ int speaker_main(const struct speaker_options *o); /* exit status of underlayd *
 int speaker_reload(struct speaker *s, void (*done)(void *arg, const char *errors, const char *notes),
                    void *arg);
 
+/* The same without applying anything. */
+int speaker_check(struct speaker *s, void (*done)(void *arg, const char *errors, const char *notes),
+                  void *arg);
+
 /* Events between the modules. */
 void speaker_state_loaded(struct speaker *s); /* control: the state file has been read and its commands run */
 void speaker_peer_state_changed(

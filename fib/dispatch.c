@@ -199,6 +199,26 @@ static const char *on_unwatch(struct dispatch *d, const void *records)
     return wrong;
 }
 
+static const char *on_dead(struct dispatch *d, const void *records)
+{
+    const char *wrong = check_nexthop(records);
+
+    if (!wrong)
+        nexthops_set_dead(d->f->nexthops, records, NEXTHOP_DEAD_SAID, true);
+    return wrong;
+}
+
+static const char *on_alive(struct dispatch *d, const void *records)
+{
+    const char *wrong = check_nexthop(records);
+
+    if (wrong)
+        return wrong;
+    nexthops_set_dead(d->f->nexthops, records, NEXTHOP_DEAD_SAID, false);
+    nexthops_set_dead(d->f->nexthops, records, NEXTHOP_DEAD_BFD, false);
+    return NULL;
+}
+
 static const char *on_group_set(struct dispatch *d, const void *records)
 {
     const struct fm_group *g = records;
@@ -368,6 +388,8 @@ static const struct row {
     [FM_COMMIT] = {ST_STARTED, ST_READY, false, on_commit},
     [FM_NEXTHOP_WATCH] = {ST_STARTED, ST_READY, true, on_watch},
     [FM_NEXTHOP_UNWATCH] = {ST_STARTED, ST_READY, true, on_unwatch},
+    [FM_NEXTHOP_DEAD] = {ST_STARTED, ST_READY, true, on_dead},
+    [FM_NEXTHOP_ALIVE] = {ST_STARTED, ST_READY, true, on_alive},
     [FM_GROUP_SET] = {ST_STARTED, ST_READY, false, on_group_set},
     [FM_GROUP_DEL] = {ST_STARTED, ST_READY, true, on_group_del},
     [FM_ROUTES] = {ST_STARTED, ST_READY, true, on_route},

@@ -31,7 +31,8 @@
 #include "fib/supervise.h"
 
 #define EXIT_SYSTEM     3
-#define RESOLVE_MS      50 /* changes come in bursts */
+#define RESOLVE_SOON_MS 5  /* from a change to resolving next hops again, */
+#define RESOLVE_MS      50 /* and between two times: changes come in bursts */
 #define RETRY_FIRST_MS  1000
 #define RETRY_MAX_MS    60000
 #define EVENTS_PER_TURN 256
@@ -46,23 +47,42 @@ void fib_tell(struct fib *f, enum fm_type type, const void *records, uint32_t n)
         supervise_kill(f->supervisor, "a message to it cannot be queued");
 }
 
-static void resolve_now(void *arg)
+/* A part of the next hops, and of the groups that change with them. */
+static bool resolve_step(void *arg)
+{
+    struct fib *f = arg;
+    bool more = nexthops_resolve_step(f->nexthops);
+
+    if (!groups_update(f->groups))
+        f->resolve_refused = true;
+    if (more || groups_behind(f->groups))
+        return true;
+    f->resolved_ms = loop_now_ms();
+    if (f->resolve_refused)
+        fib_nexthops_changed(f, false);
+    else
+        f->resolve_backoff_ms = RETRY_FIRST_MS;
+    f->resolve_refused = false;
+    return false;
+}
+
+static void resolve_due(void *arg)
 {
     struct fib *f = arg;
 
-    timer_stop(f->resolve);
     nexthops_resolve(f->nexthops);
-    if (groups_update(f->groups))
-        f->resolve_backoff_ms = RETRY_FIRST_MS;
-    else
-        fib_nexthops_changed(f, false);
+    groups_retry(f->groups);
+    task_wake(f->resolver);
 }
 
+/* The first of a burst soon, the others together. */
 void fib_nexthops_changed(struct fib *f, bool soon)
 {
     if (soon) {
-        if (!timer_running(f->resolve) || timer_remaining_ms(f->resolve) > RESOLVE_MS)
-            timer_set(f->resolve, RESOLVE_MS);
+        uint64_t since = loop_now_ms() - f->resolved_ms;
+        uint64_t wait = since + RESOLVE_SOON_MS < RESOLVE_MS ? RESOLVE_MS - since : RESOLVE_SOON_MS;
+        if (!timer_running(f->resolve) || timer_remaining_ms(f->resolve) > wait)
+            timer_set(f->resolve, wait);
     } else if (!timer_running(f->resolve)) {
         timer_set(f->resolve, f->resolve_backoff_ms);
         f->resolve_backoff_ms =
@@ -72,15 +92,18 @@ void fib_nexthops_changed(struct fib *f, bool soon)
 
 void fib_link_changed(struct fib *f, uint32_t ifindex, bool up)
 {
-    bfd_links_changed(f->bfd);
-    if (up) {
-        fib_nexthops_changed(f, true);
-        return;
+    if (!up) {
+        /* The kernel has deleted every nexthop on the link and what hung on it, and says nothing of that. */
+        if (hops_link_down(f->nexthops, ifindex))
+            groups_hops_lost(f->groups);
+        nexthops_link_down(f->nexthops, ifindex);
+        if (!groups_update(f->groups))
+            f->resolve_refused = true;
+        nexthops_tell_news(f->nexthops);
+        task_wake(f->resolver); /* for what is left */
     }
-    /* The kernel has deleted every nexthop on the link and what hung on it, and says nothing of that. */
-    if (hops_link_down(f->nexthops, ifindex))
-        groups_hops_lost(f->groups);
-    resolve_now(f);
+    bfd_links_changed(f->bfd);
+    fib_nexthops_changed(f, true);
 }
 
 void fib_address_changed(struct fib *f, const struct kaddress *a, bool deleted)
@@ -408,6 +431,7 @@ void fib_free_modules(struct fib *f)
     links_free(f->links);
     notify_free(f->notify);
     timer_free(f->resolve);
+    task_free(f->resolver);
     timer_free(f->stale);
 }
 
@@ -418,7 +442,8 @@ bool fib_make_modules(struct fib *f, const struct fib_options *o)
            (f->routes = routes_new(f)) && (f->reconcile = reconcile_new(f)) && (f->roles = roles_new(f)) &&
            (f->dispatch = dispatch_new(f)) && (f->supervisor = supervise_new(f, o)) &&
            (f->handover = handover_new(f)) && (f->binds = binds_new(f)) && (f->bfd = bfd_new(f)) &&
-           (f->notify = notify_new(f->loop)) && (f->resolve = timer_new(f->loop, resolve_now, f)) &&
+           (f->notify = notify_new(f->loop)) && (f->resolve = timer_new(f->loop, resolve_due, f)) &&
+           (f->resolver = task_new(f->loop, resolve_step, f)) &&
            (f->stale = timer_new(f->loop, stale_due, f));
 }
 

@@ -36,15 +36,20 @@ bool groups_is_dead(const struct groups *g,
                     uint32_t index); /* the kernel dropped it, and its routes with it */
 uint32_t groups_by_kernel_id(const struct groups *g, uint32_t id);
 
-/* Brings the kernel's groups in line with the next hops' present state. False: something failed, try again
- * later. */
+/* What is known of that tracked next hop has changed: the groups that name it are no longer in line. */
+void groups_stale(struct groups *g, uint32_t nexthop);
+/* Brings some of them in line in the kernel, as many as a turn of the loop has time for; groups_behind: there
+ * are more. False: the kernel refused something, which groups_retry makes stale again. */
 bool groups_update(struct groups *g);
+bool groups_behind(const struct groups *g);
+void groups_update_all(struct groups *g); /* now, however many */
+void groups_retry(struct groups *g);
 /* Hops were lost to the kernel: shrinks what had them, buries what has none left. */
 void groups_hops_lost(struct groups *g);
 void groups_lost(struct groups *g, uint32_t index); /* the kernel group itself was deleted by somebody */
 uint32_t groups_next_id(const struct groups *g, uint32_t *at); /* walks the kernel ids; *at from 0; 0 ends */
 /* A group of ours found in the kernel; its members must have been adopted before. A known one whose members
- * differ is written again. */
+ * differ is written again; another waits for the speaker to define what fits it. */
 void groups_adopt(struct groups *g, const struct knexthop *k);
 void groups_sweep(struct groups *g);      /* deletes those without a number and without a route */
 void groups_delete_all(struct groups *g); /* from the kernel, and so their routes: on-stop: withdraw */

@@ -39,7 +39,9 @@ struct fib {
     struct bfd *bfd;
     struct timer *resolve; /* next hops must be resolved again */
     struct timer *stale;   /* the sweep, when the speaker does not ask for it */
-    uint64_t resolve_backoff_ms;
+    struct task *resolver; /* which is done in parts */
+    uint64_t resolve_backoff_ms, resolved_ms;
+    bool resolve_refused;
     struct fm_settings settings;
     bool configured;    /* settings are known, once for the life of the parent */
     bool started;       /* and the sockets are open: what the kernel has of our protocol is ours */

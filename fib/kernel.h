@@ -54,13 +54,17 @@ struct knexthop {
     struct ip_addr gateway;
     struct kmember members[KERNEL_MEMBERS_MAX];
 };
+/* Where a packet goes first, one of the next hops of a route; gateway.af 0: on the link itself. */
+struct kway {
+    struct ip_addr gateway;
+    uint32_t ifindex;
+    uint32_t weight; /* 1..256 */
+};
 struct kroute {
     struct prefix prefix;
     uint32_t table;
     uint32_t metric;
     uint32_t nexthop_id; /* 0: none */
-    uint32_t ifindex;    /* of its first next hop, 0 with an id alone */
-    struct ip_addr gateway;
     uint8_t protocol;
     uint8_t type;  /* RTN_* */
     bool cloned;   /* a cached or local copy: not what anybody configured */
@@ -121,8 +125,11 @@ int kernel_address_set(struct kernel *k, const struct ip_addr *a,
                        bool add);                                  /* host address on lo, marked as ours */
 int kernel_route_delete(struct kernel *k, const struct kroute *r); /* exactly this one, for leftovers */
 
-/* The route that the kernel takes towards a; -errno when there is none. */
-int kernel_lookup(struct kernel *k, const struct ip_addr *a, struct kroute *out);
+/* The route that the kernel takes towards a, and its next hops, at most *n of them; -errno when there is
+ * none.
+ */
+int kernel_lookup(struct kernel *k, const struct ip_addr *a, struct kroute *out, struct kway *ways,
+                  unsigned *n);
 
 /* Dumps; af counts for routes only, which are filtered to our table and protocol. One dump at a time: start,
  * then step until it returns 0 (done) or negative; 1 means more. Each step handles one buffer of the

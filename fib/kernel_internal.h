@@ -43,5 +43,7 @@ int kernel_call(struct kernel *k);
 
 /* Netlink message to event; false when it is none of ours to know. */
 bool kernel_parse(const struct nlmsghdr *h, struct kevent *ev);
+/* The next hops of a route, at most max; how many. */
+unsigned kernel_parse_ways(const struct nlmsghdr *h, struct kway *out, unsigned max);
 
 #endif

@@ -87,19 +87,40 @@ static bool parse_nexthop(const struct nlmsghdr *h, struct knexthop *out)
     return true;
 }
 
-static void parse_first_hop(const struct nlattr *multipath, uint8_t af, struct kroute *out)
+/* RTA_VIA is struct rtvia, a gateway of the other family. */
+static struct kway get_way(uint8_t af, struct nlattr *const *tb, uint32_t ifindex, uint32_t weight)
 {
-    const struct rtnexthop *nh = nla_data(multipath);
-    struct nlattr *tb[RTA_MAX + 1];
+    struct kway way = {get_addr(af, tb[RTA_GATEWAY]), ifindex, weight};
 
-    if (nla_len(multipath) < (int)sizeof *nh || nh->rtnh_len < sizeof *nh ||
-        nh->rtnh_len > nla_len(multipath))
-        return;
-    out->ifindex = (uint32_t)nh->rtnh_ifindex;
-    if (nla_parse(tb, RTA_MAX, (struct nlattr *)(uintptr_t)(nh + 1), nh->rtnh_len - (int)sizeof *nh, NULL) <
-        0)
-        return;
-    out->gateway = get_addr(af, tb[RTA_GATEWAY]);
+    if (tb[RTA_VIA] && nla_len(tb[RTA_VIA]) >= 2 + 16)
+        way.gateway = addr_from_bytes(AF_INET6, (const uint8_t *)nla_data(tb[RTA_VIA]) + 2);
+    return way;
+}
+
+unsigned kernel_parse_ways(const struct nlmsghdr *h, struct kway *out, unsigned max)
+{
+    struct nlattr *tb[RTA_MAX + 1], *one[RTA_MAX + 1];
+    const struct rtmsg *rtm = nlmsg_data(h);
+    unsigned n = 0;
+
+    if (!parse_attrs(h, sizeof *rtm, tb, RTA_MAX))
+        return 0;
+    if (tb[RTA_OIF] && !tb[RTA_MULTIPATH] && max)
+        out[n++] = get_way(rtm->rtm_family, tb, get_u32(tb[RTA_OIF]), 1);
+    const uint8_t *at = tb[RTA_MULTIPATH] ? nla_data(tb[RTA_MULTIPATH]) : NULL;
+    for (int left = at ? nla_len(tb[RTA_MULTIPATH]) : 0; left >= (int)sizeof(struct rtnexthop) && n < max;) {
+        const struct rtnexthop *nh = (const void *)at;
+        int size = (int)NLMSG_ALIGN(nh->rtnh_len);
+        if (nh->rtnh_len < sizeof *nh || nh->rtnh_len > left ||
+            nla_parse(one, RTA_MAX, (struct nlattr *)(uintptr_t)(nh + 1), nh->rtnh_len - (int)sizeof *nh,
+                      NULL) < 0)
+            break;
+        if (!(nh->rtnh_flags & RTNH_F_DEAD))
+            out[n++] = get_way(rtm->rtm_family, one, (uint32_t)nh->rtnh_ifindex, nh->rtnh_hops + 1u);
+        at += size;
+        left -= size;
+    }
+    return n;
 }
 
 static bool parse_route(const struct nlmsghdr *h, struct kroute *out)
@@ -118,18 +139,11 @@ static bool parse_route(const struct nlmsghdr *h, struct kroute *out)
                            .table = tb[RTA_TABLE] ? get_u32(tb[RTA_TABLE]) : rtm->rtm_table,
                            .metric = get_u32(tb[RTA_PRIORITY]),
                            .nexthop_id = get_u32(tb[RTA_NH_ID]),
-                           .ifindex = get_u32(tb[RTA_OIF]),
-                           .gateway = get_addr(rtm->rtm_family, tb[RTA_GATEWAY]),
                            .protocol = rtm->rtm_protocol,
                            .type = rtm->rtm_type,
                            .cloned = rtm->rtm_flags & RTM_F_CLONED,
                            .replaced = h->nlmsg_flags & NLM_F_REPLACE,
                            .prefsrc = get_addr(rtm->rtm_family, tb[RTA_PREFSRC])};
-    if (tb[RTA_MULTIPATH])
-        parse_first_hop(tb[RTA_MULTIPATH], rtm->rtm_family, out);
-    /* RTA_VIA: struct rtvia, a gateway of the other family. */
-    if (tb[RTA_VIA] && nla_len(tb[RTA_VIA]) >= 2 + 16)
-        out->gateway = addr_from_bytes(AF_INET6, (const uint8_t *)nla_data(tb[RTA_VIA]) + 2);
     return true;
 }
 

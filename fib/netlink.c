@@ -215,22 +215,15 @@ int kernel_probe(struct kernel *k)
     return rc == -EINVAL ? -EOPNOTSUPP : rc;
 }
 
-/* One RTM_GETROUTE; with RTM_F_FIB_MATCH the answer is the table's entry (its protocol and metric), without
- * it the way a packet goes (always with interface and gateway). */
-static int get_route(struct kernel *k, const struct ip_addr *a, unsigned flags, struct kroute *out)
+/* Sends the one request gathered and reads its one answer; h stays valid until the next. 0 or -errno. */
+static int ask(struct kernel *k, const struct nlmsghdr *request, const struct nlmsghdr **answer)
 {
-    struct kevent ev;
-    uint32_t seq = k->seq;
-    struct nlmsghdr *h = kernel_message(k, RTM_GETROUTE, 0, sizeof(struct rtmsg));
-    struct rtmsg *rtm = NLMSG_DATA(h);
+    uint32_t seq = request->nlmsg_seq;
+    int fd = nl_socket_get_fd(k->requests);
 
-    *rtm = (struct rtmsg){
-        .rtm_family = a->af, .rtm_dst_len = (uint8_t)family_bits(addr_family(a)), .rtm_flags = flags};
-    kernel_attr(k, h, RTA_DST, a->b, family_bytes(addr_family(a)));
     k->batch_n = 0;
     k->batch_len = 0;
-    int fd = nl_socket_get_fd(k->requests);
-    if (send(fd, k->batch, h->nlmsg_len, 0) < 0)
+    if (send(fd, request, request->nlmsg_len, 0) < 0)
         return -errno;
     for (;;) {
         ssize_t got = recv(fd, k->rx_requests, sizeof k->rx_requests, MSG_DONTWAIT);
@@ -242,27 +235,75 @@ static int get_route(struct kernel *k, const struct ip_addr *a, unsigned flags, 
         for (struct nlmsghdr *r = (void *)k->rx_requests; nlmsg_ok(r, left); r = nlmsg_next(r, &left)) {
             if (r->nlmsg_seq != seq)
                 continue;
-            if (r->nlmsg_type == NLMSG_ERROR)
-                return ((struct nlmsgerr *)NLMSG_DATA(r))->error;
-            if (!kernel_parse(r, &ev) || ev.type != KEVENT_ROUTE)
-                return -EIO;
-            *out = ev.u.route;
-            return 0;
+            *answer = r;
+            return r->nlmsg_type == NLMSG_ERROR ? ((struct nlmsgerr *)NLMSG_DATA(r))->error : 0;
         }
     }
 }
 
-int kernel_lookup(struct kernel *k, const struct ip_addr *a, struct kroute *out)
+/* With RTM_F_FIB_MATCH the answer is the table's entry: its protocol, its metric and all its next hops. */
+static int get_route(struct kernel *k, const struct ip_addr *a, struct kroute *out, struct kway *ways,
+                     unsigned *n)
 {
-    struct kroute way;
-    int rc = get_route(k, a, RTM_F_FIB_MATCH, out);
+    struct kevent ev;
+    const struct nlmsghdr *answer;
+    struct nlmsghdr *h = kernel_message(k, RTM_GETROUTE, 0, sizeof(struct rtmsg));
+    struct rtmsg *rtm = NLMSG_DATA(h);
 
-    if (rc || out->ifindex || !out->nexthop_id)
+    *rtm = (struct rtmsg){.rtm_family = a->af,
+                          .rtm_dst_len = (uint8_t)family_bits(addr_family(a)),
+                          .rtm_flags = RTM_F_FIB_MATCH};
+    kernel_attr(k, h, RTA_DST, a->b, family_bytes(addr_family(a)));
+    int rc = ask(k, h, &answer);
+    if (rc)
         return rc;
+    if (!kernel_parse(answer, &ev) || ev.type != KEVENT_ROUTE)
+        return -EIO;
+    *out = ev.u.route;
+    *n = kernel_parse_ways(answer, ways, *n);
+    return 0;
+}
+
+static int get_nexthop(struct kernel *k, uint32_t id, struct knexthop *out)
+{
+    struct kevent ev;
+    const struct nlmsghdr *answer;
+    struct nlmsghdr *h = kernel_message(k, RTM_GETNEXTHOP, 0, sizeof(struct nhmsg));
+
+    kernel_attr_u32(k, h, NHA_ID, id);
+    int rc = ask(k, h, &answer);
+    if (rc)
+        return rc;
+    if (!kernel_parse(answer, &ev) || ev.type != KEVENT_NEXTHOP)
+        return -EIO;
+    *out = ev.u.nexthop;
+    return 0;
+}
+
+static unsigned ways_of_nexthop(struct kernel *k, uint32_t id, struct kway *ways, unsigned max)
+{
+    struct knexthop group, nh;
+    unsigned n = 0;
+
+    if (get_nexthop(k, id, &group))
+        return 0;
+    if (!group.n_members && group.ifindex)
+        ways[n++] = (struct kway){group.gateway, group.ifindex, 1};
+    for (unsigned i = 0; i < group.n_members && n < max; i++)
+        if (!get_nexthop(k, group.members[i].id, &nh) && nh.ifindex)
+            ways[n++] = (struct kway){nh.gateway, nh.ifindex, group.members[i].weight};
+    return n;
+}
+
+int kernel_lookup(struct kernel *k, const struct ip_addr *a, struct kroute *out, struct kway *ways,
+                  unsigned *n)
+{
+    unsigned max = *n;
+    int rc = get_route(k, a, out, ways, n);
+
     /* With net.ipv4.nexthop_compat_mode=0 the entry shows its nexthop id alone. */
-    rc = get_route(k, a, 0, &way);
-    out->ifindex = way.ifindex;
-    out->gateway = way.gateway;
+    if (!rc && !*n && out->nexthop_id)
+        *n = ways_of_nexthop(k, out->nexthop_id, ways, max);
     return rc;
 }
 

@@ -17,8 +17,17 @@ void nexthops_unwatch_all(struct nexthops *n);
 uint32_t nexthops_ref(struct nexthops *n, const struct fm_nexthop *nh);
 void nexthops_unref(struct nexthops *n, uint32_t i);
 const struct fm_nexthop_state *nexthops_state(const struct nexthops *n, uint32_t i);
-/* Resolves all again and tells the speaker of changes. True when something changed. */
-bool nexthops_resolve(struct nexthops *n);
+/* Where a packet to it goes first, and in which shares; none when it cannot be reached, or is dead. Borrowed
+ * until it is resolved again. */
+unsigned nexthops_ways(const struct nexthops *n, uint32_t i, const struct kway **ways);
+/* Resolves those again that a packet reaches over that link, for the groups (groups_stale); what is new is
+ * told to the speaker afterwards. */
+void nexthops_link_down(struct nexthops *n, uint32_t ifindex);
+void nexthops_tell_news(struct nexthops *n);
+/* Resolves all of them again, some a step, for the groups and the speaker; true: there are more. A walk that
+ * is asked for while one is under way comes after it. */
+void nexthops_resolve(struct nexthops *n);
+bool nexthops_resolve_step(struct nexthops *n);
 /* Whether any is reached through a route rather than a subnet of ours: only then do the routes of others
  * matter. */
 bool nexthops_depend_on_routes(const struct nexthops *n);
@@ -41,14 +50,19 @@ const struct ip_addr *hops_gateway(const struct nexthops *n, uint32_t hop, uint3
 uint32_t hops_by_kernel_id(const struct nexthops *n, uint32_t id);
 /* One that a former life left in the kernel; unreferenced until a group takes it. Its index or 0. */
 uint32_t hops_adopt(struct nexthops *n, const struct knexthop *k);
+uint32_t hops_find(const struct nexthops *n, const struct ip_addr *gateway, uint32_t ifindex);
 uint32_t hops_next_id(const struct nexthops *n, uint32_t *at); /* walks the kernel ids; *at from 0; 0 ends */
 void hops_mark_lost(struct nexthops *n, uint32_t hop);
+/* Groups give up a hop together: each says so, without an unref; at the end it is deleted in the kernel, out
+ * of all groups that have it, when no other holds it. True: it was, and is lost. */
+void hops_leave(struct nexthops *n, uint32_t hop);
+bool hops_leave_end(struct nexthops *n, uint32_t hop);
 bool hops_link_down(struct nexthops *n,
                     uint32_t ifindex);    /* marks all on that link lost; true: there was one */
 void hops_sweep(struct nexthops *n);      /* deletes those that nothing refers to */
 void hops_delete_all(struct nexthops *n); /* on-stop: withdraw */
-/* A nexthop id of our range that is not in use. */
-uint32_t nexthops_alloc_id(struct nexthops *n);
+/* An id for a group; of mark 15 bits stay in it. */
+uint32_t nexthops_group_id(const struct nexthops *n, uint32_t mark, uint8_t serial);
 void nexthops_note_id(struct nexthops *n, uint32_t id); /* seen in the kernel: not to be given out soon */
 bool nexthops_id_is_ours(const struct nexthops *n, uint32_t id);
 

@@ -353,7 +353,8 @@ struct fibchan_ops {
 struct fibchan *fibchan_new(struct loop *l, int fd, const struct fibchan_ops *ops, void *arg); /* owns fd */
 void fibchan_free(struct fibchan *c);
 /* Queues one message of n records of the type's size; passes fd (dup-ed by the kernel, still the caller's)
- * when >= 0. 0, -EMSGSIZE, -ENOMEM. Never blocks, never drops. */
+ * when >= 0. 0, -EMSGSIZE, -ENOMEM. Never blocks, never drops. In order, but for FM_NEXTHOP_DEAD, which goes
+ * ahead of FM_ROUTES that wait. */
 int fibchan_send(struct fibchan *c, enum fm_type type, const void *records, uint32_t n, int fd);
 /* Messages that may still be queued before a producer of bulk should wait for `writable`; 0: wait. */
 unsigned fibchan_room(struct fibchan *c);

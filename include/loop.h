@@ -21,7 +21,7 @@ int64_t wall_now_s(void); /* CLOCK_REALTIME; for showing only */
 #define LOOP_BUCKETS 8
 extern const uint32_t loop_bucket_us[LOOP_BUCKETS]; /* upper bounds; longer ones are in none */
 struct loop_stats {
-    uint64_t callbacks, busy_us; /* since the start */
+    uint64_t callbacks, busy_us;    /* since the start */
     uint64_t at_most[LOOP_BUCKETS]; /* callbacks that took at most so long, shorter ones included */
     uint64_t longest_us, latest_ms; /* of the last one to two minutes */
 };

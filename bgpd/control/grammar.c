@@ -52,9 +52,10 @@ static const struct {
     const char *name;
     bool (*accept)(const char *word);
 } arguments[] = {
-    {"PEER", accept_any},    {"POLICY", accept_any},        {"TEXT", accept_any},
-    {"COMMAND", accept_any}, {"PREFIX", accept_address},    {"ADDRESS", accept_address},
-    {"N", accept_number},    {"DURATION", accept_duration}, {"COMMUNITY", accept_community},
+    {"PEER", accept_any},       {"POLICY", accept_any},        {"TEXT", accept_any},
+    {"COMMAND", accept_any},    {"PREFIX", accept_address},    {"ADDRESS", accept_address},
+    {"N", accept_number},       {"DURATION", accept_duration}, {"COMMUNITY", accept_community},
+    {"SECONDS", accept_number},
 };
 
 static bool token_accepts(const struct token *t, const char *word)

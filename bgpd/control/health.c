@@ -1,8 +1,8 @@
 /* /healthz and /readyz.
  *
- * That an answer comes at all says that the loop of the speaker runs. The parent is asked for something that it
- * answers at once, whatever else it does: the listener that it has given us already. One question serves all who
- * ask meanwhile, so that nobody can fill its queue.
+ * That an answer comes at all says that the loop of the speaker runs. The parent is asked for something that
+ * it answers at once, whatever else it does: the listener that it has given us already. One question serves
+ * all who ask meanwhile, so that nobody can fill its queue.
  *
  * The body is that of Kubernetes' own probes, one check a line, or JSON for who prefers that. */
 #include "control/health.h"
@@ -96,8 +96,8 @@ static void check_session(const struct speaker *s, struct health_check *c)
     if (!n)
         snprintf(c->why, sizeof c->why, "there are no peers");
     else if (!up)
-        snprintf(c->why, sizeof c->why, "none of %u established%s; see underlayctl show bgp summary failed", n,
-                 silent == n ? ", all are shut down" : "");
+        snprintf(c->why, sizeof c->why, "none of %u established%s; see underlayctl show bgp summary failed",
+                 n, silent == n ? ", all are shut down" : "");
 }
 
 static void check_fib(const struct speaker *s, struct health_check *c)
@@ -111,7 +111,8 @@ static void check_fib(const struct speaker *s, struct health_check *c)
         synced = peer_synced(peer_set_at(s->peers, i));
     fibclient_counts(s->fib, &fib);
     if (synced)
-        snprintf(c->why, sizeof c->why, "the first routes are on their way to the kernel, %" PRIu32 " not answered yet",
+        snprintf(c->why, sizeof c->why,
+                 "the first routes are on their way to the kernel, %" PRIu32 " not answered yet",
                  fib.pending);
     else
         snprintf(c->why, sizeof c->why, "no peer has sent all of its routes yet");
@@ -123,7 +124,8 @@ bool health_ready(const struct speaker *s, struct health_check out[HEALTH_CHECKS
     char text[160];
     check(&out[0], "started", s->running && !s->stopping);
     if (!out[0].ok)
-        snprintf(out[0].why, sizeof out[0].why, s->stopping ? "the daemon is stopping" : "the daemon is starting");
+        snprintf(out[0].why, sizeof out[0].why,
+                 s->stopping ? "the daemon is stopping" : "the daemon is starting");
     check_session(s, &out[1]);
     check_fib(s, &out[2]);
     check(&out[3], "drain", drain_phase(s->drain) == DRAIN_OFF);
@@ -135,7 +137,8 @@ bool health_ready(const struct speaker *s, struct health_check out[HEALTH_CHECKS
 }
 
 /* name: of the page, for its last line. */
-static enum http_result put_checks(struct http_request *r, const char *name, const struct health_check *c, unsigned n)
+static enum http_result put_checks(struct http_request *r, const char *name, const struct health_check *c,
+                                   unsigned n)
 {
     bool ok = true;
     for (unsigned i = 0; i < n; i++)

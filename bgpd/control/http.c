@@ -3,13 +3,13 @@
  *
  * Written over the loop and not with evhttp, because everything here is about clients that mean no good: with
  * evhttp nothing bounds the number of connections, and its timeout starts again with each byte that trickles
- * in. Here a connection has ten seconds for its request and thirty more for the answer, a head has room for
+ * in. Here a connection has five seconds for its request and thirty more for the answer, a head has room for
  * 8 KiB, there are 16 places, and who comes when all are taken gets that of the one who has waited longest
  * without having asked for anything: a probe of Kubernetes must get through while others play.
  *
- * A page is made in steps, and goes on only while less than 64 KiB of it wait to be read. After the answer our
- * side is closed and what still comes is read away for a moment, since closing with bytes unread sends a reset,
- * which may overtake the answer (RFC 9112 9.6). */
+ * A page is made in steps, and goes on only while less than 64 KiB of it wait to be read. After the answer
+ * our side is closed and what still comes is read away for a moment, since closing with bytes unread sends a
+ * reset, which may overtake the answer (RFC 9112 9.6). */
 #include "control/http.h"
 
 #include <ctype.h>
@@ -32,7 +32,7 @@
 #define HEAD_MAX    8192
 #define OUT_MAX     65536
 #define TURN_US     2000
-#define ASK_MS      10000
+#define ASK_MS      5000
 #define ANSWER_MS   30000
 #define LINGER_MS   1000
 #define AGAIN_MS    60000 /* for a listener that could not be opened */
@@ -106,10 +106,10 @@ static unsigned parse_q(const char *s)
 static unsigned range_names(const char *range, size_t n, const char *type, const char *version, unsigned *q)
 {
     size_t name = strcspn(range, "; \t,"), slash = strcspn(type, "/") + 1;
-    unsigned precise = name == strlen(type) && !strncasecmp(range, type, name)           ? 3
+    unsigned precise = name == strlen(type) && !strncasecmp(range, type, name)                        ? 3
                        : name == slash + 1 && range[slash] == '*' && !strncasecmp(range, type, slash) ? 2
-                       : name == 3 && !strncmp(range, "*/*", 3)                          ? 1
-                                                                                         : 0;
+                       : name == 3 && !strncmp(range, "*/*", 3)                                       ? 1
+                                                                                                      : 0;
     const char *end = range + n, *p = range + name;
     *q = 1000;
     while (precise && (p = memchr(p, ';', (size_t)(end - p)))) {
@@ -189,9 +189,9 @@ static void put_head(struct http_client *cl, bool last)
     const struct http_request *r = &cl->r;
     cl->begun = true;
     cl->chunked = !last && !cl->old;
-    evbuffer_add_printf(cl->out,
-                        "HTTP/1.1 %u %s\r\nContent-Type: %s\r\nCache-Control: no-store\r\nConnection: close\r\n",
-                        r->status, reason_of(r->status), r->type);
+    evbuffer_add_printf(
+        cl->out, "HTTP/1.1 %u %s\r\nContent-Type: %s\r\nCache-Control: no-store\r\nConnection: close\r\n",
+        r->status, reason_of(r->status), r->type);
     if (r->status == 405)
         evbuffer_add_printf(cl->out, "Allow: GET, HEAD\r\n");
     if (last)
@@ -418,7 +418,7 @@ static void client_late(void *arg)
 {
     struct http_client *cl = arg;
     if (cl->state == ASKING)
-        answer(cl, 408, "the request was not finished within 10 s");
+        answer(cl, 408, "the request was not finished within 5 s");
     else
         client_free(cl);
 }
@@ -533,7 +533,8 @@ void http_listen(struct http *h, int fd, int error)
     }
     if (error) {
         if (!h->error)
-            log_warn("no metrics: cannot listen; tried again every minute", F_ADDR("address", &h->s->config->metrics.listen.addr),
+            log_warn("no metrics: cannot listen; tried again every minute",
+                     F_ADDR("address", &h->s->config->metrics.listen.addr),
                      F_UINT("port", h->s->config->metrics.listen.port), F_ERR(error));
         h->error = error;
         timer_set(h->again, AGAIN_MS);

@@ -1,5 +1,5 @@
-/* The HTTP listener (key `metrics`): GET and HEAD of a few pages, one request a connection, for Prometheus, for
- * probes of Kubernetes and for curl. Whoever reaches the address may read; nobody can change anything. */
+/* The HTTP listener (key `metrics`): GET and HEAD of a few pages, one request a connection, for Prometheus,
+ * for probes of Kubernetes and for curl. Whoever reaches the address may read; nobody can change anything. */
 #ifndef UNDERLAY_HTTP_H
 #define UNDERLAY_HTTP_H
 
@@ -21,7 +21,7 @@ struct http_request {
     struct speaker *s;
     const char *accept; /* "" when the client does not say */
     struct evbuffer *body;
-    unsigned status; /* 200 until the page says otherwise, in its first step that is not HTTP_WAIT */
+    unsigned status;  /* 200 until the page says otherwise, in its first step that is not HTTP_WAIT */
     const char *type; /* Content-Type, likewise */
     void (*wake)(struct http_request *r); /* ends HTTP_WAIT */
     void *state;                          /* of the page; NULL at the first step */
@@ -35,8 +35,8 @@ enum http_result {
 /* One step writes to body what takes a few milliseconds to make. */
 typedef enum http_result http_page(struct http_request *r);
 
-/* How much the client wants a media type, 0 (not at all) to 1000 (RFC 9110 12.5.1). version: a parameter that a
- * range may ask for, NULL none. */
+/* How much the client wants a media type, 0 (not at all) to 1000 (RFC 9110 12.5.1). version: a parameter that
+ * a range may ask for, NULL none. */
 unsigned http_wants(const char *accept, const char *type, const char *version);
 
 http_page page_metrics, page_healthz, page_readyz; /* metrics.c, health.c */

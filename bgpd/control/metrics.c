@@ -1,8 +1,8 @@
 /* /metrics: the writer, and everything that is not about one peer.
  *
- * The number of series depends on the configuration alone. All of these are read in one turn, which costs less
- * than a millisecond; peers come in steps (metrics_peer.c). Names have the base units of Prometheus, and labels
- * those of frr_exporter, so that its dashboards join: `peer`, `peer_as`, `afi`, `safi`. */
+ * The number of series depends on the configuration alone. All of these are read in one turn, which costs
+ * less than a millisecond; peers come in steps (metrics_peer.c). Names have the base units of Prometheus, and
+ * labels those of frr_exporter, so that its dashboards join: `peer`, `peer_as`, `afi`, `safi`. */
 #include "control/metrics.h"
 
 #include <event2/buffer.h>
@@ -34,7 +34,8 @@ void metrics_family(struct metrics *w, const struct metric *m)
     const char *suffix = w->openmetrics ? "" : suffix_of(m->type);
     const char *type = m->type == METRIC_INFO && !w->openmetrics ? "gauge" : types[m->type];
     w->m = *m;
-    evbuffer_add_printf(w->out, "# HELP %s%s %s\n# TYPE %s%s %s\n", m->name, suffix, m->help, m->name, suffix, type);
+    evbuffer_add_printf(w->out, "# HELP %s%s %s\n# TYPE %s%s %s\n", m->name, suffix, m->help, m->name, suffix,
+                        type);
     if (w->openmetrics && m->unit)
         evbuffer_add_printf(w->out, "# UNIT %s %s\n", m->name, m->unit);
 }
@@ -89,13 +90,14 @@ struct scrape {
     enum { TAKING, GENERAL, PEERS } at;
 };
 
-static void begin(struct metrics *w, const char *name, enum metric_type type, const char *unit, const char *help)
+static void begin(struct metrics *w, const char *name, enum metric_type type, const char *unit,
+                  const char *help)
 {
     metrics_family(w, &(struct metric){name, type, unit, help});
 }
 
-static void put_one(struct metrics *w, const char *name, enum metric_type type, const char *unit, const char *help,
-                    uint64_t value)
+static void put_one(struct metrics *w, const char *name, enum metric_type type, const char *unit,
+                    const char *help, uint64_t value)
 {
     begin(w, name, type, unit, help);
     metrics_put(w, NULL, value);
@@ -131,24 +133,28 @@ static void put_rib(struct metrics *w, const struct speaker *s)
     begin(w, "underlay_nexthops", METRIC_GAUGE, NULL, "Next hops that paths have.");
     metrics_put(w, "state=\"reachable\"", nh.nexthops - nh.unreachable);
     metrics_put(w, "state=\"unreachable\"", nh.unreachable);
-    put_one(w, "underlay_nexthop_groups", METRIC_GAUGE, NULL, "Distinct sets of next hops that routes use.", nh.groups);
+    put_one(w, "underlay_nexthop_groups", METRIC_GAUGE, NULL, "Distinct sets of next hops that routes use.",
+            nh.groups);
 }
 
 static void put_fib(struct metrics *w, const struct speaker *s)
 {
-    static const char *const states[] = {[FIB_PENDING] = "pending", [FIB_INSTALLED] = "installed",
-                                         [FIB_FAILED] = "failed"};
-    static const char *const reasons[FIB_REASON_COUNT] = {
-        [FIB_REASON_CONNECTED] = "connected",   [FIB_REASON_CONFLICT] = "conflict",
-        [FIB_REASON_NEXTHOP] = "nexthop",       [FIB_REASON_PREFSRC] = "prefsrc",
-        [FIB_REASON_PERMISSION] = "permission", [FIB_REASON_MEMORY] = "memory",
-        [FIB_REASON_OTHER] = "other"};
+    static const char *const states[] = {
+        [FIB_PENDING] = "pending", [FIB_INSTALLED] = "installed", [FIB_FAILED] = "failed"};
+    static const char *const reasons[FIB_REASON_COUNT] = {[FIB_REASON_CONNECTED] = "connected",
+                                                          [FIB_REASON_CONFLICT] = "conflict",
+                                                          [FIB_REASON_NEXTHOP] = "nexthop",
+                                                          [FIB_REASON_PREFSRC] = "prefsrc",
+                                                          [FIB_REASON_PERMISSION] = "permission",
+                                                          [FIB_REASON_MEMORY] = "memory",
+                                                          [FIB_REASON_OTHER] = "other"};
     struct rib_stats rs;
     struct fib_counts n;
     char labels[80];
     rib_stats(s->rib, &rs);
     fibclient_counts(s->fib, &n);
-    begin(w, "underlay_fib_routes", METRIC_GAUGE, NULL, "Routes that the kernel should have, by what it says of them.");
+    begin(w, "underlay_fib_routes", METRIC_GAUGE, NULL,
+          "Routes that the kernel should have, unreachable ones of pod CIDRs too, by what it says of them.");
     for (enum family f = 0; f < FAM_COUNT; f++)
         for (unsigned i = FIB_PENDING; i <= FIB_FAILED; i++) {
             snprintf(labels, sizeof labels, "afi=\"%s\",state=\"%s\"", family_name(f), states[i]);
@@ -159,12 +165,14 @@ static void put_fib(struct metrics *w, const struct speaker *s)
     metrics_put(w, "result=\"deleted\"", n.deleted);
     metrics_put(w, "result=\"superseded\"", n.superseded);
     metrics_put(w, "result=\"failed\"", n.failures);
-    begin(w, "underlay_fib_failures", METRIC_COUNTER, NULL, "Routes that the kernel did not take, by the reason.");
+    begin(w, "underlay_fib_failures", METRIC_COUNTER, NULL,
+          "Routes that the kernel did not take, by the reason.");
     for (unsigned i = 0; i < FIB_REASON_COUNT; i++) {
         snprintf(labels, sizeof labels, "reason=\"%s\"", reasons[i]);
         metrics_put(w, labels, n.failed_by[i]);
     }
-    put_one(w, "underlay_fib_queue", METRIC_GAUGE, NULL, "Changes of routes that are not answered yet.", n.pending);
+    put_one(w, "underlay_fib_queue", METRIC_GAUGE, NULL, "Changes of routes that are not answered yet.",
+            n.pending);
 }
 
 static void put_loop(struct metrics *w, const struct speaker *s)
@@ -211,7 +219,8 @@ static void put_node(struct metrics *w, const struct speaker *s)
     struct health_check checks[HEALTH_CHECKS];
     char labels[48];
     sources_counts(s->sources, &n);
-    begin(w, "underlay_originated_prefixes", METRIC_GAUGE, NULL, "Prefixes that this node originates, by who wants them.");
+    begin(w, "underlay_originated_prefixes", METRIC_GAUGE, NULL,
+          "Prefixes that this node originates, by who wants them.");
     metrics_put(w, "source=\"pod-cidr\"", n.pod_cidrs);
     metrics_put(w, "source=\"vip\"", n.vips);
     metrics_put(w, "source=\"interface\"", n.interfaces);
@@ -250,7 +259,8 @@ static void put_general(struct metrics *w, const struct speaker *s)
     put_rib(w, s);
     put_fib(w, s);
     put_loop(w, s);
-    put_one(w, "underlay_bgp_peers", METRIC_GAUGE, NULL, "Peers, dynamic ones included.", peer_set_count(s->peers));
+    put_one(w, "underlay_bgp_peers", METRIC_GAUGE, NULL, "Peers, dynamic ones included.",
+            peer_set_count(s->peers));
 }
 
 /* The page */

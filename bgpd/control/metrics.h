@@ -1,5 +1,5 @@
-/* What /metrics is written with: OpenMetrics 1.0, or the text format 0.0.4 of Prometheus that came before. One
- * difference matters: to OpenMetrics a family has the name without "_total" or "_info", and a unit. */
+/* What /metrics is written with: OpenMetrics 1.0, or the text format 0.0.4 of Prometheus that came before.
+ * One difference matters: to OpenMetrics a family has the name without "_total" or "_info", and a unit. */
 #ifndef UNDERLAY_METRICS_H
 #define UNDERLAY_METRICS_H
 
@@ -36,8 +36,8 @@ const char *metrics_label(const char *text, char *buf, size_t size);
 /* metrics_process.c: process_…, as every client library names them. */
 void metrics_process(struct metrics *w, const struct speaker *s);
 
-/* metrics_peer.c: a snapshot of all peers, so that the values of a peer belong together although families, not
- * peers, stand together in the answer. Both steps are bounded; true: there is more. */
+/* metrics_peer.c: a snapshot of all peers, so that the values of a peer belong together although families,
+ * not peers, stand together in the answer. Both steps are bounded; true: there is more. */
 struct peer_samples;
 struct peer_samples *peer_samples_new(const struct speaker *s); /* NULL: out of memory */
 void peer_samples_free(struct peer_samples *p);

@@ -72,27 +72,75 @@ static const struct {
     unsigned columns;
     bool milli;
 } families[] = {
-    {{P "state", METRIC_GAUGE, NULL, "State of the session: 1 established, 0 down, 2 administratively down."}, plain, 1, 0},
-    {{P "fsm_state", METRIC_GAUGE, NULL, "State of RFC 4271: 1 Idle, 2 Connect, 3 Active, 4 OpenSent, 5 OpenConfirm, 6 Established."}, plain, 1, 0},
-    {{P "uptime_seconds", METRIC_GAUGE, "seconds", "How long the session is established; 0 when it is down."}, plain, 1, 1},
+    {{P "state", METRIC_GAUGE, NULL, "State of the session: 1 established, 0 down, 2 administratively down."},
+     plain,
+     1,
+     0},
+    {{P "fsm_state", METRIC_GAUGE, NULL,
+      "State of RFC 4271: 1 Idle, 2 Connect, 3 Active, 4 OpenSent, 5 OpenConfirm, 6 Established."},
+     plain,
+     1,
+     0},
+    {{P "uptime_seconds", METRIC_GAUGE, "seconds", "How long the session is established; 0 when it is down."},
+     plain,
+     1,
+     1},
     {{P "connections_established", METRIC_COUNTER, NULL, "Sessions that came up."}, plain, 1, 0},
     {{P "connections_dropped", METRIC_COUNTER, NULL, "Established sessions that were lost."}, plain, 1, 0},
-    {{P "prefixes_received", METRIC_GAUGE, NULL, "Paths held of this peer, filtered and stale ones included."}, per_family, 2, 0},
-    {{P "prefixes_accepted", METRIC_GAUGE, NULL, "Those of them that the import did not refuse."}, per_family, 2, 0},
+    {{P "prefixes_received", METRIC_GAUGE, NULL,
+      "Paths held of this peer, filtered and stale ones included."},
+     per_family,
+     2,
+     0},
+    {{P "prefixes_accepted", METRIC_GAUGE, NULL, "Those of them that the import did not refuse."},
+     per_family,
+     2,
+     0},
     {{P "prefixes_advertised", METRIC_GAUGE, NULL, "Paths that this peer has from us."}, per_family, 2, 0},
-    {{P "prefixes_stale", METRIC_GAUGE, NULL, "Paths of an earlier session that graceful restart keeps."}, per_family, 2, 0},
-    {{P "prefixes_queued", METRIC_GAUGE, NULL, "Prefixes that this peer has yet to be told of."}, per_family, 2, 0},
-    {{P "prefixes_limit", METRIC_GAUGE, NULL, "The configured limit of received prefixes, where there is one."}, per_family, 2, 0},
+    {{P "prefixes_stale", METRIC_GAUGE, NULL, "Paths of an earlier session that graceful restart keeps."},
+     per_family,
+     2,
+     0},
+    {{P "prefixes_queued", METRIC_GAUGE, NULL, "Prefixes that this peer has yet to be told of."},
+     per_family,
+     2,
+     0},
+    {{P "prefixes_limit", METRIC_GAUGE, NULL,
+      "The configured limit of received prefixes, where there is one."},
+     per_family,
+     2,
+     0},
     {{P "message_received", METRIC_COUNTER, NULL, "Messages received."}, per_message, 5, 0},
     {{P "message_sent", METRIC_COUNTER, NULL, "Messages sent."}, per_message, 5, 0},
-    {{P "update_errors", METRIC_COUNTER, NULL, "Errors in UPDATEs that cost less than the session, RFC 7606."}, per_action, 2, 0},
+    {{P "update_errors", METRIC_COUNTER, NULL,
+      "Errors in UPDATEs that cost less than the session, RFC 7606."},
+     per_action,
+     2,
+     0},
     {{P "input_queue_bytes", METRIC_GAUGE, "bytes", "Bytes of an unfinished message."}, plain, 1, 0},
-    {{P "output_queue_messages", METRIC_GAUGE, "messages", "Messages not yet taken by the kernel."}, plain, 1, 0},
-    {{P "over_limit", METRIC_GAUGE, NULL, "1 while the session is down for passing its limit of prefixes."}, plain, 1, 0},
-    {{P "hold_time_seconds", METRIC_GAUGE, "seconds", "The hold time, negotiated or as configured."}, plain, 1, 1},
+    {{P "output_queue_messages", METRIC_GAUGE, "messages", "Messages not yet taken by the kernel."},
+     plain,
+     1,
+     0},
+    {{P "over_limit", METRIC_GAUGE, NULL, "1 while the session is down for passing its limit of prefixes."},
+     plain,
+     1,
+     0},
+    {{P "hold_time_seconds", METRIC_GAUGE, "seconds", "The hold time, negotiated or as configured."},
+     plain,
+     1,
+     1},
     {{P "rtt_seconds", METRIC_GAUGE, "seconds", "Round-trip time of the TCP connection."}, plain, 1, 1},
-    {{P "last_reset_age_seconds", METRIC_GAUGE, "seconds", "How long ago the last session or attempt ended, where one has."}, plain, 1, 1},
-    {{P "last_error_code", METRIC_GAUGE, NULL, "Code of the last NOTIFICATION either way, RFC 4271 4.5; 0 none."}, plain, 1, 0},
+    {{P "last_reset_age_seconds", METRIC_GAUGE, "seconds",
+      "How long ago the last session or attempt ended, where one has."},
+     plain,
+     1,
+     1},
+    {{P "last_error_code", METRIC_GAUGE, NULL,
+      "Code of the last NOTIFICATION either way, RFC 4271 4.5; 0 none."},
+     plain,
+     1,
+     0},
     {{P "last_error_subcode", METRIC_GAUGE, NULL, "Subcode of the last NOTIFICATION."}, plain, 1, 0},
 };
 #undef P
@@ -137,8 +185,8 @@ static void fill(struct row *r, const struct peer *p)
     peer_info(p, &i);
     bool up = i.state == PEER_ESTABLISHED;
     r->serial = peer_rib(p)->serial;
-    snprintf(r->labels, sizeof r->labels, "peer=\"%s\",peer_as=\"%u\"", metrics_label(peer_name(p), name, sizeof name),
-             i.remote_as);
+    snprintf(r->labels, sizeof r->labels, "peer=\"%s\",peer_as=\"%u\"",
+             metrics_label(peer_name(p), name, sizeof name), i.remote_as);
     r->v[C_STATE] = i.admin_down ? 2 : up;
     r->v[C_FSM] = i.state - PEER_IDLE + 1u;
     r->v[C_UPTIME] = up ? i.up_ms : 0;
@@ -146,7 +194,8 @@ static void fill(struct row *r, const struct peer *p)
     r->v[C_DROPPED] = i.dropped_count;
     fill_families(r, p);
     const struct peer_stats *n = &i.stats;
-    const uint64_t in[] = {n->opens_in, n->updates_in, n->notifications_in, n->keepalives_in, n->refreshes_in};
+    const uint64_t in[] = {n->opens_in, n->updates_in, n->notifications_in, n->keepalives_in,
+                           n->refreshes_in};
     const uint64_t out[] = {n->opens_out, n->updates_out, n->notifications_out, n->keepalives_out,
                             n->refreshes_out};
     memcpy(&r->v[C_MESSAGES_IN], in, sizeof in);

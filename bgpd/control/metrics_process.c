@@ -1,4 +1,5 @@
-/* The process as the kernel accounts for it: the speaker, which is the one that grows with what peers send. */
+/* The process as the kernel accounts for it: the speaker, which is the one that grows with what peers send.
+ */
 #include <dirent.h>
 #include <inttypes.h>
 #include <stdio.h>
@@ -29,8 +30,8 @@ static uint64_t cpu_ms(void)
            (uint64_t)(u.ru_utime.tv_usec + u.ru_stime.tv_usec) / 1000;
 }
 
-static void put(struct metrics *w, const char *name, enum metric_type type, const char *unit, const char *help,
-                uint64_t value)
+static void put(struct metrics *w, const char *name, enum metric_type type, const char *unit,
+                const char *help, uint64_t value)
 {
     metrics_family(w, &(struct metric){name, type, unit, help});
     metrics_put(w, NULL, value);
@@ -52,9 +53,11 @@ void metrics_process(struct metrics *w, const struct speaker *s)
     metrics_put_milli(w, NULL, cpu_ms());
     put(w, "process_resident_memory_bytes", METRIC_GAUGE, "bytes", "Memory of the speaker that is resident.",
         resident * page);
-    put(w, "process_virtual_memory_bytes", METRIC_GAUGE, "bytes", "Address space of the speaker.", size * page);
+    put(w, "process_virtual_memory_bytes", METRIC_GAUGE, "bytes", "Address space of the speaker.",
+        size * page);
     put(w, "process_open_fds", METRIC_GAUGE, NULL, "Descriptors that the speaker has open.", open_fds());
-    put(w, "process_max_fds", METRIC_GAUGE, NULL, "Descriptors that it may have open.", (uint64_t)fds.rlim_cur);
-    put(w, "process_start_time_seconds", METRIC_GAUGE, "seconds", "When the speaker was started, as Unix time.",
-        (uint64_t)s->started_wall);
+    put(w, "process_max_fds", METRIC_GAUGE, NULL, "Descriptors that it may have open.",
+        (uint64_t)fds.rlim_cur);
+    put(w, "process_start_time_seconds", METRIC_GAUGE, "seconds",
+        "When the speaker was started, as Unix time.", (uint64_t)s->started_wall);
 }

@@ -91,7 +91,7 @@ enum exec_result change_clear(struct exec *e);
 enum exec_result change_advertise(struct exec *e);
 enum exec_result change_withdraw(struct exec *e);
 enum exec_result change_shutdown(struct exec *e); /* and its opposite */
-enum exec_result change_drain(struct exec *e); /* and the graceful shutdown alone */
+enum exec_result change_drain(struct exec *e);    /* and the graceful shutdown alone */
 enum exec_result change_undrain(struct exec *e);
 enum exec_result change_reload(struct exec *e);
 enum exec_result change_restart(struct exec *e);

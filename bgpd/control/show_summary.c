@@ -100,6 +100,7 @@ static void json_family(struct exec *e, enum family f)
     writer_uint(w, "ribMemory", rs.table_bytes + rs.path_bytes + rs.index_bytes);
     writer_uint(w, "peerCount", n);
     writer_uint(w, "peerMemory", memory);
+    show_drain(e);
     writer_object(w, "peers");
     for (unsigned k = 0; k < n; k++) {
         const struct peer *p = peer_set_at(e->s->peers, k);

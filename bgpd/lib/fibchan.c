@@ -337,6 +337,26 @@ void fibchan_free(struct fibchan *c)
         destroy(c);
 }
 
+static unsigned type_of(const struct queued *q)
+{
+    struct fm_header h;
+    memcpy(&h, q->data, sizeof h);
+    return h.type;
+}
+
+/* Forwarding waits for the word that a next hop is dead, so it goes ahead of the routes at the end of the
+ * queue: what it is about, watches and groups, keeps its order. */
+static struct queued **place_for(struct fibchan *c, unsigned type)
+{
+    struct queued **at = &c->head;
+    if (type != FM_NEXTHOP_DEAD)
+        return c->tail;
+    for (struct queued *q = c->head; q; q = q->next)
+        if (type_of(q) != FM_ROUTES)
+            at = &q->next;
+    return at;
+}
+
 static int enqueue(struct fibchan *c, const void *data, size_t len, int fd)
 {
     struct queued *q = malloc(sizeof *q + len);
@@ -348,8 +368,11 @@ static int enqueue(struct fibchan *c, const void *data, size_t len, int fd)
         free(q);
         return -ENOMEM;
     }
-    *c->tail = q;
-    c->tail = &q->next;
+    struct queued **at = place_for(c, type_of(q));
+    q->next = *at;
+    *at = q;
+    if (!q->next)
+        c->tail = &q->next;
     c->queued++;
     update_wanted(c);
     return 0;

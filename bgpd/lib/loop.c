@@ -35,7 +35,7 @@ struct loop {
     uint64_t callbacks, busy_us, took[LOOP_BUCKETS + 1];
     struct worst {
         uint64_t longest_us, latest_ms;
-    } worst[2]; /* of this minute, of the one before */
+    } worst[2];         /* of this minute, of the one before */
     uint64_t window_us; /* when this minute began */
 };
 

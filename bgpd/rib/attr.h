@@ -19,8 +19,8 @@ enum {
     ATTR_AS_IS = 0x100, /* made by an export policy: MED, next hop and communities go out as they are */
     ATTR_HAS_BANDWIDTH = 0x200, /* has a link bandwidth that means something */
     ATTR_BLACKHOLE = 0x400,     /* has the community of RFC 7999 */
-    ATTR_DRAINING = 0x800,      /* of ours, while the node is drained: no policy takes GRACEFUL_SHUTDOWN away */
-    ATTR_WITHHELD = 0x1000,     /* and later: it goes to nobody */
+    ATTR_DRAINING = 0x800,  /* of ours, while the node is drained: no policy takes GRACEFUL_SHUTDOWN away */
+    ATTR_WITHHELD = 0x1000, /* and later: it goes to nobody */
 };
 /* Of what came with the Partial bit set; it stays set (RFC 4271 section 5). */
 enum {

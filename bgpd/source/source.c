@@ -39,7 +39,7 @@ struct sources {
     struct prefix *pod_cidrs; /* borrowed order of the configuration; own copy */
     unsigned n_pod_cidrs;
     unsigned count;
-    uint32_t asn;       /* says the weights */
+    uint32_t asn; /* says the weights */
     enum drain_phase drain;
     bool guard_changed; /* the set that the import refuses has changed since the last word about it */
 };

@@ -31,8 +31,8 @@ int sources_advertise(struct sources *s, const struct prefix *p, const struct ad
 int sources_withdraw(struct sources *s,
                      const struct prefix *p); /* -ENOENT: not advertised by the CLI; -EBUSY: by the
                                                  configuration (not withdrawn) */
-/* How everything that is originated goes out: with GRACEFUL_SHUTDOWN and LOCAL_PREF 0 (RFC 8326 4.2), or not at
- * all; it stays originated in all other respects. 0 or -ENOMEM (the rest is done). */
+/* How everything that is originated goes out: with GRACEFUL_SHUTDOWN and LOCAL_PREF 0 (RFC 8326 4.2), or not
+ * at all; it stays originated in all other respects. 0 or -ENOMEM (the rest is done). */
 int sources_drain(struct sources *s, enum drain_phase phase);
 
 /* An address or prefix that the import must refuse: inside an own pod CIDR, or an own VIP/address. */

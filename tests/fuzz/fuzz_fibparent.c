@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include "fibclient.h"
+#include "handover.h"
 #include "log.h"
 #include "loop.h"
 #include "speaker_events.h"
@@ -37,6 +38,16 @@ void speaker_addresses_changed(struct speaker *sp)
     struct ip_addr peer = fx_addr(1);
     fibclient_subnet_of(sp->fib, &peer, 0);
     fibclient_link_by_name(sp->fib, "eth0");
+}
+void speaker_handover_got(struct speaker *sp, const struct fm_keep *m, int fd)
+{
+    (void)sp, (void)m;
+    if (fd >= 0)
+        close(fd);
+}
+void speaker_restart_asked(struct speaker *sp, uint32_t flags)
+{
+    (void)sp, (void)flags;
 }
 void speaker_reload_asked(struct speaker *sp)
 {

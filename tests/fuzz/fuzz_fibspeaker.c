@@ -10,6 +10,7 @@
 #include "fib/links.h"
 #include "fib/roles.h"
 #include "tests/fuzz/fuzz.h"
+#include "tests/unit/fake_bfd_thread.h"
 #include "tests/unit/fakekernel.h"
 
 enum { VALID_START = 1, RAW = 2, MESSAGES = 24 };

@@ -6,6 +6,7 @@
 
 #include "control/exec.h"
 #include "control/state.h"
+#include "drain.h"
 #include "fibclient.h"
 #include "log.h"
 #include "loop.h"
@@ -45,6 +46,15 @@ void speaker_state_loaded(struct speaker *sp)
 void sources_each_command(const struct sources *so, void (*cb)(void *arg, const char *line), void *arg)
 {
     (void)so, (void)cb, (void)arg;
+}
+bool drain_restore(struct drain *d, const char *line)
+{
+    (void)d, (void)line;
+    return false;
+}
+void drain_save(const struct drain *d, FILE *f)
+{
+    (void)d, (void)f;
 }
 unsigned peer_set_count(const struct peer_set *ps)
 {

@@ -158,3 +158,15 @@ def test_what_a_reload_would_reset_is_reset(lab):
              "the session with the new hold time")
     assert any("6/6 (Cease/Other Configuration Change)" in line for line in pair.tor.notifications())
     assert pair.underlay.neighbor()["connectionsDropped"] == 1
+
+
+@feature("Planned restart: sessions are handed over")
+def test_a_configuration_that_does_not_load_refuses_the_restart(lab):
+    pair = Pair(lab, "frr").up()
+    node = pair.underlay
+    before, speaker = node.neighbor(), node.speaker()
+    node.write("router: {asn: nonsense}\n")
+    done = node.ctl("restart speaker", json_out=False, check=False)
+    assert done.returncode == 1 and "router.asn" in done.stderr, done
+    assert node.speaker() == speaker and node.neighbor()["bgpTimerUpEstablishedEpoch"] == before["bgpTimerUpEstablishedEpoch"]
+    assert "restart refused" in node.process.output()

@@ -10,7 +10,11 @@
 
 #include "control/control.h"
 #include "control/exec.h"
+#include "control/http.h"
+#include "drain.h"
 #include "fibclient.h"
+#include "fibmsg.h"
+#include "handover.h"
 #include "loop.h"
 #include "peer.h"
 #include "rib_fixture.h"
@@ -44,6 +48,8 @@ static struct peer peers[PEERS];
 static struct sources sources;
 static struct grammar *grammar;
 static int reload_result;
+static uint32_t restart_flags; /* of the last restart */
+static unsigned handed_over;   /* so often a restart was answered */
 static void (*reload_answer)(void *arg, const char *errors, const char *notes);
 static void *reload_arg;
 
@@ -101,6 +107,66 @@ void peer_info(const struct peer *p, struct peer_info *out)
 const struct peer_offences *peer_offences(const struct peer *p)
 {
     return p->offences;
+}
+/* The drain: its phase and what it was told. */
+static struct {
+    enum drain_phase phase;
+    uint64_t after_ms;
+    bool again;
+    struct drain_waiter *waiter;
+} drain;
+void drain_begin(struct drain *d, uint64_t after_ms, bool again)
+{
+    (void)d;
+    drain.phase = DRAIN_SHUTDOWN;
+    drain.after_ms = after_ms;
+    drain.again = again;
+}
+void drain_end(struct drain *d)
+{
+    (void)d;
+    drain.phase = DRAIN_OFF;
+}
+enum drain_phase drain_phase(const struct drain *d)
+{
+    (void)d;
+    return drain.phase;
+}
+uint64_t drain_left_ms(const struct drain *d)
+{
+    (void)d;
+    return drain.phase == DRAIN_SHUTDOWN ? drain.after_ms : 0;
+}
+const char *drain_text(const struct drain *d, char *buf, size_t size)
+{
+    (void)d;
+    snprintf(buf, size, "drained");
+    return buf;
+}
+bool drain_wait(struct drain *d, struct drain_waiter *w)
+{
+    (void)d;
+    drain.waiter = w;
+    return true;
+}
+void drain_forget(struct drain *d, struct drain_waiter *w)
+{
+    (void)d;
+    drain.waiter = drain.waiter == w ? NULL : drain.waiter;
+}
+bool drain_restore(struct drain *d, const char *line)
+{
+    (void)d, (void)line;
+    return false;
+}
+void drain_save(const struct drain *d, FILE *f)
+{
+    (void)d, (void)f;
+}
+int http_error(const struct http *h)
+{
+    (void)h;
+    return 0;
 }
 uint64_t peer_memory(const struct peer *p)
 {
@@ -199,6 +265,17 @@ int speaker_reload(struct speaker *s, void (*done)(void *arg, const char *errors
     reload_answer = done;
     reload_arg = arg;
     return reload_result;
+}
+int speaker_handover_begin(struct speaker *s, uint32_t flags,
+                           void (*done)(void *arg, const char *error, const char *told), void *arg)
+{
+    restart_flags = flags;
+    return speaker_reload(s, done, arg);
+}
+void speaker_handover_end(struct speaker *s)
+{
+    (void)s;
+    handed_over++;
 }
 char *config_print(const struct config *c)
 {

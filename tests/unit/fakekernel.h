@@ -38,6 +38,7 @@ struct kernel {
     unsigned n_batch;
     unsigned ops[3]; /* carried out, by kernel_op */
     unsigned commits;
+    unsigned group_writes, nexthop_deletes;
     int refuse; /* every route change fails with this */
     int probe;  /* what kernel_probe returns */
     int claim;  /* what kernel_claim returns */
@@ -147,6 +148,7 @@ int kernel_group_set(struct kernel *k, uint32_t id, const struct kmember *m, uns
 {
     struct knexthop *nh = &k->nexthops[0];
 
+    k->group_writes++;
     for (unsigned i = 0; i < n; i++)
         if (!fake_has_nexthop(k, m[i].id))
             return -EINVAL;
@@ -161,18 +163,38 @@ int kernel_group_set(struct kernel *k, uint32_t id, const struct kmember *m, uns
     return 0;
 }
 
-/* Routes over it go with it. */
+static inline bool fake_leaves_group(struct knexthop *group, uint32_t id)
+{
+    unsigned kept = 0;
+
+    for (unsigned m = 0; m < group->n_members; m++)
+        if (group->members[m].id != id)
+            group->members[kept++] = group->members[m];
+    bool empty = group->n_members && !kept;
+    group->n_members = (uint16_t)(empty ? group->n_members : kept);
+    return empty;
+}
+
+/* Routes over it go with it, and groups that have no other member. */
 int kernel_nexthop_delete(struct kernel *k, uint32_t id)
 {
-    for (unsigned i = k->n_routes; i-- > 0;)
-        if (k->routes[i].nexthop_id == id && !k->routes[i].unreachable && !k->routes[i].foreign)
-            k->routes[i] = k->routes[--k->n_routes];
-    for (unsigned i = 0; i < k->n_nexthops; i++)
-        if (k->nexthops[i].id == id) {
-            k->nexthops[i] = k->nexthops[--k->n_nexthops];
-            return 0;
+    unsigned i = 0;
+
+    k->nexthop_deletes++;
+    while (i < k->n_nexthops && k->nexthops[i].id != id)
+        i++;
+    if (i == k->n_nexthops)
+        return -ENOENT;
+    k->nexthops[i] = k->nexthops[--k->n_nexthops];
+    for (unsigned r = k->n_routes; r-- > 0;)
+        if (k->routes[r].nexthop_id == id && !k->routes[r].unreachable && !k->routes[r].foreign)
+            k->routes[r] = k->routes[--k->n_routes];
+    for (unsigned n = 0; n < k->n_nexthops; n++)
+        if (fake_leaves_group(&k->nexthops[n], id)) {
+            kernel_nexthop_delete(k, k->nexthops[n].id);
+            n = (unsigned)-1;
         }
-    return -ENOENT;
+    return 0;
 }
 
 int kernel_address_set(struct kernel *k, const struct ip_addr *a, bool add)
@@ -187,9 +209,10 @@ int kernel_route_delete(struct kernel *k, const struct kroute *r)
     return fake_apply(k, KERNEL_DELETE, &x);
 }
 
-int kernel_lookup(struct kernel *k, const struct ip_addr *a, struct kroute *out)
+int kernel_lookup(struct kernel *k, const struct ip_addr *a, struct kroute *out, struct kway *ways,
+                  unsigned *n)
 {
-    (void)k, (void)a, (void)out;
+    (void)k, (void)a, (void)out, (void)ways, (void)n;
     return -ENETUNREACH;
 }
 

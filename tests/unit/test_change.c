@@ -229,6 +229,28 @@ static void a_reload_outlives_its_client(void)
     end();
 }
 
+static void restart_answers_before_it_ends(void)
+{
+    begin();
+    handed_over = 0;
+    run_for("restart", false, 10);
+    CU_ASSERT_EQUAL(status, 0);
+    CU_ASSERT_EQUAL(restart_flags, FM_RESTART_PARENT);
+    expect_output("a note\n");
+    CU_ASSERT_EQUAL(handed_over, 1);
+    run_for("restart speaker", false, 10);
+    CU_ASSERT_EQUAL(restart_flags, 0);
+    CU_ASSERT_EQUAL(handed_over, 2);
+    strcpy(peers[0].message, "cannot write the state of the sessions");
+    run_for("restart", false, 10);
+    expect_error(STATUS_REFUSED, "cannot write the state");
+    CU_ASSERT_EQUAL(handed_over, 2);
+    reload_result = -EBUSY;
+    run("restart");
+    expect_error(STATUS_REFUSED, "the daemon starts, stops, reloads or restarts");
+    end();
+}
+
 static void log_level_is_set(void)
 {
     enum log_level before = log_get_level();
@@ -278,6 +300,7 @@ static const struct unit_case cases[] = {
     UNIT(shutdown_passes_the_message_and_is_kept),
     UNIT(reload_answers_when_it_is_done),
     UNIT(a_reload_outlives_its_client),
+    UNIT(restart_answers_before_it_ends),
     UNIT(log_level_is_set),
     UNIT(debug_watches_a_peer_for_a_while),
 };

@@ -527,7 +527,7 @@ static void garbage_never_loads_and_never_crashes(void)
 }
 
 /* The manual and the schema must not drift apart. */
-static void find_in_manual(const struct schema_section *s, const char *manual)
+static void find_in_manual(const struct schema_section *s, const char *manual, const char *from)
 {
     for (unsigned i = 0; i < s->n; i++) {
         const struct schema_key *k = &s->keys[i];
@@ -536,13 +536,15 @@ static void find_in_manual(const struct schema_section *s, const char *manual)
         if (k->flags & KEY_NOT_YET)
             continue;
         snprintf(item, sizeof item, "\n.It Cm %s", k->name);
-        for (at = strstr(manual, item); at && !strchr(" \n", at[strlen(item)]); at = strstr(at + 1, item))
+        at = strstr(from, item); /* the keys of a section mostly follow it, and names come again */
+        for (at = at ? at : strstr(manual, item); at && !strchr(" \n", at[strlen(item)]);
+             at = strstr(at + 1, item))
             ;
         CU_ASSERT_PTR_NOT_NULL(at);
         if (!at)
             fprintf(stderr, "      %s is not in underlay.yaml.5\n", k->name);
         if (k->sub)
-            find_in_manual(k->sub, manual);
+            find_in_manual(k->sub, manual, at ? at : manual);
         if (!at || !k->def || !*k->def || k->shape != SHAPE_SCALAR)
             continue;
         const char *end = strstr(at + 1, "\n.It "), *def = strstr(at, "\n.Pq default ");
@@ -563,7 +565,7 @@ static void manual_has_every_key_with_its_default(void)
         unit_skip("not run from the root of the repository");
         return;
     }
-    find_in_manual(&schema_root, manual);
+    find_in_manual(&schema_root, manual, manual);
     free(manual);
 }
 

@@ -278,6 +278,45 @@ static void what_the_socket_does_not_take_is_queued_in_order(void)
     tear_down(&x);
 }
 
+static void a_death_goes_ahead_of_routes_and_of_nothing_else(void)
+{
+    struct fixture x;
+    static struct fm_route r[2048];
+    static uint8_t buf[FIBMSG_MAX];
+    static const struct fm_group_id group;
+    static const struct fm_nexthop nh;
+    uint16_t types[256], queued_from = 0;
+    unsigned got = 0, sent = 0;
+
+    set_up(&x);
+    while (fibchan_room(x.chan) > 8) {
+        if (fibchan_room(x.chan) == 64)
+            queued_from = (uint16_t)sent;
+        if (fibchan_room(x.chan) == 60)
+            CU_ASSERT_EQUAL(fibchan_send(x.chan, FM_GROUP_DEL, &group, 1, -1), 0);
+        CU_ASSERT_EQUAL_FATAL(fibchan_send(x.chan, FM_ROUTES, r, 2048, -1), 0);
+        sent++;
+    }
+    CU_ASSERT_EQUAL(fibchan_send(x.chan, FM_NEXTHOP_DEAD, &nh, 1, -1), 0);
+    CU_ASSERT_EQUAL(fibchan_send(x.chan, FM_NEXTHOP_ALIVE, &nh, 1, -1), 0);
+    for (int idle = 0; got < sent + 3 && idle < 50;) {
+        if (recv(x.far, buf, sizeof buf, MSG_DONTWAIT) < 0) {
+            turn(&x);
+            idle++;
+            continue;
+        }
+        memcpy(&types[got++], buf + offsetof(struct fm_header, type), sizeof types[0]);
+    }
+    CU_ASSERT_EQUAL_FATAL(got, sent + 3);
+    unsigned del = queued_from;
+    while (del < got && types[del] != FM_GROUP_DEL)
+        del++;
+    CU_ASSERT_FATAL(del + 1 < got);
+    CU_ASSERT_EQUAL(types[del + 1], FM_NEXTHOP_DEAD);
+    CU_ASSERT_EQUAL(types[got - 1], FM_NEXTHOP_ALIVE);
+    tear_down(&x);
+}
+
 static void wrong_counts_are_not_sent(void)
 {
     struct fixture x;
@@ -313,6 +352,7 @@ static const struct unit_case cases[] = {
     UNIT(it_may_be_freed_inside_its_callback),
     UNIT(a_paused_channel_reads_later),
     UNIT(what_the_socket_does_not_take_is_queued_in_order),
+    UNIT(a_death_goes_ahead_of_routes_and_of_nothing_else),
     UNIT(wrong_counts_are_not_sent),
     UNIT(types_know_who_says_them),
 };

@@ -57,6 +57,14 @@ static void commands_parse_to_their_row(void)
         {"neigh tor-a shut mess back at json med 5", CMD_SHUTDOWN, false},
         {"no neighbor tor-a shutdown", CMD_NO_SHUTDOWN, false},
         {"reload", CMD_RELOAD, false},
+        {"drain", CMD_DRAIN, false},
+        {"drain after 5 wait", CMD_DRAIN, false},
+        {"drain wait", CMD_DRAIN, false},
+        {"undrain", CMD_UNDRAIN, false},
+        {"bgp graceful-shutdown", CMD_GRACEFUL_SHUTDOWN, false},
+        {"no bgp graceful-shutdown", CMD_NO_GRACEFUL_SHUTDOWN, false},
+        {"restart", CMD_RESTART, false},
+        {"restart sp", CMD_RESTART, false},
         {"log level debug", CMD_LOG_LEVEL, false},
         {"log level e", CMD_LOG_LEVEL, false},
         {"debug tor-a", CMD_DEBUG, false},
@@ -204,10 +212,10 @@ static void completion_offers_what_may_follow(void)
     static const struct {
         const char *line, *offers;
     } rows[] = {
-        {"show bgp s", "summary|"},   {"show bgp summary ", "established|failed||"},
+        {"show bgp s", "summary|"},     {"show bgp summary ", "established|failed||"},
         {"sh bgp neighbors x ", "|"}, /* complete, and: */
-        {"no ", "neighbor|debug|"},   {"log level ", "error|warn|info|debug|"},
-        {"advertise ", "PREFIX|"},    {"nonsense ", ""},
+        {"no ", "neighbor|bgp|debug|"}, {"log level ", "error|warn|info|debug|"},
+        {"advertise ", "PREFIX|"},      {"nonsense ", ""},
     };
     struct grammar *g = grammar_new();
     for (unsigned i = 0; i < sizeof rows / sizeof *rows; i++) {

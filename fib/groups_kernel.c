@@ -1,0 +1,360 @@
+/* What the kernel should have of a content, and bringing it there.
+ *
+ * The kernel's notices of a change of routes grow with the table (unless net.ipv4.nexthop_compat_mode is 0):
+ * rewriting a group tells of every route over it, although packets have gone the new way since the beginning.
+ * Deleting a hop does not, whatever the number of groups and routes that have it. So of the groups that are
+ * not in line those that get something new are written first. The others only give up hops, and a hop that
+ * all its groups give up is deleted: the kernel shrinks the groups that have others, and drops those that
+ * have none, with their routes. Only what is left then is written.
+ */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "fib/groups_internal.h"
+#include "fib/nexthops.h"
+#include "fib/routes.h"
+
+#define UPDATE_STEP 128 /* groups written at once, some 0.1 ms each */
+#define WEIGHT_MAX  256
+#define ONE         0x10000u /* weights in between, where a way is a part of a member */
+
+void groups_complain(struct groups *g, const char *what, int rc)
+{
+    uint32_t swallowed;
+    if (log_limit_ok(&g->failures, loop_now_ms(), &swallowed))
+        log_warn(what, F_ERR(rc), F_UINT_IF("suppressed", swallowed));
+}
+
+static uint32_t gcd(uint32_t a, uint32_t b)
+{
+    while (b) {
+        uint32_t r = a % b;
+        a = b;
+        b = r;
+    }
+    return a;
+}
+
+/* Two next hops behind one gateway are one way with both weights: a kernel group takes no duplicates. */
+static unsigned add_way(struct kway *out, unsigned n, const struct kway *way, uint32_t weight)
+{
+    unsigned k = 0;
+
+    while (k < n && (out[k].ifindex != way->ifindex || !addr_equal(&out[k].gateway, &way->gateway)))
+        k++;
+    if (k == KERNEL_MEMBERS_MAX)
+        return n;
+    if (k == n)
+        out[n++] = (struct kway){way->gateway, way->ifindex, 0};
+    out[k].weight += weight;
+    return n;
+}
+
+static unsigned add_member(const struct groups *g, const struct member *m, struct kway *out, unsigned n,
+                           bool *parted)
+{
+    const struct kway *ways;
+    unsigned n_ways = nexthops_ways(g->f->nexthops, m->item, &ways);
+    uint32_t sum = 0;
+
+    *parted |= n_ways > 1;
+    for (unsigned w = 0; w < n_ways; w++)
+        sum += ways[w].weight;
+    for (unsigned w = 0; w < n_ways; w++)
+        n = add_way(out, n, &ways[w], (uint32_t)((uint64_t)m->weight * ways[w].weight * ONE / sum));
+    return n;
+}
+
+/* As the kernel takes them; as they were given unless some are parts. */
+static void scale_weights(struct kway *out, unsigned n, bool parted)
+{
+    uint32_t unit = parted ? 0 : ONE, most = 0;
+
+    for (unsigned i = 0; parted && i < n; i++)
+        unit = gcd(out[i].weight, unit);
+    for (unsigned i = 0; i < n; i++) {
+        out[i].weight /= unit;
+        most = out[i].weight > most ? out[i].weight : most;
+    }
+    for (unsigned i = 0; i < n && most > WEIGHT_MAX; i++) {
+        uint32_t w = parted ? (uint32_t)((uint64_t)out[i].weight * WEIGHT_MAX / most) : out[i].weight;
+        out[i].weight = !w ? 1 : w > WEIGHT_MAX ? WEIGHT_MAX : w;
+    }
+}
+
+unsigned set_ways(const struct groups *g, const struct group_set *s, struct kway *out)
+{
+    bool parted = false;
+    unsigned n = 0, k = 0;
+
+    for (; k < s->n_members; k++)
+        n = add_member(g, &s->members[k], out, n, &parted);
+    for (; !n && k < set_size(s); k++)
+        n = add_member(g, &s->members[k], out, n, &parted);
+    scale_weights(out, n, parted);
+    return n;
+}
+
+static void unref_hops(struct groups *g, const struct member *m, unsigned n)
+{
+    for (unsigned i = 0; i < n; i++)
+        hops_unref(g->f->nexthops, m[i].item);
+}
+
+/* The hops that content c should have now, each with a reference taken. False when some hop could not be
+ * made. */
+static bool gather_hops(struct groups *g, const struct content *c, struct member *out, unsigned *n)
+{
+    struct kway ways[KERNEL_MEMBERS_MAX];
+    unsigned n_ways = set_ways(g, c->set, ways);
+    int error = 0;
+
+    *n = 0;
+    for (unsigned i = 0; i < n_ways; i++) {
+        int rc;
+        uint32_t hop = hops_ref(g->f->nexthops, &ways[i].gateway, ways[i].ifindex, &rc);
+        if (hop)
+            out[(*n)++] = (struct member){hop, ways[i].weight};
+        else
+            error = rc;
+    }
+    if (error)
+        groups_complain(g, "the kernel takes no nexthop object", error);
+    if (*n)
+        qsort(out, *n, sizeof *out, set_compare_members);
+    return !error;
+}
+
+void content_forget_group(struct groups *g, uint32_t i)
+{
+    struct content *c = content_at(g, i);
+
+    content_set_kernel_id(g, i, 0);
+    unref_hops(g, c->hops, c->n_hops);
+    c->n_hops = 0;
+}
+
+void content_bury(struct groups *g, uint32_t i)
+{
+    struct content *c = content_at(g, i);
+
+    if (c->kernel_id)
+        kernel_nexthop_delete(g->f->kernel, c->kernel_id);
+    content_forget_group(g, i);
+    if (!c->routes) {
+        content_set_stale(g, i, true);
+        content_free_unused(g, i);
+        return;
+    }
+    content_set_dead(g, i);
+    routes_rescan(g->f->routes);
+    if (!c->numbers)
+        return;
+    for (unsigned k = 0; k < set_size(c->set); k++)
+        nexthops_ref(g->f->nexthops, &nexthops_state(g->f->nexthops, c->set->members[k].item)->nexthop);
+    uint32_t fresh = content_new(g, c->set);
+    if (!fresh)
+        set_unref(g, c->set);
+    else
+        content_set_stale(g, fresh, true);
+    while (c->first) /* the routes keep it */
+        content_point_number(g, c->first, fresh);
+}
+
+int content_write(struct groups *g, uint32_t i, const struct member *hops, unsigned n)
+{
+    const struct content *c = content_at(g, i);
+    struct kmember km[KERNEL_MEMBERS_MAX];
+    int rc = -EEXIST;
+
+    for (unsigned k = 0; k < n; k++)
+        km[k] = (struct kmember){hops_kernel_id(g->f->nexthops, hops[k].item), hops[k].weight};
+    if (c->kernel_id)
+        return kernel_group_set(g->f->kernel, c->kernel_id, km, n, true);
+    uint32_t mark = set_mark(g, c->set);
+    for (int tries = 0; rc == -EEXIST && tries < 1024; tries++) {
+        uint32_t id = nexthops_group_id(g->f->nexthops, mark + (uint32_t)tries / 256, ++g->serial);
+        rc = kernel_group_set(g->f->kernel, id, km, n, false);
+        if (!rc)
+            content_set_kernel_id(g, i, id);
+    }
+    return rc;
+}
+
+/* Takes over the references on hops. False: the kernel refused. */
+static bool write_hops(struct groups *g, uint32_t i, const struct member *hops, unsigned n)
+{
+    struct content *c = content_at(g, i);
+    bool fresh = !c->kernel_id;
+    int rc = content_reserve_hops(c, n);
+
+    if (!rc)
+        rc = content_write(g, i, hops, n);
+    if (rc) {
+        unref_hops(g, hops, n);
+        groups_complain(g, "the kernel takes no nexthop group", rc);
+        content_set_refused(g, i, true);
+        if (rc == -ENOENT && c->kernel_id)
+            content_bury(g, i);
+        return false;
+    }
+    unref_hops(g, c->hops, c->n_hops);
+    memcpy(c->hops, hops, n * sizeof *hops);
+    c->n_hops = (uint16_t)n;
+    if (fresh)
+        routes_rescan(g->f->routes);
+    return true;
+}
+
+/* That everything of hops is in the kernel group already, and it has others too. */
+static bool gives_up(const struct content *c, const struct member *hops, unsigned n)
+{
+    unsigned k = 0;
+
+    for (unsigned h = 0; h < c->n_hops && k < n; h++)
+        if (c->hops[h].item == hops[k].item && c->hops[h].weight == hops[k].weight)
+            k++;
+    return k == n && n < c->n_hops;
+}
+
+/* Brings content i in line; with `later` not when that takes no more than to give up hops. False: the kernel
+ * refused something. */
+static bool update(struct groups *g, uint32_t i, bool later)
+{
+    struct content *c = content_at(g, i);
+    struct member hops[KERNEL_MEMBERS_MAX];
+    unsigned n;
+
+    if (c->dead || c->adopted || (!c->numbers && !c->routes)) {
+        content_set_stale(g, i, false);
+        return true;
+    }
+    bool complete = gather_hops(g, c, hops, &n);
+    if (later && gives_up(c, hops, n)) {
+        unref_hops(g, hops, n);
+        return complete;
+    }
+    content_set_stale(g, i, false);
+    content_set_refused(g, i, !complete);
+    if (n == c->n_hops && (!n || !memcmp(hops, c->hops, n * sizeof *hops))) {
+        unref_hops(g, hops, n);
+        return complete;
+    }
+    if (!n) {
+        content_bury(g, i);
+        return complete;
+    }
+    return write_hops(g, i, hops, n) && complete;
+}
+
+bool content_update(struct groups *g, uint32_t i)
+{
+    return update(g, i, false);
+}
+
+/* What of content c's kernel group is not in line. */
+static unsigned given_up(struct groups *g, const struct content *c, uint32_t *out)
+{
+    struct member hops[KERNEL_MEMBERS_MAX];
+    unsigned n, n_out = 0;
+
+    if (c->dead || c->adopted)
+        return 0;
+    gather_hops(g, c, hops, &n);
+    for (unsigned h = 0, k = 0; h < c->n_hops; h++) {
+        if (k < n && c->hops[h].item == hops[k].item)
+            k++;
+        else
+            out[n_out++] = c->hops[h].item;
+    }
+    unref_hops(g, hops, n);
+    return n_out;
+}
+
+static bool drop_lost_hops(struct groups *g, uint32_t i)
+{
+    struct content *c = content_at(g, i);
+    unsigned kept = 0;
+
+    for (unsigned k = 0; k < c->n_hops; k++) {
+        if (hops_kernel_id(g->f->nexthops, c->hops[k].item))
+            c->hops[kept++] = c->hops[k];
+        else
+            hops_unref(g->f->nexthops, c->hops[k].item);
+    }
+    bool lost = kept < c->n_hops;
+    c->n_hops = (uint16_t)kept;
+    if (!kept)
+        content_bury(g, i);
+    return lost;
+}
+
+void groups_hops_lost(struct groups *g)
+{
+    for (uint32_t i = 1; i < contents_limit(g); i++)
+        if (content_at(g, i) && content_at(g, i)->kernel_id && drop_lost_hops(g, i) && content_at(g, i))
+            content_set_stale(g, i, true);
+}
+
+/* Deletes the hops that all their groups give up. */
+static void delete_hops(struct groups *g)
+{
+    uint32_t items[KERNEL_MEMBERS_MAX];
+    bool lost = false;
+
+    for (uint32_t i = g->stale_first; i; i = content_at(g, i)->stale_link.next)
+        for (unsigned k = given_up(g, content_at(g, i), items); k-- > 0;)
+            hops_leave(g->f->nexthops, items[k]);
+    for (uint32_t i = g->stale_first; i; i = content_at(g, i)->stale_link.next)
+        for (unsigned k = given_up(g, content_at(g, i), items); k-- > 0;)
+            lost |= hops_leave_end(g->f->nexthops, items[k]);
+    if (lost)
+        groups_hops_lost(g);
+}
+
+bool groups_update(struct groups *g)
+{
+    unsigned budget = UPDATE_STEP;
+    bool ok = true;
+
+    if (!g->f->install)
+        return true;
+    for (uint32_t i = g->stale_first, next; i && budget; i = next) {
+        next = content_at(g, i)->stale_link.next;
+        ok &= update(g, i, true);
+        if (!content_at(g, i) || !content_at(g, i)->stale)
+            budget--;
+    }
+    if (!budget)
+        return ok;
+    if (g->stale_first)
+        delete_hops(g);
+    while (g->stale_first && budget--)
+        ok &= update(g, g->stale_first, false);
+    return ok;
+}
+
+void groups_update_all(struct groups *g)
+{
+    bool ok = true;
+
+    while (groups_behind(g))
+        ok &= groups_update(g);
+    if (!ok)
+        fib_nexthops_changed(g->f, false);
+}
+
+bool groups_behind(const struct groups *g)
+{
+    return g->f->install && g->stale_first;
+}
+
+void groups_retry(struct groups *g)
+{
+    for (uint32_t i = 1; g->n_refused && i < contents_limit(g); i++)
+        if (content_at(g, i) && content_at(g, i)->refused) {
+            content_set_refused(g, i, false);
+            content_set_stale(g, i, true);
+        }
+}
