@@ -61,6 +61,12 @@ struct peer_config {
     enum add_path_mode add_path; /* RFC 7911 */
     bool extended_nexthop;       /* RFC 8950 */
     enum bgp_role role;
+    struct {
+        bool on;
+        uint32_t interval_ms; /* 300 ms: DesiredMinTxInterval and RequiredMinRxInterval (RFC 5880) */
+        uint8_t multiplier;   /* 3 */
+        bool strict;          /* no BGP session before BFD is up */
+    } bfd;
     bool blackhole; /* RFC 7999: host routes with the BLACKHOLE community become blackhole routes */
     struct {
         uint32_t most[FAM_COUNT];  /* 0: no limit; counted as received, filtered included */
@@ -92,6 +98,7 @@ struct endpoint {
 };
 
 struct config {
+    bool watch; /* reload when the file changes */
     struct {
         uint32_t asn;
         uint32_t id; /* 0: to be chosen from the node's addresses */
@@ -212,6 +219,7 @@ enum {
     CONFIG_DIFF_PEERS = 0x20,    /* added, removed or changed */
     CONFIG_DIFF_RESTART = 0x40,  /* a key in `restart` */
     CONFIG_DIFF_GRACEFUL = 0x80, /* router.graceful-restart: of the next session and the next loss of one */
+    CONFIG_DIFF_WATCH = 0x100,   /* watch */
 };
 struct config_diff {
     unsigned changes;  /* CONFIG_DIFF_* */

@@ -103,6 +103,19 @@ static void check_limits(struct load *ld, const struct peer_view *v)
         ld->oom = true;
 }
 
+/* A mapping means that there is BFD, and what it names; `true` and `off` its type has read. */
+static void check_bfd(struct load *ld, const struct peer_view *v)
+{
+    struct peer_config *p = v->p;
+    const struct node *n = key_node(v, "bfd");
+    if (n != v->own && n->kind == NODE_MAP)
+        p->bfd.on = true;
+    if (p->bfd.on && p->hold_time_ms && (uint64_t)p->bfd.interval_ms * p->bfd.multiplier >= p->hold_time_ms)
+        peer_error(ld, v, "bfd",
+                   "interval times multiplier is not shorter than hold-time, so that BFD would find nothing "
+                   "first; lower one of them");
+}
+
 static void check_asns(struct load *ld, const struct peer_view *v)
 {
     struct peer_config *p = v->p;
@@ -325,6 +338,7 @@ static void check_peers(struct load *ld)
         check_identity(ld, &v);
         check_times(ld, &v);
         check_limits(ld, &v);
+        check_bfd(ld, &v);
         if (v.p->kind == PEER_BY_INTERFACE)
             check_interface(ld, &v);
         else if (v.p->kind == PEER_BY_RANGE)

@@ -142,7 +142,7 @@ int value_wrong(struct why *w, const char *fmt, ...) __attribute__((format(print
 extern const struct value_type type_bool, type_uint, type_word, type_duration, type_hold_time, type_string,
     type_path, type_key_file, type_password, type_asn, type_peer_asn, type_router_id, type_addr, type_addr4,
     type_addr6, type_listen, type_prefix, type_ifname, type_interface, type_protocol, type_table,
-    type_community, type_med, type_bind, type_limits, type_range, type_endpoint;
+    type_community, type_med, type_bind, type_limits, type_range, type_bfd, type_endpoint;
 
 /* config_read.c, config_check.c */
 

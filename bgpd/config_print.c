@@ -127,6 +127,11 @@ static void print_map(FILE *f, const struct schema_key *k, const void *base, con
     print_section(part, k->sub, base, def, indent + 2);
     if (!fclose(part) && size)
         fprintf(f, "%*s%s:\n%s", indent, "", k->name, text);
+    else if (!schema_equal(k, base, def)) { /* as the one value that says it in short */
+        fprintf(f, "%*s%s: ", indent, "", k->name);
+        print_value(f, k, key_field(k, base));
+        fputc('\n', f);
+    }
     free(text);
 }
 

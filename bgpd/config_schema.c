@@ -82,6 +82,13 @@ static const struct schema_key limit_keys[] = {
 };
 static const struct schema_section schema_limit = SECTION(limit_keys, 0);
 
+static const struct schema_key bfd_keys[] = {
+    {"interval", VALUE(peer_config, bfd.interval_ms, duration), BETWEEN(10, 60 * SECONDS), .def = "300ms"},
+    {"multiplier", VALUE(peer_config, bfd.multiplier, uint), BETWEEN(2, 255), .def = "3"},
+    {"strict", VALUE(peer_config, bfd.strict, bool), .def = "false"},
+};
+static const struct schema_section schema_bfd = SECTION(bfd_keys, 0);
+
 static const struct schema_key peer_keys[] = {
     {"address", VALUE(peer_config, address, addr), .flags = KEY_OWN, .change = PEER_DIFF_RESET},
     {"interface", VALUE(peer_config, interface, interface), .flags = KEY_OWN, .change = PEER_DIFF_RESET},
@@ -130,7 +137,8 @@ static const struct schema_key peer_keys[] = {
     {"blackhole", VALUE(peer_config, blackhole, bool), .def = "false", .change = PEER_DIFF_OTHER},
     {"max-prefixes", .shape = SHAPE_MAP, .sub = &schema_limit, .type = &type_limits, AT(peer_config, max_prefixes),
      BETWEEN(1, UINT32_MAX), .flags = KEY_OFF, .change = PEER_DIFF_OTHER},
-    {"bfd", NOT_YET(.off = "off false")},
+    {"bfd", .shape = SHAPE_MAP, .sub = &schema_bfd, .type = &type_bfd, AT(peer_config, bfd),
+     .change = PEER_DIFF_OTHER},
     {"import", VALUE(peer_config, import, import), .words = "all none", .def = "all",
      .change = PEER_DIFF_REIMPORT},
     {"export", VALUE(peer_config, export, export), .words = "originated all none", .def = "originated",
@@ -206,7 +214,7 @@ static const struct schema_key log_keys[] = {
 static const struct schema_section schema_log = SECTION(log_keys, 0);
 
 static const struct schema_key root_keys[] = {
-    {"watch", NOT_YET(.off = "false off")},
+    {"watch", VALUE(config, watch, bool), .def = "false", .change = CONFIG_DIFF_WATCH},
     {"router", .shape = SHAPE_MAP, .sub = &schema_router, .flags = KEY_REQUIRED},
     {"peer-templates", .shape = SHAPE_TEMPLATES, .sub = &schema_peer},
     {"peers", MAPS(config, peers, n_peers, schema_peer), .max = CONFIG_MAX_PEERS},
@@ -375,6 +383,8 @@ bool schema_equal(const struct schema_key *k, const void *a, const void *b)
         (k->flags & KEY_NOT_YET))
         return true; /* of policies it matters who uses them: type_import, type_export */
     if (k->shape == SHAPE_MAP) {
+        if (k->type && k->type->equal && !k->type->equal(key_field(k, a), key_field(k, b)))
+            return false;
         for (unsigned i = 0; i < k->sub->n; i++)
             if (!schema_equal(&k->sub->keys[i], a, b))
                 return false;

@@ -392,6 +392,31 @@ static int parse_limits(const struct schema_key *k, void *field, const char *tex
     return err;
 }
 
+/* bfd in short: as the defaults of its keys have it, or not at all. Compared and printed is only whether
+ * there is BFD; the keys themselves are compared and printed one by one. */
+static int parse_bfd(const struct schema_key *k, void *field, const char *text, struct why *why)
+{
+    struct peer_config *p = outer_of(field, struct peer_config, bfd);
+    bool on = !strcmp(text, "true");
+    if (!on && strcmp(text, "false") != 0 && strcmp(text, "off") != 0)
+        return value_wrong(why, "`%.40s` is not true, off or a mapping of interval, multiplier and strict",
+                           text);
+    p->bfd.on = on;
+    return schema_defaults(k->sub, p);
+}
+
+static const char *format_bfd(const struct schema_key *k, const void *field, char *buf, size_t size)
+{
+    (void)k, (void)buf, (void)size;
+    return outer_of(field, const struct peer_config, bfd)->bfd.on ? "true" : "off";
+}
+
+static bool equal_bfd(const void *a, const void *b)
+{
+    return outer_of(a, const struct peer_config, bfd)->bfd.on ==
+           outer_of(b, const struct peer_config, bfd)->bfd.on;
+}
+
 /* Addresses */
 
 static int parse_router_id(const struct schema_key *k, void *field, const char *text, struct why *why)
@@ -634,5 +659,6 @@ const struct value_type type_prefix = {"a prefix", parse_prefix, format_prefix, 
 const struct value_type type_range = {"a prefix", parse_range, format_prefix, NULL, NULL};
 const struct value_type type_protocol = {"a number", parse_protocol, format_uint, NULL, NULL};
 const struct value_type type_limits = {"a number, off, or a mapping of keys", parse_limits, NULL, NULL, NULL};
+const struct value_type type_bfd = {"true, off, or a mapping of keys", parse_bfd, format_bfd, equal_bfd, NULL};
 const struct value_type type_table = {"a number", parse_table, format_uint, NULL, NULL};
 /* clang-format on */

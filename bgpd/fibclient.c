@@ -400,6 +400,10 @@ static int on_message(void *arg, const struct fm_header *h, const void *records,
     case FM_NEXTHOP_STATE:
         on_nexthop_states(c, records, h->count);
         return 0;
+    case FM_BFD_STATE:
+        for (uint32_t i = 0; i < h->count; i++)
+            speaker_bfd_state(c->s, (const struct fm_bfd_state *)records + i);
+        return 0;
     case FM_ROUTE_RESULTS:
         on_results(c, records, h->count);
         return 0;
@@ -628,6 +632,16 @@ int fibclient_send_start(struct fibclient *c, const struct fm_settings *settings
     if (!rc)
         rc = fibchan_send(c->chan, FM_START, NULL, 0, -1);
     return rc ? rc : fibchan_flush(c->chan, 5000);
+}
+
+void fibclient_bfd_set(struct fibclient *c, const struct fm_bfd *m)
+{
+    send_or_die(c, FM_BFD_SET, m, 1);
+}
+
+void fibclient_bfd_del(struct fibclient *c, const struct fm_nexthop *peer)
+{
+    send_or_die(c, FM_BFD_DEL, peer, 1);
 }
 
 int fibclient_bind(struct fibclient *c, const struct ip_addr *a, bool add)

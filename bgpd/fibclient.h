@@ -43,6 +43,9 @@ void fibclient_rib_idle(struct fibclient *c);   /* the RIB's background work is 
 void fibclient_reconsider(struct fibclient *c); /* what any route should be may have changed */
 void fibclient_reloading(struct fibclient *c);
 void fibclient_log(struct fibclient *c, const struct fm_log *m);
+/* BFD with a peer: FM_BFD_SET, answered to peer_set_bfd_state; FM_BFD_DEL. */
+void fibclient_bfd_set(struct fibclient *c, const struct fm_bfd *m);
+void fibclient_bfd_del(struct fibclient *c, const struct fm_nexthop *peer);
 int fibclient_bind(struct fibclient *c, const struct ip_addr *a, bool add);
 /* For the next speaker: fd is still the caller's. 0 or -errno. */
 int fibclient_keep(struct fibclient *c, enum fm_keep_kind kind, uint32_t index, int fd);

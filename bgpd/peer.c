@@ -131,6 +131,8 @@ static void session_up(struct peer_link *l)
         abandon(other, NULL);
     if (peer_routes_up(l))
         peer_out_of_memory(l);
+    else
+        peer_bfd_session_up(l->peer);
 }
 
 /* Transitions */
@@ -263,6 +265,7 @@ static void start(struct peer *p, bool by_operator, bool hesitates)
 
     if (by_operator)
         peer_limit_release(p);
+    peer_bfd_look(p);
     if (p->limit.held || peer_admin_down(p) || !p->set->speaker->running || p->set->stopping ||
         p->state != PEER_IDLE)
         return;
@@ -274,11 +277,12 @@ static void start(struct peer *p, bool by_operator, bool hesitates)
     if (by_operator)
         p->offer = OFFER_ALL;
     timer_stop(p->idle_hold);
-    if (!peer_is_reachable(p)) {
+    if (!peer_is_reachable(p) || peer_bfd_holds(p)) {
         peer_wait(p);
         return;
     }
     p->waiting = false;
+    hesitates |= peer_bfd_has_parked(p);
     hesitates &= !p->config->passive;
     l->incoming = false;
     if (p->config->passive || hesitates)
@@ -335,6 +339,7 @@ void peer_shutdown(struct peer *p, const char *message)
     if (message)
         bgp_error_set_message(&e, message);
     peer_stop(p, &e);
+    peer_bfd_look(p);
 }
 
 void peer_no_shutdown(struct peer *p)
@@ -396,8 +401,9 @@ void peer_addresses_changed(struct peer *p)
         unnumbered_look(p->unnumbered);
     for (int i = 0; i < 2; i++)
         end_without_address(&p->links[i]);
+    peer_bfd_look(p);
     if (p->waiting) {
-        if (peer_is_reachable(p))
+        if (peer_is_reachable(p) && !peer_bfd_holds(p))
             peer_start(p, false);
     } else if (timer_running(p->connect_retry)) {
         struct peer_link *l = peer_connecting(p);
@@ -450,6 +456,10 @@ void peer_accept(struct peer *p, int fd)
 
     if (peer_admin_down(p) || p->limit.held) {
         peer_set_reject(p->set, fd, BGP_CEASE_REJECTED);
+        return;
+    }
+    if (p->started && p->waiting && peer_bfd_holds(p)) {
+        peer_bfd_park(p, fd);
         return;
     }
     if (may_come_in(p))
@@ -544,6 +554,7 @@ void peer_free(struct peer *p)
     peer_restart_free(p);
     task_free(p->tx);
     unnumbered_free(p->unnumbered);
+    peer_bfd_free(p);
     if (p->up)
         peer_routes_down(p);
     timer_free(p->refresh.timer);

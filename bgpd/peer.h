@@ -42,6 +42,11 @@ bool peer_set_expects(const struct peer_set *ps);
  * attempts try now. */
 void peer_set_addresses_changed(struct peer_set *ps);
 
+/* FM_BFD_STATE. */
+struct fm_bfd;
+struct fm_bfd_state;
+void peer_set_bfd_state(struct peer_set *ps, const struct fm_bfd_state *st);
+
 /* A listening socket of the parent's, handed to us by role. Owns fd. Sets the MD5 keys and TTL rules of its
  * family. */
 int peer_set_listen(struct peer_set *ps, int fd);
@@ -138,10 +143,13 @@ struct peer_info {
         *last_reset; /* of the last Established session, else the last error: "hold timer expired", "" */
     uint64_t last_reset_ms;          /* ago */
     const char *last_failure, *hint; /* why it is not up and what to look at; "" unknown or up */
-    bool waiting; /* for a subnet of ours that has the peer, or (unnumbered) for its address on the interface
+    bool waiting; /* for a subnet of ours that has the peer, (unnumbered) its address on the interface, or BFD
                    */
-    bool over_limit;   /* down since it passed max-prefixes */
-    uint64_t limit_ms; /* left of that pause, 0: until an operator clears it */
+    bool waits_for_bfd;
+    const struct fm_bfd *bfd;             /* the session as asked for, NULL: there is none */
+    const struct fm_bfd_state *bfd_state; /* as last told, NULL: not yet */
+    bool over_limit;                      /* down since it passed max-prefixes */
+    uint64_t limit_ms;                    /* left of that pause, 0: until an operator clears it */
     char waiting_why[160], waiting_hint[160];
     const char *interface;                        /* of an unnumbered peer, else NULL */
     struct ip_addr neighbor;                      /* where the peer is; af 0: not known yet */

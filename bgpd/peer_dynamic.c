@@ -334,6 +334,7 @@ static void remove_peer(struct peer *p)
     ps->peers[p->dynamic->at] = last;
     last->dynamic->at = p->dynamic->at;
     ps->lingering.most--;
+    peer_bfd_end(p);
     peer_free(p);
     speaker_peer_state_changed(ps->speaker);
 }

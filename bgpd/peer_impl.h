@@ -11,6 +11,7 @@
 #include "log.h"
 #include "loop.h"
 #include "peer.h"
+#include "peer_bfd.h"
 #include "peer_restart.h"
 #include "peer_unnumbered.h"
 #include "speaker.h"
@@ -105,7 +106,7 @@ struct peer {
     struct peer_link *up;  /* the Established one or NULL */
     bool started;          /* wants to be up: not shut down, not stopping */
     bool complained;       /* the last session ended by a NOTIFICATION of ours, other than for silence */
-    bool waiting;          /* for a subnet of ours that has the peer, or for its address on the interface */
+    bool waiting;          /* for a subnet of ours that has the peer, its address on the interface, or BFD */
     enum peer_state state; /* the higher of the two, as last logged */
     uint64_t state_ms;
     enum peer_offer offer; /* of the next OPEN */
@@ -118,6 +119,7 @@ struct peer {
     char *shutdown_message;
 
     struct dynamic *dynamic; /* of PEER_BY_RANGE, else NULL */
+    struct peer_bfd *bfd;    /* NULL: no session of BFD */
     struct peer_limit limit;
     struct peer_debug *debug; /* NULL: off */
     struct task *tx;
@@ -299,6 +301,8 @@ void peer_debug_move(struct peer *from, struct peer *to);
 void peer_debug_free(struct peer *p);
 
 /* peer_set.c */
+/* scope: of a link-local address, else 0. NULL: nobody is there. */
+struct peer *peer_set_at_address(const struct peer_set *ps, const struct ip_addr *a, uint32_t scope);
 /* Where the peer is has changed (af 0: nobody knows): finds it there, and the listeners want its key. */
 void peer_set_move(struct peer *p, const struct ip_addr *a, uint32_t scope);
 void peer_set_accepted(struct peer_set *ps, int fd);              /* owns fd */

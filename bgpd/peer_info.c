@@ -168,6 +168,7 @@ void peer_info(const struct peer *p, struct peer_info *o)
     if (p->waiting)
         peer_waiting_why(p, o->waiting_why, sizeof o->waiting_why, o->waiting_hint, sizeof o->waiting_hint);
     fill_unnumbered(p, o);
+    peer_bfd_info(p, o);
     fill_stats(p, &o->stats);
     peer_restart_info(p, o);
     if (l->state >= PEER_OPEN_SENT)

@@ -126,6 +126,12 @@ static struct peer *find_address(const struct peer_set *ps, const struct ip_addr
     return p ? *p : NULL;
 }
 
+struct peer *peer_set_at_address(const struct peer_set *ps, const struct ip_addr *a, uint32_t scope)
+{
+    struct peer *p = find_address(ps, a, scope);
+    return p || scope ? p : peer_dynamic_find(ps, a);
+}
+
 static int identity_against(const void *key, const void *member)
 {
     const struct peer *const *p = member;
@@ -142,8 +148,7 @@ struct peer *peer_set_find(const struct peer_set *ps, const char *name)
 {
     struct ip_addr a;
     if (!addr_parse(name, &a)) {
-        struct peer *p = find_address(ps, &a, 0);
-        return p ? p : peer_dynamic_find(ps, &a);
+        return peer_set_at_address(ps, &a, 0);
     }
     for (unsigned i = 0; i < ps->n_fixed; i++)
         if (!strcmp(ps->peers[i]->config->interface, name))
@@ -296,6 +301,7 @@ void peer_set_move(struct peer *p, const struct ip_addr *a, uint32_t scope)
         set_key(p, key_of(p->config));
     if (p->config->ttl_security)
         apply_gtsm(ps);
+    peer_bfd_look(p);
 }
 
 /* Applying a configuration */
@@ -333,6 +339,7 @@ static void take_over(struct peer *p, const struct peer_config *now, bool reset)
         fibclient_reconsider(p->set->speaker->fib);
     }
     peer_limit_changed(p, before);
+    peer_bfd_changed(p);
     peer_tx_wake(p);
 }
 
@@ -344,6 +351,7 @@ static void remove_unkept(struct peer **peers, unsigned n)
             if (!peers[i]->dynamic && key_of(peers[i]->config))
                 take_key(peers[i]);
             peer_stop(peers[i], &e);
+            peer_bfd_end(peers[i]);
         }
 }
 

@@ -17,6 +17,7 @@
 
 #include "peer_impl.h"
 
+#define CEASE_OF_BFD   (BGP_ERR_CEASE << 8 | BGP_CEASE_BFD_DOWN)
 #define UNREACHABLE_MS 10000 /* so long "no answer" does not take the place of "no route to host" */
 
 static uint32_t remote_as(const struct peer *p)
@@ -85,6 +86,11 @@ static void note_reset(struct peer *p, const char *reason)
     p->h.last_reset_ms = loop_now_ms();
 }
 
+static unsigned what_of(const struct bgp_error *e)
+{
+    return (unsigned)e->code << 8 | e->subcode;
+}
+
 /* What to look at after a NOTIFICATION that we sent or received; "" where its name says it all. */
 static void error_hint(const struct peer *p, const struct bgp_error *e, bool received, char *hint,
                        size_t size)
@@ -92,7 +98,7 @@ static void error_hint(const struct peer *p, const struct bgp_error *e, bool rec
     struct bgp_error inner;
     if (bgp_error_unwrap(e, &inner) && inner.code)
         e = &inner;
-    unsigned what = (unsigned)e->code << 8 | e->subcode;
+    unsigned what = what_of(e);
     *hint = 0;
     if (e->code == BGP_ERR_HOLD_TIMER && received)
         snprintf(hint, size,
@@ -128,6 +134,8 @@ static void error_hint(const struct peer *p, const struct bgp_error *e, bool rec
         snprintf(hint, size, "the other side's log: it reset the session and does not say why");
     else if (what == (BGP_ERR_CEASE << 8 | BGP_CEASE_BFD_DOWN) && received)
         snprintf(hint, size, "the link: the other side's BFD lost this node");
+    else if (what == CEASE_OF_BFD)
+        snprintf(hint, size, "the link, what lies between, and whether the peer is alive: `show bfd peers`");
     else if (what == (BGP_ERR_CEASE << 8 | BGP_CEASE_DECONFIGURED) && received)
         snprintf(hint, size, "this node was removed from the other side's configuration");
     else if (what == (BGP_ERR_CEASE << 8 | BGP_CEASE_REJECTED) && received)
@@ -149,7 +157,8 @@ void peer_note_error(struct peer *p, const struct bgp_error *e, bool received)
 
     p->h.last_error = *e;
     p->h.last_error_received = received;
-    p->complained = !received && e->code != BGP_ERR_HOLD_TIMER;
+    bool silence = e->code == BGP_ERR_HOLD_TIMER || what_of(e) == CEASE_OF_BFD;
+    p->complained = !received && !silence;
     if (e->code == BGP_ERR_CEASE && e->subcode == BGP_CEASE_COLLISION && !p->up) {
         log_debug("connection collision", F_STR("peer", p->name),
                   F_STR("closes", received ? "theirs" : "ours"));
@@ -254,6 +263,10 @@ void peer_note_ground_lost(struct peer *p, const char *reason, const char *hint)
 
 void peer_waiting_why(const struct peer *p, char *why, size_t why_size, char *hint, size_t hint_size)
 {
+    if (peer_is_reachable(p)) {
+        peer_bfd_why(p, why, why_size, hint, hint_size);
+        return;
+    }
     if (p->unnumbered) {
         unnumbered_why(p->unnumbered, why, why_size, hint, hint_size);
         return;

@@ -449,6 +449,11 @@ void speaker_addresses_changed(struct speaker *s)
     peer_set_addresses_changed(s->peers);
 }
 
+void speaker_bfd_state(struct speaker *s, const struct fm_bfd_state *st)
+{
+    peer_set_bfd_state(s->peers, st);
+}
+
 static void reload_done(void *arg, const char *errors, const char *notes)
 {
     (void)arg, (void)errors, (void)notes; /* reload.c has logged it */

@@ -9,6 +9,7 @@
 void speaker_got_fd(struct speaker *s, enum fm_file_role role, uint32_t index, int fd, int error);
 void speaker_links_known(struct speaker *s, uint32_t kept); /* FM_KEPT_* */
 void speaker_addresses_changed(struct speaker *s);
+void speaker_bfd_state(struct speaker *s, const struct fm_bfd_state *st);
 void speaker_reload_asked(struct speaker *s);
 void speaker_restart_asked(struct speaker *s, uint32_t flags); /* FM_RESTART_* */
 void speaker_stop(struct speaker *s, bool preserve);

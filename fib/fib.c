@@ -116,11 +116,11 @@ void fib_address_changed(struct fib *f, const struct kaddress *a, bool deleted)
     fib_nexthops_changed(f, true);
     if (!f->configured || memcmp(prefsrc, a->local.b, family_bytes(addr_family(&a->local))))
         return;
-    /* The kernel drops routes with a preferred source that goes, and refuses them until it is back. */
+    /* The kernel drops IPv4 routes with a preferred source that goes, and refuses those of both families
+     * until it is back. */
+    routes_sources_changed(f->routes);
     if (deleted)
-        reconcile_request(f->reconcile);
-    else
-        routes_retry(f->routes);
+        reconcile_hurry(f->reconcile);
 }
 
 static void on_kernel_nexthop(struct fib *f, const struct kevent *ev)
@@ -170,6 +170,7 @@ static void look_again(struct fib *f)
 
     if (rc)
         log_warn("links and addresses could not be read", F_ERR(rc));
+    routes_sources_changed(f->routes);
     fib_nexthops_changed(f, true);
     reconcile_request(f->reconcile);
 }
@@ -292,6 +293,7 @@ int fib_speaker_started(struct fib *f)
         f->started = true;
         f->install = f->settings.flags & FM_SET_INSTALL;
         f->examined = !f->install;
+        routes_sources_changed(f->routes);
         reconcile_start(f->reconcile);
     }
     links_send_all(f->links);

@@ -19,6 +19,7 @@
 #include "fib/routes.h"
 
 #define REQUEST_MS   1000
+#define HURRY_MS     50
 #define QUIET_MS     2000  /* without a route written, before a check may begin */
 #define PATIENCE_MS  30000 /* then it begins all the same */
 #define MAX_ATTEMPTS 3     /* when the table keeps changing under the dump */
@@ -30,6 +31,7 @@ struct reconcile {
     enum { RC_IDLE, RC_IPV4, RC_IPV6 } phase;
     bool complete;
     uint64_t asked_ms; /* the oldest request not served yet, 0: none */
+    bool hurry;
     unsigned attempts;
     struct knexthop *found; /* our nexthop objects in the kernel */
     unsigned n_found;
@@ -48,8 +50,8 @@ static void due(void *arg)
 {
     struct reconcile *r = arg;
 
-    if (may_wait(r) && routes_busy(r->f->routes, QUIET_MS))
-        timer_set(r->timer, REQUEST_MS);
+    if (may_wait(r) && routes_busy(r->f->routes, r->hurry ? 0 : QUIET_MS))
+        timer_set(r->timer, r->hurry ? HURRY_MS : REQUEST_MS);
     else
         reconcile_start(r);
 }
@@ -87,6 +89,15 @@ void reconcile_request(struct reconcile *r)
         r->asked_ms = loop_now_ms();
     if (!timer_running(r->timer))
         timer_set(r->timer, REQUEST_MS);
+}
+
+void reconcile_hurry(struct reconcile *r)
+{
+    reconcile_request(r);
+    if (!r->asked_ms)
+        return;
+    r->hurry = true;
+    timer_set(r->timer, HURRY_MS);
 }
 
 static void on_nexthop(void *arg, const struct kevent *ev)
@@ -178,6 +189,7 @@ void reconcile_start(struct reconcile *r)
     if (!r->f->install || r->phase != RC_IDLE)
         return;
     timer_stop(r->timer);
+    r->hurry = false;
     int rc = check_nexthops(r);
     routes_check_begin(r->f->routes);
     r->phase = RC_IPV4;

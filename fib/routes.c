@@ -49,11 +49,6 @@ static void hold_due(void *arg)
     routes_wake(arg);
 }
 
-static void heal_due(void *arg)
-{
-    routes_rescan(arg);
-}
-
 struct routes *routes_new(struct fib *f)
 {
     struct routes *r = calloc(1, sizeof *r);
@@ -67,7 +62,7 @@ struct routes *routes_new(struct fib *f)
     r->writer = task_new(f->loop, write_batch, r);
     r->walker = task_new(f->loop, routes_walk, r);
     r->retry = timer_new(f->loop, retry_due, r);
-    r->heal = timer_new(f->loop, heal_due, r);
+    r->heal = timer_new(f->loop, routes_heal, r);
     r->hold = timer_new(f->loop, hold_due, r);
     for (enum family fam = 0; fam < FAM_COUNT; fam++)
         route_table_init(&r->tables[fam], fam);
@@ -166,6 +161,12 @@ uint32_t routes_target(struct routes *r, enum family f, const struct route *e, e
     }
     if (e->want == ROUTE_BLACKHOLE)
         return e->want;
+    /* The kernel takes no route with it, and drops those of IPv4. Those of IPv6 over nexthop objects it
+     * keeps, and would send with an address that is nobody's. */
+    if (r->sourceless[f]) {
+        *why = RE_PREFSRC;
+        return ROUTE_NONE;
+    }
     uint32_t content = groups_usable(r->f->groups, e->want);
     if (!content)
         *why = RE_NEXTHOP;
@@ -251,6 +252,8 @@ static int code_of(enum route_error why)
         return FM_E_CONFLICT;
     case RE_NEXTHOP:
         return FM_E_NEXTHOP;
+    case RE_PREFSRC:
+        return FM_E_PREFSRC;
     default:
         return 0;
     }
@@ -307,13 +310,6 @@ static void complain(struct routes *r, const struct prefix *p, const char *what,
         log_warn(what, F_PREFIX("prefix", p), F_ERR(rc), F_UINT_IF("suppressed", swallowed));
 }
 
-static bool prefsrc_is_missing(const struct routes *r, enum family f)
-{
-    const struct fm_settings *s = &r->f->settings;
-    struct ip_addr a = fm_addr(family_to_af(f), f == FAM_IPV6 ? s->prefsrc_ipv6 : s->prefsrc_ipv4);
-    return !addr_is_unspecified(&a) && !links_is_own(r->f->links, &a, 0);
-}
-
 static void finish(struct routes *r, enum family f, uint32_t i, enum kernel_op op, uint32_t target, int rc)
 {
     struct route *e = route_at(&r->tables[f], i);
@@ -339,11 +335,10 @@ static void finish(struct routes *r, enum family f, uint32_t i, enum kernel_op o
         routes_enqueue(r, f, i);
     } else {
         struct prefix p = routes_prefix(f, e);
-        bool sourceless = op != KERNEL_DELETE && rc == -EINVAL && prefsrc_is_missing(r, f);
-        complain(r, &p, sourceless ? "fib.prefsrc is no address of this host" : refusals[op], rc);
+        complain(r, &p, refusals[op], rc);
         if (rc == -EINPROGRESS)
             reconcile_request(r->f->reconcile);
-        settle(r, f, i, RE_FAILED, sourceless ? FM_E_PREFSRC : rc);
+        settle(r, f, i, RE_FAILED, rc);
         if (!timer_running(r->retry))
             timer_set(r->retry, r->retry_ms);
     }
@@ -405,6 +400,27 @@ void routes_retry(struct routes *r)
     r->retry_ms = r->retry_ms * 2 > RETRY_MAX_MS ? RETRY_MAX_MS : r->retry_ms * 2;
     r->walk_failed = true;
     routes_rescan(r);
+}
+
+static bool prefsrc_is_missing(const struct routes *r, enum family f)
+{
+    const struct fm_settings *s = &r->f->settings;
+    struct ip_addr a = fm_addr(family_to_af(f), f == FAM_IPV6 ? s->prefsrc_ipv6 : s->prefsrc_ipv4);
+    return !addr_is_unspecified(&a) && !links_is_own(r->f->links, &a, 0);
+}
+
+void routes_sources_changed(struct routes *r)
+{
+    for (enum family f = 0; f < FAM_COUNT; f++) {
+        bool missing = prefsrc_is_missing(r, f);
+        if (missing == r->sourceless[f])
+            continue;
+        r->sourceless[f] = missing;
+        if (missing)
+            log_warn("fib.prefsrc is no address of this host; routes wait for it",
+                     F_STR("family", family_name(f)));
+        routes_rescan(r);
+    }
 }
 
 void routes_recheck(struct routes *r, const struct prefix *p)

@@ -21,6 +21,8 @@ void routes_rescan(struct routes *r); /* groups changed: look at every route, a 
 void routes_retry(struct routes *r);  /* what failed is tried again now */
 /* p became, or stopped to be, a connected prefix; or its place in the kernel became free. */
 void routes_recheck(struct routes *r, const struct prefix *p);
+/* fib.prefsrc may have become, or stopped to be, an address of this host. */
+void routes_sources_changed(struct routes *r);
 /* A route change in the kernel that is not ours. */
 void routes_event(struct routes *r, const struct kroute *k, bool deleted);
 

@@ -14,7 +14,6 @@
 #include "fib/routes_internal.h"
 
 #define WALK_STEP    32768u
-#define HEAL_MS      50
 #define WORST_METRIC 4294967295u
 
 static bool have_is_dead(const struct routes *r, const struct route *e)
@@ -138,10 +137,36 @@ void routes_event(struct routes *r, const struct kroute *k, bool deleted)
         routes_set_have(r, e, ROUTE_OTHER);
     else
         return;
-    /* Not at once: the kernel reports the IPv6 routes that a link takes down before the link. */
-    timer_set(r->heal, HEAL_MS);
+    if (!timer_running(r->heal)) {
+        timer_set(r->heal, heal_delay(&r->healing, loop_now_ms()));
+        r->taken = i | (f == FAM_IPV6 ? ROUTE_REF_IPV6 : 0);
+        r->n_taken = 0;
+    }
+    r->n_taken++;
     if (e->flags & RF_UNCONFIRMED)
         routes_release(r, f, i);
+}
+
+/* What the kernel took away itself, because a link went down, it does not take back yet. */
+static bool was_taken_by_others(struct routes *r, enum family f, const struct route *e)
+{
+    enum route_error why;
+    uint32_t target = e->flags & RF_USED ? routes_target(r, f, e, &why) : ROUTE_NONE;
+    return target && target != e->have;
+}
+
+void routes_heal(void *arg)
+{
+    struct routes *r = arg;
+    enum family f = routes_ref_family(r->taken);
+    const struct route *e = route_at(&r->tables[f], routes_ref_index(r->taken));
+
+    if (was_taken_by_others(r, f, e) && heal_is_news(&r->healing)) {
+        struct prefix p = routes_prefix(f, e);
+        log_warn("routes of ours were deleted or changed by another program; they are put back",
+                 F_PREFIX("prefix", &p), F_UINT("routes", r->n_taken));
+    }
+    routes_rescan(r);
 }
 
 #define FOR_EACH_ROUTE(r, f, i, e)                                                                           \

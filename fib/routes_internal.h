@@ -3,6 +3,7 @@
 #ifndef UNDERLAY_FIB_ROUTES_INTERNAL_H
 #define UNDERLAY_FIB_ROUTES_INTERNAL_H
 
+#include "fib/heal.h"
 #include "fib/routes.h"
 
 /* want: a group number of the speaker's; have: the index of a group's content. Or one of these, in both. */
@@ -23,7 +24,7 @@ enum route_flag {
     RF_UNSEEN = 16,     /* not met in the present check */
     RF_OWED = 32,       /* the speaker waits for a result */
 };
-enum route_error { RE_NONE, RE_CONNECTED, RE_CONFLICT, RE_NEXTHOP, RE_FAILED };
+enum route_error { RE_NONE, RE_CONNECTED, RE_CONFLICT, RE_NEXTHOP, RE_PREFSRC, RE_FAILED };
 
 /* 16 bytes an IPv4 route, 28 an IPv6 one; plus 5 to 7 in the index. */
 struct route {
@@ -85,6 +86,8 @@ struct routes {
     struct task *walker;
     struct timer *retry;
     struct timer *heal; /* a walk soon: routes of ours went that nobody told us to take away */
+    struct heal healing;
+    uint32_t taken, n_taken; /* the first of them as in the queue, and how many */
     uint64_t retry_ms;
     /* Pending routes, see routes_queue.c. */
     struct route_queue changes, removals;
@@ -93,12 +96,13 @@ struct routes {
     uint64_t gather_us;  /* the first of those that wait came; 0: do not wait */
     bool look;           /* for groups that may go: there were removals since */
     uint64_t random;
-    uint64_t written_ms; /* the last batch */
-    uint32_t failed;     /* routes with RE_FAILED */
-    uint32_t installed;  /* routes with have */
-    bool bulk;           /* the monitor does not listen */
-    bool checking;       /* between routes_check_begin and _end: nothing is written */
-    bool swept;          /* nothing is unconfirmed any more */
+    uint64_t written_ms;        /* the last batch */
+    uint32_t failed;            /* routes with RE_FAILED */
+    uint32_t installed;         /* routes with have */
+    bool bulk;                  /* the monitor does not listen */
+    bool sourceless[FAM_COUNT]; /* fib.prefsrc is no address of this host */
+    bool checking;              /* between routes_check_begin and _end: nothing is written */
+    bool swept;                 /* nothing is unconfirmed any more */
     /* The walk of routes_check.c. */
     bool walk_again;
     bool walk_failed; /* also queue what failed */
@@ -128,5 +132,6 @@ uint32_t routes_target(struct routes *r, enum family f, const struct route *e, e
 struct prefix routes_prefix(enum family f, const struct route *e);
 void routes_release(struct routes *r, enum family f, uint32_t i); /* frees it when nothing holds it */
 bool routes_walk(void *arg);                                      /* the walker's step */
+void routes_heal(void *arg);                                      /* the timer's */
 
 #endif

@@ -109,6 +109,8 @@ static void text_what_next(struct writer *w, const struct peer *p, const struct 
                     show_seconds(i->idle_hold_ms, seconds));
     else if (i->connect_retry_ms)
         writer_text(w, "  Next attempt: in %s\n", show_seconds(i->connect_retry_ms, seconds));
+    else if (i->waits_for_bfd)
+        writer_text(w, "  Next attempt: as soon as BFD is up\n");
     else if (i->waiting)
         writer_text(w, "  Next attempt: as soon as %s\n",
                     i->interface ? "that has changed" : "there is such a subnet");
@@ -321,6 +323,7 @@ static void text_transport(struct exec *e, const struct peer *p, const struct pe
     if (c->blackhole)
         writer_text(w, "  BLACKHOLE is honored: host routes with it drop packets\n");
     text_advertisements(w, i);
+    text_bfd(w, p, i);
     if (i->local.af) {
         writer_text(w, "  Local host: %s, Local port: %u\n", addr_format(&i->local, text),
                     (unsigned)i->local_port);

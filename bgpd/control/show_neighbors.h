@@ -18,6 +18,10 @@ const char *capability_sides(const struct peer_info *i, const struct capability_
 void json_neighbor(struct exec *e, const struct peer *p,
                    const struct peer_info *i); /* a member, keyed by the peer */
 
+/* show_bfd.c */
+void text_bfd(struct writer *w, const struct peer *p, const struct peer_info *i);
+void json_bfd(struct writer *w, const struct peer *p, const struct peer_info *i);
+
 /* show_offences.c */
 void text_offences(struct writer *w, const struct peer *p, const struct peer_stats *s);
 void json_offences(struct writer *w, const struct peer *p);

@@ -378,5 +378,6 @@ void json_neighbor(struct exec *e, const struct peer *p, const struct peer_info 
     json_offences(w, p);
     json_families(w, p, i);
     json_transport(w, p, i);
+    json_bfd(w, p, i);
     writer_end(w);
 }

@@ -206,7 +206,7 @@ def table(results):
     body = []
     for row in results:
         ours = (row["by"].get("underlayd") or {"times": ()})["times"]
-        target = 1300 * row["bare"] if row["bare"] else 5.0
+        target = max(5.0, 1300 * (row["bare"] or 0))
         body.append([row["label"], rows.count(row["routes"]), row["compat"],
                      *[cell(row["by"].get(name)) for name in ("underlayd", "bird", "frr")],
                      report.number(row["bare"] and 1000 * row["bare"]), report.number(target),

@@ -29,8 +29,8 @@ RELOADED = "198.51.100.7/32"  # what a reload adds
 GRACE = 5  # seconds that all is watched after the sessions are there again
 NOTES = [
     f"A pod and a host behind two ToRs (FRR, graceful restart, hold time 9 s) send to each other, {FLOWS} flows each way over",
-    f"both ToRs, from before the restart until {GRACE} s after the sessions are up again. lost: packets, both ways, of the worst",
-    "run. sessions: how many of two the ToRs saw end. BIRD is one process; BIRD and FRR have no hand-over.",
+    f"both ToRs, from before the restart until {GRACE} s after the sessions are up again. Lost and sent: packets, both ways, of",
+    "the worst run; sessions: how many the ToRs saw end, of two. BIRD is one process; BIRD and FRR have no hand-over.",
 ]
 
 
@@ -240,21 +240,18 @@ def run_all(args, contenders, results):
                     print(f"  {kind.kind.name}: FAILED: {failure}", file=sys.stderr)
 
 
-def cells(slot):
-    """sent, lost, sessions"""
+def cell(slot):
     if not slot:
-        return ["", "", ""]
+        return ""
     if not slot["runs"]:
-        return ["", "failed", ""]
+        return "failed"
     worst = max(slot["runs"], key=lambda r: (r["lost_out"] + r["lost_in"], r["sessions"]))
-    return [sum(r["sent"] for r in slot["runs"]), worst["lost_out"] + worst["lost_in"],
-            f"{worst['sessions']}" + ("!" if slot["error"] else "")]
+    return f"{worst['lost_out'] + worst['lost_in']} of {worst['sent']}; {worst['sessions']}" + "!" * bool(slot["error"])
 
 
 def table(results):
-    head = ["restart", *[cell for name in ("underlayd", "BIRD", "FRR") for cell in (f"{name} sent", "lost", "sessions")]]
-    body = [[row["label"], *[cell for kind in DEVICES for cell in cells(row["by"].get(kind.kind.name))]] for row in results]
-    return head, body
+    head = ["restart: lost of sent; sessions", *[kind.kind.short for kind in DEVICES]]
+    return head, [[row["label"], *[cell(row["by"].get(kind.kind.name)) for kind in DEVICES]] for row in results]
 
 
 def parse_args():

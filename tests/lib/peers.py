@@ -39,6 +39,7 @@ class Neighbor:
     add_path: str = None  # "send", "receive" or "both", as the peer sees it
     interface: bool = False  # unnumbered: address is the peer's own interface; FRR and GoBGP
     extended_nexthop: bool = False  # RFC 8950; FRR and BIRD (FRR always offers it when unnumbered)
+    bfd: tuple = None  # (interval in ms, multiplier); FRR and BIRD
     extra: tuple = ()  # configuration lines in the peer's own language
 
     def paths(self, way):
@@ -154,6 +155,7 @@ class Frr(Peer):
             lines += [f"{p} ebgp-multihop {n.multihop}"] if n.multihop and n.asn != self.asn else []
             lines += [f"{p} update-source {n.local}"] if n.local and n.multihop else []
             lines += [f"{p} passive"] if n.passive else []
+            lines += [f"{p} bfd", f"{p} bfd profile i{n.bfd[0]}x{n.bfd[1]}"] if n.bfd else []
             lines += [f"{p} {extra}" for extra in n.extra]
         for family in FAMILIES:
             lines.append(f" address-family {family} unicast")
@@ -164,17 +166,27 @@ class Frr(Peer):
             lines.append(" exit-address-family")
         return "\n".join(lines + list(self.options.get("lines", ()))) + "\n"
 
+    def bfd_config(self):
+        lines = ["bfd"]
+        for interval, multiplier in {n.bfd for n in self.neighbors if n.bfd}:
+            lines += [f" profile i{interval}x{multiplier}", f"  detect-multiplier {multiplier}",
+                      f"  receive-interval {interval}", f"  transmit-interval {interval}", " exit"]
+        return "\n".join(lines) + "\n"
+
     def launch(self):
         # The daemons drop to user frr, and make their sockets and pid files after that.
         run(["chown", "frr:frr", self.dir])
         common = ["--vty_socket", self.dir, "-z", self.file("zserv.api"), "-P", "0", "--log", "stdout"]
         self.file("zebra.conf", f"hostname {self.node.name}\nip nht resolve-via-default\nipv6 nht resolve-via-default\n")
         self.file("bgpd.conf", self.config())
-        for daemon in ("zebra", "bgpd"):
-            if daemon == "zebra" and self.processes:
-                continue  # it has outlived bgpd
-            self.spawn(f"/usr/lib/frr/{daemon}", *common, "-i", self.file(f"{daemon}.pid"), "-f",
-                       self.file(f"{daemon}.conf"), *self.options.get(f"{daemon}_argv", ()), tag=f"-{daemon}")
+        self.file("bfdd.conf", self.bfd_config())
+        alive = {os.path.basename(p.argv[0]) for p in self.processes}  # who has outlived bgpd
+        for daemon in ("zebra", *(["bfdd"] if any(n.bfd for n in self.neighbors) else []), "bgpd"):
+            if daemon in alive:
+                continue
+            more = ["--bfdctl", self.file("bfdctl.sock")] if daemon == "bfdd" else []
+            self.spawn(f"/usr/lib/frr/{daemon}", *common, *more, *self.options.get(f"{daemon}_argv", ()), "-i", self.file(f"{daemon}.pid"), "-f",
+                       self.file(f"{daemon}.conf"), tag=f"-{daemon}")
             wait_for(lambda: self.vtysh("show version", daemon=daemon), what=f"{self.name}: {daemon} answers")
             if daemon == "zebra":
                 wait_for(self.links_known, what=f"{self.name}: zebra knows its links")
@@ -182,6 +194,14 @@ class Frr(Peer):
     def kill_bgp(self):
         """bgpd dies, zebra and what it has in the kernel stay; start() brings it back."""
         self.processes.pop().stop(signal.SIGKILL)
+
+    def bfd_process(self):
+        """bfdd alone: what becomes of BGP when it dies is then not FRR's word, but ours."""
+        return next(p for p in self.processes if p.argv[0].endswith("/bfdd"))
+
+    def bfd(self, address):
+        """bfdd's session with address: detect-multiplier, intervals, status, uptime in seconds, id."""
+        return next(s for s in self.json("show bfd peers", daemon="bfdd") if s["peer"] == address)
 
     def links_known(self):
         """A link-local next hop over a link that zebra has not looked at yet stays inactive for good (FRR 8.4)."""
@@ -255,6 +275,8 @@ class Bird(Peer):
         for family in FAMILIES:
             nets = "".join(f" route {p} unreachable;" for p in self.networks if family_of(p) == family)
             out.append(f"protocol static static_{family} {{ {family};{nets} }}")
+        if any(n.bfd for n in self.neighbors):
+            out.append("protocol bfd bfd1 { }")
         for i, n in enumerate(self.neighbors):
             local = f"local {n.local or ''} as {self.asn};"
             whose = n.asn if n.asn in ("internal", "external") else f"as {n.asn}"
@@ -264,6 +286,8 @@ class Bird(Peer):
             out += ["  ttl security on;"] if n.ttl_security else []
             out += [f"  multihop {n.multihop};"] if n.multihop else (["  direct;"] if n.asn == self.asn else [])
             out += ["  passive on;"] if n.passive else []
+            if n.bfd:
+                out += [f"  bfd {{ interval {n.bfd[0]} ms; multiplier {n.bfd[1]}; }};"]
             out += [f"  {line}" for line in n.extra]
             for family in n.families:
                 via = n.via4 if family == "ipv4" else n.via6
@@ -285,6 +309,12 @@ class Bird(Peer):
 
     def birdc(self, command):
         return self.node.run("birdc", "-s", self.file("bird.ctl"), *command.split()).stdout
+
+    def bfd(self, address):
+        """BIRD's session with address: state, and interval and timeout in seconds as negotiated."""
+        rows = [line.split() for line in self.birdc("show bfd sessions").splitlines()]
+        return next({"status": r[2].lower(), "interval": float(r[4]), "timeout": float(r[5])} for r in rows
+                    if r and r[0] == address)
 
     def established(self, address):
         i = next(i for i, n in enumerate(self.neighbors) if n.address == address)

@@ -288,6 +288,13 @@ const struct fib_link *fibclient_link(const struct fibclient *c, uint32_t ifinde
     (void)c;
     return ifindex == 1 ? &eth0 : NULL;
 }
+const struct fib_address *fibclient_subnet_of(const struct fibclient *c, const struct ip_addr *a,
+                                              uint32_t scope)
+{
+    static const struct fib_address own = {.ifindex = 1, .len = 24};
+    (void)c;
+    return a->af == AF_INET && !scope ? &own : NULL;
+}
 uint64_t fibclient_memory(const struct fibclient *c)
 {
     (void)c;

@@ -38,6 +38,18 @@ const struct fib_link *fibclient_link_by_name(const struct fibclient *c, const c
     return NULL;
 }
 
+void fibclient_bfd_set(struct fibclient *c, const struct fm_bfd *m)
+{
+    c->bfd = *m;
+    c->bfd_sets++;
+}
+
+void fibclient_bfd_del(struct fibclient *c, const struct fm_nexthop *peer)
+{
+    CU_ASSERT_EQUAL(memcmp(&c->bfd.peer, peer, sizeof *peer), 0);
+    c->bfd_dels++;
+}
+
 bool fibclient_is_own(const struct fibclient *c, const struct ip_addr *a, uint32_t scope)
 {
     for (unsigned i = 0; i < c->n; i++)
@@ -171,11 +183,18 @@ static struct peer_config default_peer(uint32_t address, uint32_t local, uint32_
     };
 }
 
+static void on_revive(void *arg, const struct ip_addr *addr, uint32_t scope)
+{
+    struct fibclient *c = arg;
+    (void)addr, (void)scope;
+    c->alives++;
+}
+
 static void node_set_up(struct rig *r, struct node *n, unsigned number)
 {
     const struct rib_config rc = {.multipath = 1, .default_local_pref = 100};
     const struct rib_hooks hooks = {.import = import_all, .want_work = want_work};
-    const struct nexthop_ops ops = {0};
+    const struct nexthop_ops ops = {.revive = on_revive};
     uint32_t me = 0x7f000000 | number, other = 0x7f000000 | (3 - number);
 
     n->config.router.asn = 65000 + number;
@@ -189,7 +208,7 @@ static void node_set_up(struct rig *r, struct node *n, unsigned number)
     n->s.config = &n->config;
     n->s.fib = &n->fib;
     n->s.router_id = 0x0a000000 | number;
-    n->s.nexthops = nexthop_table_new(&ops, NULL);
+    n->s.nexthops = nexthop_table_new(&ops, &n->fib);
     n->s.attrs = attr_table_new(n->s.nexthops);
     n->s.rib_task = task_new(r->loop, rib_step, &n->s);
     n->s.rib = rib_new(&rc, &hooks, &n->s, n->s.attrs, n->s.nexthops);

@@ -15,6 +15,8 @@ struct fibclient { /* the fake: what is asked of it here */
     bool no_subnet;
     struct fib_link links[2];
     unsigned n_links;
+    struct fm_bfd bfd; /* the session as last asked for */
+    unsigned bfd_sets, bfd_dels, alives;
 };
 
 /* The fake raw socket of unnumbered peers: opens at once; what was sent last is kept, and the test says what

@@ -289,6 +289,38 @@ static void off_takes_all_of_the_limits_of_a_template_away(void)
     config_free(c);
 }
 
+static void bfd_is_merged_with_its_template_or_taken_as_a_whole(void)
+{
+    static const struct {
+        bool on;
+        uint32_t interval_ms;
+        uint8_t multiplier;
+        bool strict;
+    } expect[] = {
+        {false, 300, 3, false}, {true, 100, 4, false}, {false, 300, 3, false},
+        {true, 300, 3, false},  {true, 100, 5, true},  {true, 300, 3, false},
+    };
+    struct config *c = load("router: {asn: 64512}\n"
+                            "peer-templates: {t: {asn: 1, bfd: {interval: 100ms, multiplier: 4}}}\n"
+                            "peers:\n"
+                            "  - {address: 10.0.1.1, asn: 1}\n"
+                            "  - {address: 10.0.1.2, template: t}\n"
+                            "  - {address: 10.0.1.3, template: t, bfd: off}\n"
+                            "  - {address: 10.0.1.4, template: t, bfd: true}\n"
+                            "  - {address: 10.0.1.5, template: t, bfd: {multiplier: 5, strict: true}}\n"
+                            "  - {address: 10.0.1.6, asn: 1, bfd: {}}\n");
+    CU_ASSERT_PTR_NOT_NULL_FATAL(c);
+    for (unsigned i = 0; i < 6; i++) {
+        CU_ASSERT_EQUAL(c->peers[i].bfd.on, expect[i].on);
+        CU_ASSERT_EQUAL(c->peers[i].bfd.interval_ms, expect[i].interval_ms);
+        CU_ASSERT_EQUAL(c->peers[i].bfd.multiplier, expect[i].multiplier);
+        CU_ASSERT_EQUAL(c->peers[i].bfd.strict, expect[i].strict);
+    }
+    CU_ASSERT_FALSE(c->watch);
+    expect_round_trip(c);
+    config_free(c);
+}
+
 static void own_keys_win_over_the_template(void)
 {
     struct config *c =
@@ -591,6 +623,7 @@ static const struct unit_case cases[] = {
     UNIT(every_value_arrives),
     UNIT(own_keys_win_over_the_template),
     UNIT(off_takes_all_of_the_limits_of_a_template_away),
+    UNIT(bfd_is_merged_with_its_template_or_taken_as_a_whole),
     UNIT(password_files_are_read_through_the_callback),
     UNIT(a_template_key_file_is_read_once_and_gives_way),
     UNIT(passwords_never_appear_in_errors),

@@ -49,6 +49,10 @@ static void a_changed_peer_key_means_what_it_should(void)
         {"max-prefixes", "off", "10", PEER_DIFF_OTHER},
         {"max-prefixes", "10", "{ipv4: 10, ipv6: 10}", 0},
         {"max-prefixes", "10", "{ipv4: 10, ipv6: 10, action: stop}", PEER_DIFF_OTHER},
+        {"bfd", "off", "true", PEER_DIFF_OTHER},
+        {"bfd", "true", "{interval: 300ms}", 0},
+        {"bfd", "{multiplier: 4}", "off", PEER_DIFF_OTHER},
+        {"bfd", "true", "{strict: true}", PEER_DIFF_OTHER},
         {"shutdown", "false", "true", PEER_DIFF_ADMIN},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
