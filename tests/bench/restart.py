@@ -44,8 +44,8 @@ class Device:
     def start(self):
         self.daemon.start()
 
-    def neighbors(self, extra):
-        return [Neighbor(link.b4, TOR_AS + i, link.a4, link.a4, link.a6, passive=False, families=("ipv4",), extra=extra)
+    def neighbors(self, extra, passive=False):
+        return [Neighbor(link.b4, TOR_AS + i, link.a4, link.a4, link.a6, passive=passive, families=("ipv4",), extra=extra)
                 for i, link in enumerate(self.links)]
 
 class UnderlayDevice(Device):
@@ -112,8 +112,9 @@ class BirdDevice(Device):
     def make(self):
         lines = ["protocol kernel { persist; graceful restart; merge paths yes;",
                  " ipv4 { import none; export where source = RTS_BGP; }; }"]
-        return Bird(self.node, NODE_AS, "10.255.1.1", self.neighbors(("graceful restart on;",)), networks=[POD_NET],
-                    lines=lines)
+        # A collision of connections costs BIRD its graceful restart: the ToRs connect.
+        return Bird(self.node, NODE_AS, "10.255.1.1", self.neighbors(("graceful restart on;",), passive=True),
+                    networks=[POD_NET], lines=lines)
 
     def again(self):
         self.daemon.processes = []
