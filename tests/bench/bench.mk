@@ -18,3 +18,21 @@ bench:
 
 bench-run: $(BUILD)/underlayd $(BUILD)/underlayctl $(BENCH_OWN)
 	@/usr/bin/python3 -B tests/bench/run.py $(BENCH_ARGS)
+
+# make bench-failover [N=100,100000,1000000] [ONLY=session,bfd,ecmp-link,link] [DAEMONS=underlayd,bird,frr] [RUNS=10]
+.PHONY: bench-failover bench-failover-run
+bench-failover:
+	@sh tests/install-deps.sh bench
+	@$(MAKE) --no-print-directory bench-failover-run
+
+bench-failover-run: $(BUILD)/underlayd $(BUILD)/underlayctl $(BENCH_OWN)
+	@/usr/bin/python3 -B tests/bench/failover.py $(BENCH_ARGS)
+
+# make bench-restart [ONLY=speaker,all,stop,reload,restart_speaker,restart] [DAEMONS=underlayd,bird,frr] [RUNS=3]
+.PHONY: bench-restart bench-restart-run
+bench-restart:
+	@sh tests/install-deps.sh bench
+	@$(MAKE) --no-print-directory bench-restart-run
+
+bench-restart-run: $(BUILD)/underlayd $(BUILD)/underlayctl $(BENCH_OWN)
+	@UNDERLAYD=$(BUILD)/underlayd /usr/bin/python3 -B tests/bench/restart.py $(BENCH_ARGS)
