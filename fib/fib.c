@@ -246,6 +246,8 @@ bool fib_preserves(const struct fib *f)
 
 void fib_stop(struct fib *f, int status)
 {
+    /* When the sessions are closed, and not before: FRR ends one with a hard reset, and drops our routes,
+     * when its BFD says AdminDown while it is up. */
     bfd_admin_down(f->bfd);
     if (!status && f->started && !fib_preserves(f))
         withdraw(f);
