@@ -31,14 +31,15 @@
 #include "fib/supervise.h"
 
 #define EXIT_SYSTEM     3
-#define RESOLVE_SOON_MS 5  /* from a change to resolving next hops again, */
-#define RESOLVE_MS      50 /* and between two times: changes come in bursts */
+#define RESOLVE_SOON_MS 5   /* from a change to resolving next hops again, */
+#define RESOLVE_MS      50  /* and between two times: changes come in bursts */
+#define BULK_LOOK_MS    200 /* while the monitor does not hear of routes */
 #define RETRY_FIRST_MS  1000
 #define RETRY_MAX_MS    60000
 #define EVENTS_PER_TURN 256
 
 struct signals {
-    struct sig *term, *intr, *usr1, *hup, *chld;
+    struct sig *term, *intr, *usr1, *usr2, *hup, *chld;
 };
 
 void fib_tell(struct fib *f, enum fm_type type, const void *records, uint32_t n)
@@ -63,6 +64,8 @@ static bool resolve_step(void *arg)
     else
         f->resolve_backoff_ms = RETRY_FIRST_MS;
     f->resolve_refused = false;
+    if (routes_bulk(f->routes) && nexthops_depend_on_routes(f->nexthops) && !timer_running(f->resolve))
+        timer_set(f->resolve, BULK_LOOK_MS);
     return false;
 }
 
@@ -88,6 +91,13 @@ void fib_nexthops_changed(struct fib *f, bool soon)
         f->resolve_backoff_ms =
             f->resolve_backoff_ms * 2 > RETRY_MAX_MS ? RETRY_MAX_MS : f->resolve_backoff_ms * 2;
     }
+}
+
+void fib_monitor_routes(struct fib *f, bool on)
+{
+    kernel_monitor_routes(f->kernel, on);
+    if (nexthops_depend_on_routes(f->nexthops))
+        fib_nexthops_changed(f, true);
 }
 
 void fib_link_changed(struct fib *f, uint32_t ifindex, bool up)
@@ -307,6 +317,16 @@ int fib_speaker_started(struct fib *f)
     return 0;
 }
 
+/* It may be starting: then once it is there. */
+static void ask_restart(struct fib *f)
+{
+    const struct fm_flags m = {.flags = FM_RESTART_PARENT};
+
+    f->restart_wanted = !dispatch_is_ready(f->dispatch);
+    if (!f->restart_wanted)
+        fib_tell(f, FM_RESTART_ASKED, &m, 1);
+}
+
 void fib_speaker_ready(struct fib *f, const char *status)
 {
     supervise_ready(f->supervisor);
@@ -316,6 +336,8 @@ void fib_speaker_ready(struct fib *f, const char *status)
     if (f->reload_wanted)
         fib_tell(f, FM_RELOAD, NULL, 0);
     f->reload_wanted = false;
+    if (f->restart_wanted)
+        ask_restart(f);
     if (!timer_running(f->stale))
         timer_set(f->stale, f->settings.stale_time_ms);
 }
@@ -396,6 +418,10 @@ static void on_signal(void *arg, int signum)
         f->withdraws = true;
         log_info("a stop will withdraw the routes", F_STR("signal", strsignal(signum)));
         break;
+    case SIGUSR2:
+        log_info("a restart is asked for", F_STR("signal", strsignal(signum)));
+        ask_restart(f);
+        break;
     case SIGTERM:
     case SIGINT:
         if (!supervise_stopping(f->supervisor)) {
@@ -443,7 +469,7 @@ bool fib_make_modules(struct fib *f, const struct fib_options *o)
     return (f->links = links_new(f)) && (f->nexthops = nexthops_new(f)) && (f->groups = groups_new(f)) &&
            (f->routes = routes_new(f)) && (f->reconcile = reconcile_new(f)) && (f->roles = roles_new(f)) &&
            (f->dispatch = dispatch_new(f)) && (f->supervisor = supervise_new(f, o)) &&
-           (f->handover = handover_new(f)) && (f->binds = binds_new(f)) && (f->bfd = bfd_new(f)) &&
+           (f->handover = handover_new(f, o)) && (f->binds = binds_new(f)) && (f->bfd = bfd_new(f)) &&
            (f->notify = notify_new(f->loop)) && (f->resolve = timer_new(f->loop, resolve_due, f)) &&
            (f->resolver = task_new(f->loop, resolve_step, f)) &&
            (f->stale = timer_new(f->loop, stale_due, f));
@@ -455,9 +481,10 @@ static bool watch_signals(struct fib *f, struct signals *s)
     s->term = sig_new(f->loop, SIGTERM, on_signal, f);
     s->intr = sig_new(f->loop, SIGINT, on_signal, f);
     s->usr1 = sig_new(f->loop, SIGUSR1, on_signal, f);
+    s->usr2 = sig_new(f->loop, SIGUSR2, on_signal, f);
     s->hup = sig_new(f->loop, SIGHUP, on_signal, f);
     s->chld = sig_new(f->loop, SIGCHLD, on_signal, f);
-    return s->term && s->intr && s->usr1 && s->hup && s->chld;
+    return s->term && s->intr && s->usr1 && s->usr2 && s->hup && s->chld;
 }
 
 static int run(struct fib *f)
@@ -485,12 +512,17 @@ int fib_main(const struct fib_options *o)
     struct fib f = {0};
     struct signals s = {0};
     int status = EXIT_SYSTEM;
-    sigset_t early;
+    static const int asking[] = {SIGHUP, SIGUSR1, SIGUSR2, SIGTERM, SIGINT, SIGCHLD};
+    sigset_t early, none;
 
-    /* A reload that is asked for before there is a handler must not end us. */
     sigemptyset(&early);
-    sigaddset(&early, SIGHUP);
-    sigprocmask(SIG_BLOCK, &early, NULL);
+    sigemptyset(&none);
+
+    /* What is asked for before there is a handler must not end us. A former life of this process has blocked
+     * all. */
+    for (size_t i = 0; i < sizeof asking / sizeof *asking; i++)
+        sigaddset(&early, asking[i]);
+    sigprocmask(SIG_SETMASK, &early, NULL);
     prctl(PR_SET_NAME, "underlayd: fib");
     if (!caps_can_administer()) {
         log_error("no permission: underlayd needs root, or CAP_NET_ADMIN and CAP_NET_BIND_SERVICE");
@@ -503,15 +535,18 @@ int fib_main(const struct fib_options *o)
     }
     f.loop = loop_new();
     bool ok = f.loop && fib_make_modules(&f, o) && watch_signals(&f, &s);
-    sigprocmask(SIG_UNBLOCK, &early, NULL);
-    if (ok)
+    sigprocmask(SIG_SETMASK, &none, NULL);
+    if (ok) {
+        handover_resume(f.handover);
         status = run(&f);
-    else
+    } else {
         log_error("out of memory");
+    }
     fib_free_modules(&f);
     sig_free(s.term);
     sig_free(s.intr);
     sig_free(s.usr1);
+    sig_free(s.usr2);
     sig_free(s.hup);
     sig_free(s.chld);
     if (f.loop)

@@ -43,16 +43,17 @@ struct fib {
     uint64_t resolve_backoff_ms, resolved_ms;
     bool resolve_refused;
     struct fm_settings settings;
-    bool configured;    /* settings are known, once for the life of the parent */
-    bool started;       /* and the sockets are open: what the kernel has of our protocol is ours */
-    bool install;       /* settings ask for it and the kernel is ours to write to */
-    bool reload_wanted; /* SIGHUP came while the speaker was starting */
-    bool speaker_knows; /* FM_LINK and FM_ADDRESS of the present state were sent */
-    bool examined;      /* the first look at the kernel's routes is over */
-    bool sync_due;      /* the speaker waits for that */
-    bool withdraws;     /* a stop does, whatever the settings say: SIGUSR1 */
-    bool was_ready;     /* a speaker of this process */
-    bool ran;           /* one before the present one */
+    bool configured;     /* settings are known, once for the life of the parent */
+    bool started;        /* and the sockets are open: what the kernel has of our protocol is ours */
+    bool install;        /* settings ask for it and the kernel is ours to write to */
+    bool reload_wanted;  /* SIGHUP came while the speaker was starting */
+    bool restart_wanted; /* SIGUSR2 did */
+    bool speaker_knows;  /* FM_LINK and FM_ADDRESS of the present state were sent */
+    bool examined;       /* the first look at the kernel's routes is over */
+    bool sync_due;       /* the speaker waits for that */
+    bool withdraws;      /* a stop does, whatever the settings say: SIGUSR1 */
+    bool was_ready;      /* a speaker of this process */
+    bool ran;            /* one before the present one */
 };
 
 /* On a struct fib with loop and kernel set. False: out of memory; what was made is freed by the other. */
@@ -82,6 +83,9 @@ void fib_address_changed(struct fib *f, const struct kaddress *a, bool deleted);
 /* Next hops must be resolved again, and groups with them: soon, or after a back-off because the kernel
  * refused something. */
 void fib_nexthops_changed(struct fib *f, bool soon);
+/* Whether the monitor hears of route changes; while it does not, next hops that depend on them are resolved
+ * again now and then. */
+void fib_monitor_routes(struct fib *f, bool on);
 
 static inline struct ip_addr fm_addr(uint8_t af, const uint8_t *bytes)
 {

@@ -96,6 +96,8 @@ int kernel_probe(struct kernel *k);
 /* Claims the configured protocol number in this network namespace until kernel_close. -EADDRINUSE: another
  * daemon has it; -errno. */
 int kernel_claim(struct kernel *k);
+int kernel_claim_fd(const struct kernel *k);      /* what holds the claim, -1: none; to be passed on */
+void kernel_take_claim(struct kernel *k, int fd); /* of the former life; owns fd */
 
 /* Changes are gathered until kernel_commit sends them; each call returns its place in the batch, or -ENOBUFS
  * when the batch is full. A route op is one of these. */

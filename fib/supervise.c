@@ -22,6 +22,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "fib/bfd.h"
 #include "fib/dispatch.h"
 #include "fib/handover.h"
 #include "fib/routes.h"
@@ -268,13 +269,15 @@ int supervise_start(struct supervisor *s)
 static void tell_stop(struct supervisor *s)
 {
     const struct fm_flags m = {.flags = fib_preserves(s->f) ? FM_STOP_PRESERVE : 0};
+
+    bfd_admin_down(s->f->bfd); /* before its sessions close, RFC 5882 4.3: nobody takes it for a failure */
     fib_tell(s->f, FM_STOP, &m, 1);
 }
 
 void supervise_ready(struct supervisor *s)
 {
     s->ever_ready = true;
-    if (s->stopping) /* the former one was about to restart, and did not hear it */
+    if (s->stopping) /* the sessions were on their way to it */
         tell_stop(s);
 }
 
@@ -299,7 +302,8 @@ void supervise_stop(struct supervisor *s)
         return;
     }
     s->stopping = true;
-    tell_stop(s);
+    if (!handover_pending(s->f->handover))
+        tell_stop(s);
     timer_set(s->stop, STOP_MS);
 }
 

