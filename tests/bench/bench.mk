@@ -1,4 +1,5 @@
 # make bench [N=1000000] [ONLY=in-out,fib,...] [DAEMONS=underlayd,bird,frr,gobgp,openbgpd] [RUNS=3] [MARKDOWN=FILE]
+# A profile of one row: make bench ONLY=fib RUNS=1 DAEMONS=underlayd PERF=/tmp/perf.data; perf report -i /tmp/perf.data
 BENCH_LIB = $(patsubst %.c,$(BUILD)/obj/%.o,$(wildcard tests/bench/lib/*.c))
 BENCH_OWN = $(patsubst %,$(BUILD)/bench/%,injector receivers tors gap bare_fib)
 
@@ -9,7 +10,7 @@ $(BENCH_OWN): $(BUILD)/bench/%: $(BUILD)/obj/tests/bench/%.o $(BENCH_LIB)
 	@$(CC) $(LDFLAGS) -o $@ $^
 
 BENCH_ARGS = --build $(BUILD) $(if $(N),--routes $(N)) $(if $(ONLY),--only $(ONLY)) $(if $(DAEMONS),--daemons $(DAEMONS)) \
-    $(if $(RUNS),--runs $(RUNS)) $(if $(MARKDOWN),--markdown $(MARKDOWN))
+    $(if $(RUNS),--runs $(RUNS)) $(if $(MARKDOWN),--markdown $(MARKDOWN)) $(if $(PERF),--perf $(PERF))
 
 .PHONY: bench bench-run
 bench:

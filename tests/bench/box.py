@@ -104,7 +104,7 @@ class Box(lab.Lab):
         for argv in daemon.commands(self.dir, job):
             if started:  # zebra's socket must be there before bgpd looks for it, or bgpd waits 10 s
                 wait_for(lambda: os.path.exists(f"{self.dir}/zserv.api"))
-            started.append(self.device.start(*argv, log="daemon.log"))
+            started.append(self.device.start(*daemon.wrap, *argv, log="daemon.log"))
         return started, began
 
     def write_files(self, daemon, job):

@@ -69,6 +69,7 @@ class Daemon:
     mode = 0o644  # of its files
     fib = True  # it can write to the kernel's table
     bfd = True
+    wrap = ()  # a program to run it by, with its arguments
 
     def __init__(self, build):
         self.build = build
