@@ -1,5 +1,6 @@
 /* Giving up what the parent does not need once the first speaker has its sockets: no CHOWN, no DAC_OVERRIDE,
- * no SYS_ADMIN. It stays uid 0, so configuration and key files that root owns remain readable; one that root
+ * no SYS_ADMIN. SYS_NICE is for the BFD thread, which takes its place in the queue of the processors and
+ * gives up all. It stays uid 0, so configuration and key files that root owns remain readable; one that root
  * may not read by its mode does not. The bounding set stays whole: a speaker that is started again comes up
  * as root and gives up all of it.
  */
@@ -10,8 +11,8 @@
 #include <sys/prctl.h>
 #include <unistd.h>
 
-static const cap_value_t kept[] = {CAP_NET_ADMIN, CAP_NET_RAW, CAP_NET_BIND_SERVICE,
-                                   CAP_SETUID,    CAP_SETGID,  CAP_KILL};
+static const cap_value_t kept[] = {CAP_NET_ADMIN, CAP_NET_RAW, CAP_NET_BIND_SERVICE, CAP_SETUID,
+                                   CAP_SETGID,    CAP_KILL,    CAP_SYS_NICE};
 
 bool caps_can_administer(void)
 {

@@ -20,6 +20,7 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "control/control.h"
@@ -116,26 +117,66 @@ static void unreachable(const char *path, int error)
     }
 }
 
-int client_connect(const char *path, int *fd)
+/* 0 or -errno. */
+static int try_connect(const char *path, int *fd)
 {
     struct sockaddr_un sa = {.sun_family = AF_UNIX};
     const struct timeval patience = {.tv_sec = 5}; /* a full backlog of a daemon that hangs */
-    if (strlen(path) >= sizeof sa.sun_path) {
-        unreachable(path, ENAMETOOLONG);
-        return CLI_UNREACHABLE;
-    }
+    if (strlen(path) >= sizeof sa.sun_path)
+        return -ENAMETOOLONG;
     strcpy(sa.sun_path, path);
     *fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
     if (*fd >= 0)
         setsockopt(*fd, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof patience);
     if (*fd < 0 || connect(*fd, (struct sockaddr *)&sa, sizeof sa) < 0 ||
         fcntl(*fd, F_SETFL, O_NONBLOCK) < 0) {
-        unreachable(path, errno);
+        int error = -errno;
         if (*fd >= 0)
             close(*fd);
-        return CLI_UNREACHABLE;
+        return error;
     }
-    return CLI_OK;
+    return 0;
+}
+
+int client_connect(const char *path, int *fd)
+{
+    int error = try_connect(path, fd);
+    if (error)
+        unreachable(path, -error);
+    return error ? CLI_UNREACHABLE : CLI_OK;
+}
+
+/* Whether somebody answers within a second. */
+static bool answers(int fd)
+{
+    static const char request[] = "text show version\n";
+    struct pollfd p = {.fd = fd, .events = POLLIN};
+    char byte;
+    return send(fd, request, sizeof request - 1, MSG_NOSIGNAL) > 0 && poll(&p, 1, 1000) > 0 &&
+           recv(fd, &byte, 1, 0) > 0;
+}
+
+int client_wait_served(const char *path, unsigned seconds)
+{
+    const struct timespec pause = {.tv_nsec = 20000000};
+    struct timespec now, end;
+
+    clock_gettime(CLOCK_MONOTONIC, &end);
+    end.tv_sec += seconds;
+    do {
+        int fd;
+        bool served = !try_connect(path, &fd);
+        if (served) {
+            served = answers(fd);
+            close(fd);
+        }
+        if (served)
+            return CLI_OK;
+        nanosleep(&pause, NULL);
+        clock_gettime(CLOCK_MONOTONIC, &now);
+    } while (now.tv_sec < end.tv_sec);
+    fprintf(stderr, "underlayctl: nobody serves %s after %u s; its log says why\n", path, seconds);
+    return CLI_UNREACHABLE;
 }
 
 static void note_status(struct client *c, int status)

@@ -11,6 +11,8 @@ struct grammar;
 
 /* Connects; on failure prints why and returns CLI_UNREACHABLE, else CLI_OK and *fd. */
 int client_connect(const char *path, int *fd);
+/* Waits until a daemon that has just started answers there; prints when none does. */
+int client_wait_served(const char *path, unsigned seconds);
 /* One command. Prints output on standard output, an error on standard error; returns the exit status. */
 int client_run_one(int fd, bool json, const char *command);
 /* Commands from a descriptor, one a line; blank lines and those that start with # are skipped. Errors name

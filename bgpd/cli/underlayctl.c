@@ -13,6 +13,7 @@
 #include "control/grammar.h"
 
 #define DEFAULT_SOCKET "/run/underlay/control.sock"
+#define RESTART_S      30 /* so long a restart may take */
 
 static const char usage[] =
     "usage: underlayctl [--socket PATH] [--json] COMMAND...\n"
@@ -87,11 +88,18 @@ static int run_command(const struct grammar *g, const char *socket, bool json, c
         status = help_locally(g, &cmd);
         command_free(&cmd);
     } else {
+        bool restarts = cmd.row->id == CMD_RESTART;
         command_free(&cmd);
         status = client_connect(socket, &fd);
         if (!status) {
             status = client_run_one(fd, json, line);
             close(fd);
+        }
+        if (!status && restarts) {
+            fflush(stdout);
+            status = client_wait_served(socket, RESTART_S);
+            if (!status)
+                puts("restarted");
         }
     }
     free(line);

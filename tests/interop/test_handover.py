@@ -2,12 +2,13 @@
 import re
 import signal
 
-from lab import wait_for
+from lab import LabError, wait_for
 from peers import Frr
 from runner import cases, feature
 from test_dynamic import ranged, wait_up
 from test_unnumbered import Bare
 from topology import FAR4, FAR6, POD4, POD6, TOR_AS, Dual, Pair
+from underlay import UNDERLAYCTL
 
 POD, FAR = "10.244.7.1", "192.0.2.1"
 GONE, NEW = "203.0.113.0/24", "198.51.100.0/24"
@@ -41,16 +42,26 @@ class Restart:
     def shown(self):
         return self.daemon.ctl("show bgp neighbors")
 
+    def starts(self):
+        return self.daemon.process.output().count("speaker: ready")
+
     def __enter__(self):
         self.before = self.shown()
-        self.daemon.process.send(signal.SIGSTOP)
-        answer = self.daemon.command("restart speaker")
-        assert answer.startswith(f"{self.sessions} of {self.sessions} sessions handed over"), answer
-        return self
+        for _ in range(10):  # the next speaker may be there before its parent can be held
+            starts = self.starts()
+            self.ctl = self.daemon.node.start(UNDERLAYCTL, "--socket", self.daemon.socket, "restart", "speaker",
+                                              log=f"restart-{starts}.log")
+            wait_for(lambda: "handed over" in self.ctl.output(), what="an answer", every=0.002)
+            self.daemon.process.send(signal.SIGSTOP)
+            assert f"{self.sessions} of {self.sessions} sessions handed over" in self.ctl.output(), self.ctl.output()
+            if self.starts() == starts:
+                return self
+            self.__exit__()
+        raise LabError("every time the next speaker was there at once")
 
     def __exit__(self, *_):
         self.daemon.process.send(signal.SIGCONT)
-        wait_for(lambda: self.daemon._answers() and self.shown(), what="the next speaker serves")
+        assert self.ctl.wait(30) == 0 and self.ctl.output().endswith("restarted\n"), self.ctl.output()
 
     def unnoticed(self):
         """That the sessions are those of before, as we show them."""

@@ -11,7 +11,7 @@ from topology import FAR4, POD4, Pair
 from underlay import UNDERLAYD, Underlay, tor
 
 VIP = "198.51.100.7/32"
-KEPT = {"KILL": 5, "SETGID": 6, "SETUID": 7, "NET_BIND_SERVICE": 10, "NET_ADMIN": 12, "NET_RAW": 13}
+KEPT = {"KILL": 5, "SETGID": 6, "SETUID": 7, "NET_BIND_SERVICE": 10, "NET_ADMIN": 12, "NET_RAW": 13, "SYS_NICE": 23}
 
 
 def proc(pid, name):

@@ -1,5 +1,6 @@
 /* The sessions of a planned restart: saved by one process, taken over by the next, the peer played byte by
  * byte. */
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -412,6 +413,80 @@ static void broken_state(void)
     down(&r, &x);
 }
 
+/* The time runs on over the restart; but what lies unread counts before the peer is called dead. */
+static void hold_timer_runs_on(void)
+{
+    for (int alive = 0; alive < 2; alive++) {
+        struct rig r;
+        struct raw x;
+        struct handover_taken taken;
+        up(&r, &x, &simple);
+        rig_peer(&r.a)->up->s.heard_ms = loop_now_ms() - 89999;
+        struct luggage g = leave(&r);
+        if (alive)
+            raw_send_keepalive(&x);
+        CU_ASSERT_EQUAL(arrive(&r, &g, &taken), 0);
+        CU_ASSERT_EQUAL(taken.sessions, 1);
+        if (!alive)
+            CU_ASSERT(raw_expect_notification(&r, &x, BGP_ERR_HOLD_TIMER, 0, 1000));
+        rig_settle(&r, 50);
+        CU_ASSERT_EQUAL(info(&r).state == PEER_ESTABLISHED, alive);
+        down(&r, &x);
+    }
+}
+
+static void flood_between_the_processes_is_read(void)
+{
+    struct rig r;
+    struct raw x;
+    struct handover_taken taken;
+    uint8_t buf[128];
+    up(&r, &x, &simple);
+    struct luggage g = leave(&r);
+    for (int round = 0; round < 10; round++)
+        for (int i = 0; i < 200; i++)
+            send_bytes(&x, buf, route(buf, (uint8_t)i, (uint8_t)round));
+    CU_ASSERT_EQUAL(arrive(&r, &g, &taken), 0);
+    for (int i = 0; i < 100 && paths(&r) < 200; i++)
+        rig_settle(&r, 10);
+    CU_ASSERT_EQUAL(paths(&r), 200);
+    CU_ASSERT_EQUAL(info(&r).state, PEER_ESTABLISHED);
+    down(&r, &x);
+}
+
+/* What we began with BoRR ends with EoRR, after everything has been said. */
+static void refresh_out_is_ended(void)
+{
+    struct rig r;
+    struct raw x;
+    up(&r, &x, &enhanced);
+    hear(&r, &x, 20);
+    rig_peer(&r.a)->refresh.out[FAM_IPV4] = true;
+    struct luggage g = leave(&r);
+    struct handover_taken taken;
+    CU_ASSERT_EQUAL(rig_originate(&r.a, "192.0.2.0/24"), 0);
+    CU_ASSERT_EQUAL(arrive(&r, &g, &taken), 0);
+    struct heard h = hear(&r, &x, 100);
+    CU_ASSERT_EQUAL(h.announced, 1);
+    CU_ASSERT_EQUAL(h.withdrawn, 1);
+    CU_ASSERT_EQUAL(h.refreshes, 2); /* ours, and the end of theirs */
+    down(&r, &x);
+}
+
+static void another_format_is_refused(void)
+{
+    struct rig r;
+    struct raw x;
+    struct handover_taken taken;
+    up(&r, &x, &simple);
+    hear(&r, &x, 20);
+    struct luggage g = leave(&r);
+    g.bytes[11]++;
+    CU_ASSERT_EQUAL(arrive(&r, &g, &taken), -EBADMSG);
+    CU_ASSERT_EQUAL(raw_next(&r, &x, BGP_KEEPALIVE, 200, (uint8_t[BGP_MAX_LEN]){0}, &(size_t){0}), 0);
+    down(&r, &x); /* without a word: graceful restart has its turn */
+}
+
 static void connections_missing(void)
 {
     struct rig r;
@@ -499,6 +574,10 @@ static const struct unit_case cases[] = {
     UNIT(shut_down_meanwhile),
     UNIT(peer_that_left_meanwhile),
     UNIT(broken_state),
+    UNIT(hold_timer_runs_on),
+    UNIT(flood_between_the_processes_is_read),
+    UNIT(refresh_out_is_ended),
+    UNIT(another_format_is_refused),
     UNIT(connections_missing),
     UNIT(path_identifiers_stay),
 };
