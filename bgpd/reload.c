@@ -16,6 +16,7 @@
 #include "source/source.h"
 #include "speaker.h"
 #include "speaker_events.h"
+#include "watch.h"
 
 struct reload {
     struct speaker *s;
@@ -119,6 +120,7 @@ static void apply(struct reload *r, struct config *new)
     s->config = new;
     speaker_log_setup(s, new);
     speaker_log_changed(s);
+    watch_apply(s->watch);
     if (new->router.id)
         s->router_id = new->router.id;
     rib_set_config(s->rib, &rc);

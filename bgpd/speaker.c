@@ -30,6 +30,7 @@
 #include "peer.h"
 #include "source/source.h"
 #include "speaker_events.h"
+#include "watch.h"
 
 #define DEFER_MS 30000 /* Selection_Deferral_Timer, RFC 4724 4.1 */
 
@@ -533,7 +534,8 @@ static int make_modules(struct speaker *s, int fib_fd)
     s->drain = drain_new(s);
     s->health = health_new(s);
     s->http = http_new(s);
-    return s->peers && s->sources && s->control && s->drain && s->health && s->http ? 0 : -ENOMEM;
+    s->watch = watch_new(s);
+    return s->peers && s->sources && s->control && s->drain && s->health && s->http && s->watch ? 0 : -ENOMEM;
 }
 
 struct rib_config speaker_rib_config(const struct config *c)
@@ -550,6 +552,7 @@ static void free_modules(struct speaker *s)
 {
     http_free(s->http);
     health_free(s->health);
+    watch_free(s->watch);
     control_free(s->control);
     drain_free(s->drain);
     sources_free(s->sources);

@@ -15,6 +15,7 @@ struct peer_set;
 struct fibclient;
 struct sources;
 struct control;
+struct watch;
 struct speaker_handover;
 struct drain;
 struct health;
@@ -32,6 +33,7 @@ struct speaker {
     struct fibclient *fib;
     struct sources *sources;
     struct control *control;
+    struct watch *watch;
     struct speaker_handover *handover;
     bool taking_over; /* during speaker_handover_resume */
     struct drain *drain;

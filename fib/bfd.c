@@ -569,10 +569,3 @@ int bfd_restore(struct bfd *b, int fd)
         forget_all(b);
     return rc;
 }
-
-/* Until next hops can be dead. */
-__attribute__((weak)) void nexthops_set_dead(struct nexthops *n, const struct fm_nexthop *nh,
-                                             enum nexthop_dead why, bool dead)
-{
-    (void)n, (void)nh, (void)why, (void)dead;
-}

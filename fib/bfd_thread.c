@@ -566,16 +566,29 @@ static void turn(struct bfd_thread *t)
     t->told = false;
 }
 
+/* Not tried in vain: a sandbox may kill for it. */
+static bool may_hurry(void)
+{
+    struct rlimit r = {0};
+    cap_flag_value_t v = CAP_CLEAR;
+    cap_t have = cap_get_proc();
+
+    if (have)
+        cap_get_flag(have, CAP_SYS_NICE, CAP_EFFECTIVE, &v);
+    cap_free(have);
+    return v == CAP_SET || (!getrlimit(RLIMIT_RTPRIO, &r) && r.rlim_cur >= REALTIME);
+}
+
 /* Capabilities are a thread's own. Being early matters more than being many: real time where permitted. */
 static void settle_in(void)
 {
     const struct sched_param p = {.sched_priority = REALTIME};
-    cap_t none = cap_init();
 
     prctl(PR_SET_NAME, "underlayd: bfd");
     prctl(PR_SET_TIMERSLACK, 1);
-    if (sched_setscheduler(0, SCHED_RR, &p) < 0)
+    if (may_hurry() && sched_setscheduler(0, SCHED_RR, &p) < 0)
         setpriority(PRIO_PROCESS, (id_t)gettid(), NICE);
+    cap_t none = cap_init();
     if (none)
         cap_set_proc(none);
     cap_free(none);

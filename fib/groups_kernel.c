@@ -17,7 +17,7 @@
 
 #define UPDATE_STEP 128 /* groups written at once, some 0.1 ms each */
 #define WEIGHT_MAX  256
-#define ONE         0x10000u /* weights in between, where a way is a part of a member */
+#define UNIT_MAX    0x10000u
 
 void groups_complain(struct groups *g, const char *what, int rc)
 {
@@ -51,48 +51,75 @@ static unsigned add_way(struct kway *out, unsigned n, const struct kway *way, ui
     return n;
 }
 
-static unsigned add_member(const struct groups *g, const struct member *m, struct kway *out, unsigned n,
-                           bool *parted)
+static uint32_t ways_of(const struct groups *g, const struct member *m, const struct kway **ways, unsigned *n)
 {
-    const struct kway *ways;
-    unsigned n_ways = nexthops_ways(g->f->nexthops, m->item, &ways);
     uint32_t sum = 0;
 
-    *parted |= n_ways > 1;
+    *n = nexthops_ways(g->f->nexthops, m->item, ways);
+    for (unsigned w = 0; w < *n; w++)
+        sum += (*ways)[w].weight;
+    return sum;
+}
+
+/* What a member's weight is counted in, so that the shares of its ways are whole: 1 when all have one way. */
+static uint32_t common_unit(const struct groups *g, const struct group_set *s)
+{
+    uint32_t unit = 1;
+
+    for (unsigned k = 0; k < set_size(s); k++) {
+        const struct kway *ways;
+        unsigned n;
+        uint32_t sum = ways_of(g, &s->members[k], &ways, &n);
+        uint32_t grown = n > 1 ? unit / gcd(unit, sum) * sum : unit;
+        if (grown <= UNIT_MAX)
+            unit = grown; /* else the shares are near enough */
+    }
+    return unit;
+}
+
+static unsigned add_member(const struct groups *g, const struct member *m, uint32_t unit, struct kway *out,
+                           unsigned n)
+{
+    const struct kway *ways;
+    unsigned n_ways;
+    uint32_t sum = ways_of(g, m, &ways, &n_ways);
+
     for (unsigned w = 0; w < n_ways; w++)
-        sum += ways[w].weight;
-    for (unsigned w = 0; w < n_ways; w++)
-        n = add_way(out, n, &ways[w], (uint32_t)((uint64_t)m->weight * ways[w].weight * ONE / sum));
+        n = add_way(out, n, &ways[w],
+                    n_ways > 1 ? (uint32_t)((uint64_t)m->weight * ways[w].weight * unit / sum)
+                               : m->weight * unit);
     return n;
 }
 
-/* As the kernel takes them; as they were given unless some are parts. */
-static void scale_weights(struct kway *out, unsigned n, bool parted)
+/* As the kernel takes them; as they were given when all are whole members. */
+static void scale_weights(struct kway *out, unsigned n, uint32_t unit)
 {
-    uint32_t unit = parted ? 0 : ONE, most = 0;
+    uint32_t divisor = 0, most = 0;
 
-    for (unsigned i = 0; parted && i < n; i++)
-        unit = gcd(out[i].weight, unit);
+    for (unsigned i = 0; unit > 1 && i < n; i++)
+        divisor = gcd(out[i].weight, divisor);
     for (unsigned i = 0; i < n; i++) {
-        out[i].weight /= unit;
+        out[i].weight /= divisor ? divisor : 1;
         most = out[i].weight > most ? out[i].weight : most;
     }
-    for (unsigned i = 0; i < n && most > WEIGHT_MAX; i++) {
-        uint32_t w = parted ? (uint32_t)((uint64_t)out[i].weight * WEIGHT_MAX / most) : out[i].weight;
+    for (unsigned i = 0; i < n; i++) {
+        uint32_t w = out[i].weight;
+        if (unit > 1 && most > WEIGHT_MAX)
+            w = (uint32_t)((uint64_t)w * WEIGHT_MAX / most);
         out[i].weight = !w ? 1 : w > WEIGHT_MAX ? WEIGHT_MAX : w;
     }
 }
 
 unsigned set_ways(const struct groups *g, const struct group_set *s, struct kway *out)
 {
-    bool parted = false;
+    uint32_t unit = common_unit(g, s);
     unsigned n = 0, k = 0;
 
     for (; k < s->n_members; k++)
-        n = add_member(g, &s->members[k], out, n, &parted);
+        n = add_member(g, &s->members[k], unit, out, n);
     for (; !n && k < set_size(s); k++)
-        n = add_member(g, &s->members[k], out, n, &parted);
-    scale_weights(out, n, parted);
+        n = add_member(g, &s->members[k], unit, out, n);
+    scale_weights(out, n, unit);
     return n;
 }
 

@@ -4,41 +4,25 @@
  * descriptors that this process may have, with some to spare for its own work. What cannot be kept is closed,
  * and its session lost as in a crash; nothing else is.
  *
- * Not here: what is in the memfd (bgpd/handover.h), which is for speakers to know.
+ * Not here: what is in the memfd (bgpd/handover.h), which is for speakers to know; executing this process
+ * anew (handover_exec.c).
  */
-#include "fib/handover.h"
-
 #include <errno.h>
 #include <fcntl.h>
 #include <netinet/in.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "fib/handover_internal.h"
 #include "fib/supervise.h"
 
 #define END_MS     5000 /* from FM_RESTART to the end of the speaker */
 #define SPARE      512  /* descriptors that this process needs beside those it keeps */
 #define WANTED     (FM_KEEP_MOST + 2 * SPARE)
 #define STATE_SEAL (F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE)
-
-struct kept {
-    struct fm_keep what;
-    int fd;
-};
-
-struct handover {
-    struct fib *f;
-    struct kept *kept;
-    unsigned n_kept;
-    unsigned n_lost; /* no descriptor was left for them */
-    unsigned n_sent; /* to a speaker that is not ready yet */
-    int fd_limit;
-    uint32_t flags; /* FM_RESTART_* */
-    bool asked;     /* FM_RESTART: the speaker is about to end */
-    struct timer *overdue;
-};
 
 static void speaker_overdue(void *arg)
 {
@@ -62,17 +46,30 @@ static int raise_limit(void)
     return r.rlim_cur < WANTED ? (int)r.rlim_cur : WANTED;
 }
 
-struct handover *handover_new(struct fib *f)
+/* What /proc/self/exe means later may be the file that an upgrade has removed; the path is that of its
+ * successor. */
+static char *own_path(void)
+{
+    char path[4096];
+    ssize_t n = readlink("/proc/self/exe", path, sizeof path - 1);
+
+    return n < 0 ? NULL : strndup(path, (size_t)n);
+}
+
+struct handover *handover_new(struct fib *f, const struct fib_options *o)
 {
     struct handover *h = calloc(1, sizeof *h);
 
     if (!h)
         return NULL;
     h->f = f;
+    h->path = own_path();
+    h->argv = o->argv;
     h->fd_limit = raise_limit();
     h->overdue = timer_new(f->loop, speaker_overdue, h);
     if (h->overdue)
         return h;
+    free(h->path);
     free(h);
     return NULL;
 }
@@ -84,7 +81,7 @@ static void forget_kept(struct handover *h)
     h->n_kept = h->n_lost = 0;
 }
 
-static void close_kept(struct handover *h)
+void handover_drop(struct handover *h)
 {
     for (unsigned i = 0; i < h->n_kept; i++)
         close(h->kept[i].fd);
@@ -95,8 +92,9 @@ void handover_free(struct handover *h)
 {
     if (!h)
         return;
-    close_kept(h);
+    handover_drop(h);
     timer_free(h->overdue);
+    free(h->path);
     free(h);
 }
 
@@ -130,7 +128,7 @@ static bool may_be_kept(const struct handover *h, const struct fm_keep *m, int f
     return m->kind == FM_KEEP_STATE ? is_sealed(fd) : m->kind == FM_KEEP_SESSION && is_tcp(fd);
 }
 
-static int add_kept(struct handover *h, const struct fm_keep *m, int fd)
+int handover_add(struct handover *h, const struct fm_keep *m, int fd)
 {
     if (!(h->n_kept & (h->n_kept - 1))) {
         struct kept *grown = realloc(h->kept, (h->n_kept ? h->n_kept * 2 : 1) * sizeof *grown);
@@ -146,7 +144,7 @@ int handover_keep(struct handover *h, const struct fm_keep *m, int fd)
 {
     int rc = h->n_kept + h->n_lost >= FM_KEEP_MOST ? -E2BIG : may_be_kept(h, m, fd) ? 0 : -EINVAL;
 
-    if (!rc && (fd >= h->fd_limit - SPARE || add_kept(h, m, fd)))
+    if (!rc && (fd >= h->fd_limit - SPARE || handover_add(h, m, fd)))
         h->n_lost++;
     else if (!rc)
         return 0;
@@ -163,6 +161,13 @@ void handover_restart(struct handover *h, uint32_t flags)
                  F_UINT("lost", h->n_lost), F_INT("limit", h->fd_limit));
     h->asked = true;
     h->flags = flags;
+    int rc = flags & FM_RESTART_PARENT ? handover_exec_check(h) : 0;
+    if (rc) {
+        log_error("what is installed now cannot take over; only the speaker restarts, as it was",
+                  F_STR("path", h->path ? h->path : ""),
+                  F_STR("reason", rc > 0 ? "its --check fails" : strerror(-rc)));
+        h->flags = 0;
+    }
     timer_set(h->overdue, END_MS);
 }
 
@@ -175,11 +180,15 @@ bool handover_speaker_gone(struct handover *h, bool clean)
     if (h->n_sent)
         log_error("the new speaker has ended before it was ready; the sessions it was given are lost");
     h->n_sent = 0;
+    if (planned && h->flags & FM_RESTART_PARENT && !supervise_stopping(h->f->supervisor)) {
+        int rc = handover_exec(h);
+        log_error("cannot execute this process anew; only the speaker restarts", F_ERR(rc));
+    }
     if (planned)
         return true;
     if (h->n_kept)
         log_error("the restart was not clean; the sessions are lost", F_UINT("kept", h->n_kept));
-    close_kept(h);
+    handover_drop(h);
     return false;
 }
 
@@ -194,6 +203,11 @@ void handover_send(struct handover *h)
             supervise_kill(h->f->supervisor, "what was kept for it cannot be queued");
     }
     forget_kept(h);
+}
+
+bool handover_pending(const struct handover *h)
+{
+    return h->asked || h->n_kept || h->n_sent;
 }
 
 void handover_done(struct handover *h)

@@ -3,6 +3,7 @@
 #define UNDERLAY_FIB_INTERNAL_H
 
 #include "fib/fib.h"
+#include "fib/heal.h"
 #include "fib/kernel.h"
 #include "fibmsg.h"
 #include "log.h"
@@ -40,19 +41,22 @@ struct fib {
     struct timer *resolve; /* next hops must be resolved again */
     struct timer *stale;   /* the sweep, when the speaker does not ask for it */
     struct task *resolver; /* which is done in parts */
+    struct timer *mend;    /* nexthop objects that others have taken away or changed */
+    struct heal mending;
     uint64_t resolve_backoff_ms, resolved_ms;
     bool resolve_refused;
     struct fm_settings settings;
-    bool configured;    /* settings are known, once for the life of the parent */
-    bool started;       /* and the sockets are open: what the kernel has of our protocol is ours */
-    bool install;       /* settings ask for it and the kernel is ours to write to */
-    bool reload_wanted; /* SIGHUP came while the speaker was starting */
-    bool speaker_knows; /* FM_LINK and FM_ADDRESS of the present state were sent */
-    bool examined;      /* the first look at the kernel's routes is over */
-    bool sync_due;      /* the speaker waits for that */
-    bool withdraws;     /* a stop does, whatever the settings say: SIGUSR1 */
-    bool was_ready;     /* a speaker of this process */
-    bool ran;           /* one before the present one */
+    bool configured;     /* settings are known, once for the life of the parent */
+    bool started;        /* and the sockets are open: what the kernel has of our protocol is ours */
+    bool install;        /* settings ask for it and the kernel is ours to write to */
+    bool reload_wanted;  /* SIGHUP came while the speaker was starting */
+    bool restart_wanted; /* SIGUSR2 did */
+    bool speaker_knows;  /* FM_LINK and FM_ADDRESS of the present state were sent */
+    bool examined;       /* the first look at the kernel's routes is over */
+    bool sync_due;       /* the speaker waits for that */
+    bool withdraws;      /* a stop does, whatever the settings say: SIGUSR1 */
+    bool was_ready;      /* a speaker of this process */
+    bool ran;            /* one before the present one */
 };
 
 /* On a struct fib with loop and kernel set. False: out of memory; what was made is freed by the other. */
@@ -76,12 +80,19 @@ void fib_examined(struct fib *f);        /* the first look at the kernel is over
 void fib_stop(struct fib *f,
               int status); /* ends the loop; withdraws first as the settings say when status is 0 */
 
+/* events.c: what follows from the kernel's news. */
+bool fib_events_init(struct fib *f); /* false: out of memory */
+void fib_events_reset(struct fib *f);
+void fib_on_monitor(void *f, int fd, unsigned events);
 /* Events that the monitor, or a new look at the kernel, gives rise to; links.c raises them. */
 void fib_link_changed(struct fib *f, uint32_t ifindex, bool up);
 void fib_address_changed(struct fib *f, const struct kaddress *a, bool deleted);
 /* Next hops must be resolved again, and groups with them: soon, or after a back-off because the kernel
  * refused something. */
 void fib_nexthops_changed(struct fib *f, bool soon);
+/* Whether the monitor hears of route changes; while it does not, next hops that depend on them are resolved
+ * again now and then. */
+void fib_monitor_routes(struct fib *f, bool on);
 
 static inline struct ip_addr fm_addr(uint8_t af, const uint8_t *bytes)
 {

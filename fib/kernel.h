@@ -96,6 +96,8 @@ int kernel_probe(struct kernel *k);
 /* Claims the configured protocol number in this network namespace until kernel_close. -EADDRINUSE: another
  * daemon has it; -errno. */
 int kernel_claim(struct kernel *k);
+int kernel_claim_fd(const struct kernel *k);      /* what holds the claim, -1: none; to be passed on */
+void kernel_take_claim(struct kernel *k, int fd); /* of the former life; owns fd */
 
 /* Changes are gathered until kernel_commit sends them; each call returns its place in the batch, or -ENOBUFS
  * when the batch is full. A route op is one of these. */
@@ -118,7 +120,8 @@ int kernel_route(struct kernel *k, enum kernel_op op, const struct kernel_route 
 int kernel_commit(struct kernel *k, int *errors);
 
 /* One change each, done on return: 0 or -errno. */
-int kernel_nexthop_add(struct kernel *k, uint32_t id, const struct ip_addr *gateway, uint32_t ifindex);
+int kernel_nexthop_set(struct kernel *k, uint32_t id, const struct ip_addr *gateway, uint32_t ifindex,
+                       bool replace);
 int kernel_group_set(struct kernel *k, uint32_t id, const struct kmember *m, unsigned n, bool replace);
 int kernel_nexthop_delete(struct kernel *k, uint32_t id);
 int kernel_address_set(struct kernel *k, const struct ip_addr *a,

@@ -44,6 +44,9 @@ int kernel_claim(struct kernel *k)
 {
     struct sockaddr_un a;
     socklen_t len = claim_name(k->cfg.protocol, &a);
+
+    if (k->claim >= 0)
+        return 0;
     int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
 
     if (fd < 0)
@@ -55,4 +58,14 @@ int kernel_claim(struct kernel *k)
     int rc = -errno;
     close(fd);
     return rc == -EADDRINUSE && !is_held_by_our_equal(&a, len) ? 0 : rc;
+}
+
+int kernel_claim_fd(const struct kernel *k)
+{
+    return k->claim;
+}
+
+void kernel_take_claim(struct kernel *k, int fd)
+{
+    k->claim = fd;
 }

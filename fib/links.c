@@ -29,16 +29,25 @@ struct address {
     bool seen;
 };
 
+/* Where an address of ours, or a subnet that next hops are looked for in, is. */
+struct place {
+    struct ip_addr addr;
+    uint8_t len;
+    uint32_t ifindex;
+};
+
 struct links {
     struct fib *f;
     struct link *links;
     unsigned n_links;
     struct address *addrs;
     unsigned n_addrs;
-    /* The connected prefixes, sorted, and the lengths among them: asked for every route, built when first
-     * asked after a change. */
+    /* Built when first asked for after a change: the connected prefixes, sorted, and the lengths among them,
+     * which every route asks for; our addresses, sorted, and the subnets of all links but loopbacks, the
+     * longest first, for next hops. There may be thousands of addresses on lo, and of next hops. */
     struct prefix *connected;
-    unsigned n_connected;
+    struct place *own, *subnets;
+    unsigned n_connected, n_own, n_subnets;
     bool connected_stale;
     bool length_used[FAM_COUNT][129];
 };
@@ -60,6 +69,8 @@ void links_free(struct links *l)
     free(l->links);
     free(l->addrs);
     free(l->connected);
+    free(l->own);
+    free(l->subnets);
     free(l);
 }
 
@@ -172,6 +183,7 @@ static void set_link(struct links *l, const struct klink *k)
         l->links = grown;
         link = &l->links[l->n_links++];
         *link = (struct link){.k = *k, .seen = true};
+        l->connected_stale = true;
         tell_link(l, k, false);
         fib_link_changed(l->f, k->ifindex, is_up(k));
         return;
@@ -281,62 +293,95 @@ bool links_is_up(const struct links *l, uint32_t ifindex)
     return link && is_up(&link->k);
 }
 
-uint32_t links_connected(const struct links *l, const struct ip_addr *a, uint32_t scope)
-{
-    const struct kaddress *best = NULL;
-
-    if (a->af == AF_INET6 && addr_is_link_local(a))
-        return links_is_up(l, scope) ? scope : 0;
-    for (unsigned i = 0; i < l->n_addrs; i++) {
-        const struct kaddress *k = &l->addrs[i].k;
-        const struct link *link = find_link(l, k->ifindex);
-        struct prefix subnet = prefix_make(&k->subnet, k->len);
-        if (!link || !is_up(&link->k) || (link->k.flags & IFF_LOOPBACK) || !prefix_contains_addr(&subnet, a))
-            continue;
-        if (!best || k->len > best->len)
-            best = k;
-    }
-    return best ? best->ifindex : 0;
-}
-
-bool links_is_own(const struct links *l, const struct ip_addr *a, uint32_t scope)
-{
-    for (unsigned i = 0; i < l->n_addrs; i++)
-        if (addr_equal(&l->addrs[i].k.local, a) && (!scope || l->addrs[i].k.ifindex == scope))
-            return true;
-    return false;
-}
-
 static int compare_prefixes(const void *a, const void *b)
 {
     return prefix_cmp(a, b);
 }
 
-static void rebuild_connected(struct links *l)
+static int compare_own(const void *a, const void *b)
 {
-    struct prefix *grown = realloc(l->connected, (l->n_addrs + 1) * sizeof *grown);
+    const struct place *x = a, *y = b;
+    return memcmp(&x->addr, &y->addr, sizeof x->addr);
+}
 
-    if (!grown)
-        return; /* the old list serves until the next question */
-    l->connected = grown;
-    l->n_connected = 0;
+static int compare_subnets(const void *a, const void *b)
+{
+    const struct place *x = a, *y = b;
+    return (x->len < y->len) - (x->len > y->len);
+}
+
+/* False: out of memory; the old lists serve until the next question. */
+static bool reserve_lists(struct links *l)
+{
+    size_t n = l->n_addrs + 1;
+    struct prefix *connected = realloc(l->connected, n * sizeof *connected);
+    struct place *own = realloc(l->own, n * sizeof *own);
+    struct place *subnets = realloc(l->subnets, n * sizeof *subnets);
+
+    l->connected = connected ? connected : l->connected;
+    l->own = own ? own : l->own;
+    l->subnets = subnets ? subnets : l->subnets;
+    return connected && own && subnets;
+}
+
+static void rebuild_lists(struct links *l)
+{
+    if (!l->connected_stale || !reserve_lists(l))
+        return;
+    l->n_connected = l->n_own = l->n_subnets = 0;
     l->connected_stale = false;
     memset(l->length_used, 0, sizeof l->length_used);
     for (unsigned i = 0; i < l->n_addrs; i++) {
         const struct kaddress *k = &l->addrs[i].k;
         const struct link *link = find_link(l, k->ifindex);
+        l->own[l->n_own++] = (struct place){k->local, k->len, k->ifindex};
+        if (link && !(link->k.flags & IFF_LOOPBACK))
+            l->subnets[l->n_subnets++] = (struct place){k->subnet, k->len, k->ifindex};
         if (!link || !(link->k.flags & IFF_UP))
             continue;
         l->connected[l->n_connected++] = prefix_make(&k->subnet, k->len);
         l->length_used[addr_family(&k->subnet)][k->len] = true;
     }
     qsort(l->connected, l->n_connected, sizeof *l->connected, compare_prefixes);
+    qsort(l->own, l->n_own, sizeof *l->own, compare_own);
+    qsort(l->subnets, l->n_subnets, sizeof *l->subnets, compare_subnets);
+}
+
+uint32_t links_connected(struct links *l, const struct ip_addr *a, uint32_t scope)
+{
+    if (a->af == AF_INET6 && addr_is_link_local(a))
+        return links_is_up(l, scope) ? scope : 0;
+    rebuild_lists(l);
+    for (unsigned i = 0; i < l->n_subnets; i++) {
+        const struct place *at = &l->subnets[i];
+        struct prefix subnet = prefix_make(&at->addr, at->len);
+        if (prefix_contains_addr(&subnet, a) && links_is_up(l, at->ifindex))
+            return at->ifindex;
+    }
+    return 0;
+}
+
+bool links_is_own(struct links *l, const struct ip_addr *a, uint32_t scope)
+{
+    unsigned from = 0, to;
+
+    rebuild_lists(l);
+    for (to = l->n_own; from < to;) { /* the first that is not less */
+        unsigned mid = (from + to) / 2;
+        if (memcmp(&l->own[mid].addr, a, sizeof *a) < 0)
+            from = mid + 1;
+        else
+            to = mid;
+    }
+    for (; from < l->n_own && addr_equal(&l->own[from].addr, a); from++)
+        if (!scope || l->own[from].ifindex == scope)
+            return true;
+    return false;
 }
 
 bool links_prefix_connected(struct links *l, const struct prefix *p)
 {
-    if (l->connected_stale)
-        rebuild_connected(l);
+    rebuild_lists(l);
     return l->length_used[addr_family(&p->addr)][p->len] &&
            bsearch(p, l->connected, l->n_connected, sizeof *p, compare_prefixes);
 }

@@ -17,9 +17,9 @@ void links_send_all(struct links *l);
 
 bool links_is_up(const struct links *l, uint32_t ifindex); /* administratively and carrier */
 /* The interface on whose subnet a is; link-local addresses need their scope. 0: none that is up. */
-uint32_t links_connected(const struct links *l, const struct ip_addr *a, uint32_t scope);
+uint32_t links_connected(struct links *l, const struct ip_addr *a, uint32_t scope);
 /* scope: the ifindex of a link-local address, which another interface may well have too; else 0. */
-bool links_is_own(const struct links *l, const struct ip_addr *a, uint32_t scope);
+bool links_is_own(struct links *l, const struct ip_addr *a, uint32_t scope);
 /* Whether p equals the subnet of an address on an interface that is administratively up. */
 bool links_prefix_connected(struct links *l, const struct prefix *p);
 /* Walks the addresses on lo that carry our protocol number. i from 0 up; NULL ends. */

@@ -11,6 +11,7 @@
  */
 #include "fib/roles.h"
 
+#include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <netinet/icmp6.h>
@@ -23,6 +24,8 @@
 #include <sys/stat.h>
 #include <sys/un.h>
 #include <unistd.h>
+
+#include "fib/handover.h"
 
 #define MAX_PATHS   4096
 #define MAX_LISTENS 64
@@ -460,6 +463,56 @@ void roles_commit(struct roles *r, const struct fm_role *m)
     close_fd(&r->state_fd);
     if (r->f->chan)
         fibchan_send(r->f->chan, FM_FD, &done, 1, -1);
+}
+
+void roles_save(const struct roles *r, FILE *out)
+{
+    char addr[INET6_ADDRSTRLEN];
+
+    if (r->control_fd >= 0)
+        fprintf(out, "role control %d %d %s\n", handover_pass(r->control_fd), handover_pass(r->control_lock),
+                r->control);
+    for (unsigned i = 0; i < r->n_listeners; i++) {
+        const struct listener *l = &r->listeners[i];
+        if (l->fd >= 0)
+            fprintf(out, "role listener %d %u %u %u %s\n", handover_pass(l->fd), l->l.role, l->port, l->l.af,
+                    inet_ntop(l->l.af, l->l.addr, addr, sizeof addr));
+    }
+}
+
+static bool restore_control(struct roles *r, const char *text)
+{
+    int fd, lock, path = 0;
+
+    if (sscanf(text, "%d %d %n", &fd, &lock, &path) != 2 || !path ||
+        strlen(text + path) >= sizeof r->control || !handover_take(fd) || !handover_take(lock))
+        return false;
+    r->control_fd = fd;
+    r->control_lock = lock;
+    snprintf(r->control, sizeof r->control, "%s", text + path);
+    return true;
+}
+
+static bool restore_listener(struct roles *r, const char *text)
+{
+    struct listener l = {0};
+    char addr[INET6_ADDRSTRLEN];
+
+    if (r->n_listeners == MAX_LISTENS ||
+        sscanf(text, "%d %hhu %u %hhu %45s", &l.fd, &l.l.role, &l.port, &l.l.af, addr) != 5 ||
+        inet_pton(l.l.af, addr, l.l.addr) != 1 || !handover_take(l.fd))
+        return false;
+    r->listeners[r->n_listeners++] = l;
+    return true;
+}
+
+bool roles_restore(struct roles *r, const char *text)
+{
+    static const char control[] = "control ", listener[] = "listener ";
+
+    if (!strncmp(text, control, sizeof control - 1))
+        return restore_control(r, text + sizeof control - 1);
+    return !strncmp(text, listener, sizeof listener - 1) && restore_listener(r, text + sizeof listener - 1);
 }
 
 void roles_remove_control(struct roles *r)

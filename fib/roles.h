@@ -3,6 +3,8 @@
 #ifndef UNDERLAY_FIB_ROLES_H
 #define UNDERLAY_FIB_ROLES_H
 
+#include <stdio.h>
+
 #include "fib/internal.h"
 
 struct roles *roles_new(struct fib *f);
@@ -19,6 +21,10 @@ bool roles_start(struct roles *r);
 void roles_open(struct roles *r, const struct fm_role *m);   /* answers FM_FD */
 void roles_commit(struct roles *r, const struct fm_role *m); /* answers FM_FD */
 bool roles_known(const struct roles *r, const struct fm_role *m);
+/* Executing ourselves anew: the sockets, a line for each, as "role …"; and what such a line says without that
+ * word, for a speaker that asks for the same. False: it says nothing that can be. */
+void roles_save(const struct roles *r, FILE *out);
+bool roles_restore(struct roles *r, const char *text);
 void roles_remove_control(struct roles *r); /* at the end: unlinks the control socket */
 
 /* Binds a listening socket at path, mode 0660 and group gid ((gid_t)-1: leave). *lock is held for as long as

@@ -347,7 +347,7 @@ static void finish(struct routes *r, enum family f, uint32_t i, enum kernel_op o
 static void bulk_over(struct routes *r)
 {
     r->bulk = false;
-    kernel_monitor_routes(r->f->kernel, true);
+    fib_monitor_routes(r->f, true);
     reconcile_request(r->f->reconcile); /* what happened while nobody listened */
 }
 
@@ -445,6 +445,11 @@ void routes_count(const struct routes *r, struct routes_counts *out)
 bool routes_swept(const struct routes *r)
 {
     return r->swept;
+}
+
+bool routes_bulk(const struct routes *r)
+{
+    return r->bulk;
 }
 
 bool routes_waiting(const struct routes *r)

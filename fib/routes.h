@@ -40,6 +40,7 @@ struct routes_counts {
     uint64_t memory;
 };
 void routes_count(const struct routes *r, struct routes_counts *out);
+bool routes_bulk(const struct routes *r);    /* so many that the monitor does not listen */
 bool routes_waiting(const struct routes *r); /* some are pending */
 bool routes_busy(const struct routes *r,
                  uint64_t quiet_ms); /* pending now, or written within the last quiet_ms */

@@ -90,7 +90,7 @@ struct routes {
     uint32_t taken, n_taken; /* the first of them as in the queue, and how many */
     uint64_t retry_ms;
     /* Pending routes, see routes_queue.c. */
-    struct route_queue changes, removals;
+    struct route_queue missing, moves, removals;
     struct timer *hold;  /* removals that wait for more of them */
     uint64_t removal_us; /* the last one came */
     uint64_t gather_us;  /* the first of those that wait came; 0: do not wait */

@@ -1,9 +1,10 @@
 /* Which pending routes come next, and when.
  *
- * Removals are kept apart from everything else and come last. A session that is lost takes its routes with
- * it, and the kernel drops a whole group's routes several times as fast as it deletes them one by one. So
- * while removals come in faster than they could be written, they are left to gather; once they turn out to be
- * all the routes over a group that no number names any more, the group is deleted in their place. Whatever
+ * Routes that are missing come first, those that a link has taken down with it above all; what is there and
+ * has to move to another group works meanwhile. Removals come last. A session that is lost takes its routes
+ * with it, and the kernel drops a whole group's routes several times as fast as it deletes them one by one.
+ * So while removals come in faster than they could be written, they are left to gather; once they turn out to
+ * be all the routes over a group that no number names any more, the group is deleted in their place. Whatever
  * else is over a group, a route that only waits to be moved to another one or one that a former speaker left,
  * keeps it: it is counted, and the counts differ. Waiting is bounded by the time it would have taken to write
  * what has gathered.
@@ -54,12 +55,13 @@ static void queue_reset(struct route_queue *q)
 
 uint32_t routes_queued(const struct routes *r)
 {
-    return r->changes.n + r->removals.n;
+    return r->missing.n + r->moves.n + r->removals.n;
 }
 
 void routes_queue_reset(struct routes *r)
 {
-    queue_reset(&r->changes);
+    queue_reset(&r->missing);
+    queue_reset(&r->moves);
     queue_reset(&r->removals);
     r->look = false;
 }
@@ -70,13 +72,21 @@ static bool leaves(const struct route *e)
     return !e->want && route_is_over_group(e->have) && !(e->flags & RF_UNCONFIRMED);
 }
 
+static struct route_queue *queue_of(struct routes *r, const struct route *e)
+{
+    if (leaves(e))
+        return &r->removals;
+    bool there = e->have && !(route_is_over_group(e->have) && groups_is_dead(r->f->groups, e->have));
+    return there ? &r->moves : &r->missing;
+}
+
 void routes_enqueue(struct routes *r, enum family f, uint32_t i)
 {
     struct route *e = route_at(&r->tables[f], i);
-    struct route_queue *q = leaves(e) ? &r->removals : &r->changes;
 
     if (e->flags & RF_PENDING)
         return;
+    struct route_queue *q = queue_of(r, e);
     if (!queue_reserve(q)) {
         r->walk_again = true; /* found again by the next walk */
         timer_set(r->retry, RETRY_MS);
@@ -92,7 +102,7 @@ void routes_enqueue(struct routes *r, enum family f, uint32_t i)
     q->refs[q->n++] = i | (f == FAM_IPV6 ? ROUTE_REF_IPV6 : 0);
     if (!r->bulk && routes_queued(r) > ROUTES_BULK) {
         r->bulk = true;
-        kernel_monitor_routes(r->f->kernel, false);
+        fib_monitor_routes(r->f, false);
     }
     task_wake(r->writer);
 }
@@ -139,7 +149,7 @@ static uint32_t next_random(struct routes *r, uint32_t n)
 
 unsigned routes_take(struct routes *r, uint32_t *out, unsigned max)
 {
-    struct route_queue *q = &r->changes;
+    struct route_queue *q = r->missing.n ? &r->missing : &r->moves;
 
     if (!q->n) {
         q = &r->removals;

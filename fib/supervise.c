@@ -274,7 +274,7 @@ static void tell_stop(struct supervisor *s)
 void supervise_ready(struct supervisor *s)
 {
     s->ever_ready = true;
-    if (s->stopping) /* the former one was about to restart, and did not hear it */
+    if (s->stopping) /* the sessions were on their way to it */
         tell_stop(s);
 }
 
@@ -299,7 +299,8 @@ void supervise_stop(struct supervisor *s)
         return;
     }
     s->stopping = true;
-    tell_stop(s);
+    if (!handover_pending(s->f->handover))
+        tell_stop(s);
     timer_set(s->stop, STOP_MS);
 }
 

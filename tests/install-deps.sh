@@ -10,7 +10,7 @@ labs="python3 iproute2 procps iputils-ping tcpdump"
 case $level in
 build) wanted=$build ;;
 demo) wanted="$build $labs frr" ;;
-bench) wanted="$build $labs frr bird2" ;;
+bench) wanted="$build $labs frr bird2 gobgpd openbgpd" ;;
 check) wanted="$build $labs clang libclang-rt-dev libcunit1-dev frr bird2 gobgpd exabgp openbgpd tshark python3-prometheus-client" ;;
 *) echo "usage: $0 build | check | demo | bench" >&2; exit 2 ;;
 esac

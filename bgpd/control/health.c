@@ -37,7 +37,6 @@ struct health {
     struct timer *late;
     struct wait *waits;
     bool asked;
-    uint64_t asked_ms;
 };
 
 /* Ends the waiting of all. */
@@ -202,17 +201,14 @@ static void drop_wait(struct http_request *r)
     free(w);
 }
 
-/* False: nothing to wait for. */
+/* One question at a time, however many wait for the answer. False: it cannot be asked. */
 static bool ask_parent(struct health *h)
 {
-    uint64_t now = loop_now_ms();
-    if (h->asked)
-        return now - h->asked_ms < PARENT_MS;
-    if (fibclient_open(h->s->fib, FM_ROLE_METRICS, 0, parent_answered, h))
+    if (!h->asked && fibclient_open(h->s->fib, FM_ROLE_METRICS, 0, parent_answered, h))
         return false;
     h->asked = true;
-    h->asked_ms = now;
-    timer_set(h->late, PARENT_MS);
+    if (!timer_running(h->late))
+        timer_set(h->late, PARENT_MS);
     return true;
 }
 

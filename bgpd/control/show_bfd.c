@@ -110,6 +110,9 @@ static void remark(const struct peer_info *i, char *buf, size_t size)
         snprintf(buf, size, "the peer has shut it down");
     } else if (st->diag) {
         snprintf(buf, size, "%s", bfd_diag_name(st->diag));
+    } else if (!st->ups && i->bfd->min_ttl > 1 && i->bfd->flags & FM_BFD_MULTIHOP) {
+        snprintf(buf, size, "nothing heard from the peer yet with a TTL of %u or more (`multihop`)",
+                 (unsigned)i->bfd->min_ttl);
     } else if (!st->ups) {
         snprintf(buf, size, "nothing heard from the peer yet");
     }

@@ -49,6 +49,21 @@ class Tool(lab.Process):
         line, _, self.unread = self.unread.partition(b"\n")
         return line.decode()
 
+    def event(self, seconds=None, meanwhile=lambda tool: None):
+        """The next event, as a dict."""
+        name = next(os.path.basename(word) for word in self.argv if word.startswith("/"))
+        deadline = time.monotonic() + seconds if seconds else None
+        while (line := self.line(0.1)) is None:
+            meanwhile(self)
+            if deadline and time.monotonic() > deadline:
+                raise Failed(f"{name} says nothing for {seconds} s")
+        if not line:
+            raise Failed(f"{name} ended without a result, status {self.wait()}")
+        event = json.loads(line)
+        if event["event"] == "failed":
+            raise Failed(", ".join(f"{k} {v}" for k, v in event.items() if k != "event" and v != ""))
+        return event
+
 
 class Box(lab.Lab):
     def __init__(self, addresses=(1, 1), wire=False):
@@ -89,7 +104,7 @@ class Box(lab.Lab):
         for argv in daemon.commands(self.dir, job):
             if started:  # zebra's socket must be there before bgpd looks for it, or bgpd waits 10 s
                 wait_for(lambda: os.path.exists(f"{self.dir}/zserv.api"))
-            started.append(self.device.start(*argv, log="daemon.log"))
+            started.append(self.device.start(*daemon.wrap, *argv, log="daemon.log"))
         return started, began
 
     def write_files(self, daemon, job):
@@ -98,19 +113,12 @@ class Box(lab.Lab):
 
     def next_event(self, tool, seconds=None):
         """The next event of the tool, as a dict. Fails as soon as another process has ended."""
-        deadline = time.monotonic() + seconds if seconds else None
-        while (line := tool.line(0.1)) is None:
-            for other in self.processes:
-                if other is not tool and not other.alive:
-                    raise Failed(f"{os.path.basename(other.argv[0])} ended with status {other.popen.returncode}")
-            if deadline and time.monotonic() > deadline:
-                raise Failed(f"{os.path.basename(tool.argv[0])} says nothing for {seconds} s")
-        if not line:
-            raise Failed(f"{os.path.basename(tool.argv[0])} ended without a result, status {tool.wait()}")
-        event = json.loads(line)
-        if event["event"] == "failed":
-            raise Failed(", ".join(f"{k} {v}" for k, v in event.items() if k != "event" and v != ""))
-        return event
+        return tool.event(seconds, self.check_alive)
+
+    def check_alive(self, tool):
+        for other in self.processes:
+            if other is not tool and not other.alive:
+                raise Failed(f"{os.path.basename(other.argv[0])} ended with status {other.popen.returncode}")
 
     def log_excerpt(self):
         """The first line, which says why a daemon would not start, and the last two."""

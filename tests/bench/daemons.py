@@ -49,6 +49,7 @@ class Job:
     multipath: int = None  # None: the daemon's default
     vips: list = ()  # host routes that the node itself advertises, to all neighbours
     bfd: int = None  # interval in ms, multiplier 3, with all neighbours
+    impatient: bool = False  # lost sessions may come back soon
 
 
 SOURCE, SINK = Neighbor(1), Neighbor(2, export=True)
@@ -68,6 +69,7 @@ class Daemon:
     mode = 0o644  # of its files
     fib = True  # it can write to the kernel's table
     bfd = True
+    wrap = ()  # a program to run it by, with its arguments
 
     def __init__(self, build):
         self.build = build
@@ -150,7 +152,8 @@ class Bird(Daemon):
             channel = "import all; export all;" if job.vips else "import none; export all;" if n.export else \
                 "import all; export none;"
             text += (f"protocol bgp peer{i} {{ local {n.local} as {ASN}; neighbor {n.address} as {n.asn}; "
-                     f"{'passive yes; ' if job.passive else ''}{'bfd on; ' if job.bfd else ''}ipv4 {{ {channel} }}; }}\n")
+                     f"{'passive yes; ' if job.passive else ''}{'bfd on; ' if job.bfd else ''}"
+                     f"{'error wait time 1, 2; ' if job.impatient else ''}ipv4 {{ {channel} }}; }}\n")
         return {"bird.conf": text}
 
     def commands(self, work, job):
@@ -168,6 +171,7 @@ class Frr(Daemon):
         for n in job.neighbors:
             text += f" neighbor {n.address} remote-as {n.asn}\n"
             text += f" neighbor {n.address} passive\n" if job.passive else ""
+            text += f" neighbor {n.address} timers connect 1\n" if job.impatient else ""
             text += f" neighbor {n.address} bfd 3 {job.bfd} {job.bfd}\n" if job.bfd else ""
         text += " address-family ipv4 unicast\n"
         text += "" if job.multipath is None else f"  maximum-paths {job.multipath}\n"

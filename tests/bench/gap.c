@@ -425,7 +425,7 @@ static int parse(struct gap *g, int argc, char **argv)
     for (; optind < argc && g->flows < DESTINATIONS_MAX; g->flows++) {
         struct flow *f = &g->flow[g->flows];
 
-        *f = (struct flow){.to = {.sin_family = AF_INET, .sin_port = htons(PORT)}};
+        *f = (struct flow){.to = {.sin_family = AF_INET, .sin_port = htons(PORT)}, .socket = (int)g->flows};
         if (inet_pton(AF_INET, argv[optind++], &f->to.sin_addr) != 1)
             return -EINVAL;
     }

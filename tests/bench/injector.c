@@ -289,6 +289,18 @@ static int tick_all(struct injector *in, int64_t now)
     return !err && in->opt.sink ? peer_tick(&in->sink, now) : err;
 }
 
+/* A session that is lost before all are up is opened again: FRR still reads its configuration while it
+ * accepts. */
+static int handle_ready(struct injector *in, struct peer *p, uint32_t events)
+{
+    int err = peer_ready(p, events);
+
+    if (err != -ECONNRESET || in->phase != PHASE_CONNECT)
+        return err;
+    p->established_ns = 0;
+    return 0;
+}
+
 static int run(struct injector *in, int epoll)
 {
     struct epoll_event ev = {.events = EPOLLIN}, ready[SOCKETS_MAX];
@@ -302,7 +314,7 @@ static int run(struct injector *in, int epoll)
         err = watch_all(in, epoll);
         n = err ? 0 : epoll_wait(epoll, ready, SOCKETS_MAX, poll_timeout(in));
         for (int i = 0; i < n && !err; i++)
-            err = ready[i].data.ptr ? peer_ready(ready[i].data.ptr, ready[i].events)
+            err = ready[i].data.ptr ? handle_ready(in, ready[i].data.ptr, ready[i].events)
                                     : handle_signal(in, bench_now_ns());
         now = bench_now_ns();
         if (!err)

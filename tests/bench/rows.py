@@ -121,7 +121,7 @@ class FarBfd:
     """The neighbours' end of BFD: BIRD, which has a thread for it, at real-time priority, so that what is late is the device."""
 
     def __init__(self, box, neighbors, interval):
-        text = "log stderr all; router id 10.0.0.2; protocol device {}\nprotocol bfd { debug { states };\n"
+        text = "log stderr all; router id 10.0.0.2; protocol device {}\nprotocol bfd { debug { states, events };\n"
         text += f" interface \"*\" {{ interval {interval} ms; multiplier 3; }};\n"
         text += "".join(f" neighbor {n.local} dev \"eth{n.link}\" local {n.address};\n" for n in neighbors) + "}\n"
         config = box.write("far-bfd.conf", text)

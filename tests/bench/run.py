@@ -104,6 +104,7 @@ def parse_args():
     parser.add_argument("--runs", type=int, default=3, help="rounds of each measurement")
     parser.add_argument("--timeout", type=int, default=240, help="seconds for each step of one measurement")
     parser.add_argument("--markdown", metavar="FILE", help="the table as Markdown too")
+    parser.add_argument("--perf", metavar="FILE", help="profile the daemon of the last measurement into it; not with vips")
     args = parser.parse_args()
     args.only = set(args.only.split(","))
     if args.only - set(rows.GROUPS):
@@ -140,6 +141,8 @@ def main():
     args = parse_args()
     require_root()
     contenders, head = choose(args)
+    for daemon in contenders if args.perf else ():
+        daemon.wrap = ("perf", "record", "-e", "cpu-clock", "-F", "999", "-g", "-o", os.path.abspath(args.perf), "--")
     results, status = {}, 0
     try:
         run_all(args, contenders, results)

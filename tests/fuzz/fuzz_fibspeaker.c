@@ -68,6 +68,15 @@ bool roles_known(const struct roles *r, const struct fm_role *m)
     (void)r;
     return m->role < FM_ROLE_COUNT;
 }
+void roles_save(const struct roles *r, FILE *out)
+{
+    (void)r, (void)out;
+}
+bool roles_restore(struct roles *r, const char *text)
+{
+    (void)r, (void)text;
+    return false;
+}
 void roles_remove_control(struct roles *r)
 {
     (void)r;

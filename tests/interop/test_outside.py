@@ -55,7 +55,7 @@ def test_metrics_are_openmetrics_and_true(lab):
     assert value(found, "underlay_rib_prefixes", afi="ipv4") == dual.underlay.summary()["ribCount"]
     assert value(found, "underlay_nexthop_groups") == 1
     assert value(found, "underlay_originated_prefixes", source="pod-cidr") == 2
-    assert value(found, "process_open_fds") == len(os.listdir(f"/proc/{dual.underlay.speaker()}/fd"))
+    assert abs(value(found, "process_open_fds") - len(os.listdir(f"/proc/{dual.underlay.speaker()}/fd"))) <= 2
     assert value(found, "underlay_loop_callback_seconds_bucket", le="+Inf") == value(found, "underlay_loop_callback_seconds_count")
     plain = families(dual.node, "text/plain")
     assert value(plain, "underlay_bgp_peer_state", **peer) == 1
@@ -63,9 +63,10 @@ def test_metrics_are_openmetrics_and_true(lab):
     before = sum(len(m.samples) for m in found.values())
     dual.learn(*[f"172.20.{i}.0/24" for i in range(50)])
     assert sum(len(m.samples) for m in families(dual.node).values()) == before, "series grow with routes"
+    dropped = value(families(dual.node), "underlay_bgp_peer_connections_dropped_total", peer=first)
     dual.tors[0].stop()
-    wait_for(lambda: value(families(dual.node), "underlay_bgp_peer_state", peer=first) == 0, what="the session's end")
-    assert value(families(dual.node), "underlay_bgp_peer_connections_dropped_total", peer=first) == 1
+    wait_for(lambda: value(families(dual.node), "underlay_bgp_peer_state", peer=first) == 0, 20, "the session's end")
+    assert value(families(dual.node), "underlay_bgp_peer_connections_dropped_total", peer=first) == dropped + 1
 
 
 @feature("Health and readiness", peer="frr")
@@ -83,7 +84,7 @@ def test_ready_when_routes_are_in_the_kernel(lab):
     checks = json.loads(get(pair.node, "/readyz", accept="application/json").text)
     assert checks["ok"] and [c["name"] for c in checks["checks"]] == ["started", "session", "fib", "drain"], checks
     pair.tor.stop()
-    wait_for(lambda: failing(pair.node) == ["[-]session"], what="not ready without a session")
+    wait_for(lambda: failing(pair.node) == ["[-]session"], 20, "not ready without a session")
     os.kill(pair.underlay.process.pid, signal.SIGSTOP)
     try:
         answer = get(pair.node, "/healthz")

@@ -11,7 +11,7 @@ from topology import FAR4, POD4, Pair
 from underlay import UNDERLAYD, Underlay, tor
 
 VIP = "198.51.100.7/32"
-KEPT = {"KILL": 5, "SETGID": 6, "SETUID": 7, "NET_BIND_SERVICE": 10, "NET_ADMIN": 12, "NET_RAW": 13}
+KEPT = {"KILL": 5, "SETGID": 6, "SETUID": 7, "NET_BIND_SERVICE": 10, "NET_ADMIN": 12, "NET_RAW": 13, "SYS_NICE": 23}
 
 
 def proc(pid, name):
@@ -65,6 +65,10 @@ def test_started_by_an_account_with_capabilities_the_speaker_has_none(lab):
     wait_for(lambda: daemon.installed(POD4), what="it works")
     found = status(daemon.speaker())
     assert [int(found[k], 16) for k in ("CapInh", "CapPrm", "CapEff", "CapAmb")] == [0] * 4, found
+    old = daemon.speaker()
+    daemon.process.send(signal.SIGUSR2)  # executed anew, it has them still
+    wait_for(lambda: daemon.speaker() != old and daemon.process.output().count("ready asn") == 2, what="the next speaker")
+    assert int(status(daemon.speaker())["CapPrm"], 16) == 0 and "executed anew" in daemon.process.output()
     assert daemon.stop() == 0 and daemon.gone(POD4)
 
 
@@ -134,6 +138,9 @@ def test_as_pid_1_it_reaps_and_stops(lab):
     node.run("nsenter", "-t", pid1, "-p", "-m", "sh", "-c", "exec >/dev/null 2>&1; sleep 1 & sleep 1.2 &")
     wait_for(lambda: len(proc(pid1, f"task/{pid1}/children").split()) == 3, what="PID 1 has inherited them")
     wait_for(lambda: proc(pid1, f"task/{pid1}/children").split() == speaker, what="no zombie stays")
+    os.kill(int(pid1), signal.SIGUSR2)
+    wait_for(lambda: "executed anew" in daemon.process.output(), what="it executes itself anew, and is still PID 1")
+    wait_for(lambda: daemon.process.output().count("ready asn") == 2, what="the next speaker")
     os.kill(int(pid1), signal.SIGTERM)
     assert outer.wait(10) == 0
     assert daemon.gone(POD4) and not os.path.exists(daemon.socket)

@@ -185,7 +185,7 @@ class Frr(Peer):
             if daemon in alive:
                 continue
             more = ["--bfdctl", self.file("bfdctl.sock")] if daemon == "bfdd" else []
-            self.spawn(f"/usr/lib/frr/{daemon}", *common, *more, "-i", self.file(f"{daemon}.pid"), "-f",
+            self.spawn(f"/usr/lib/frr/{daemon}", *common, *more, *self.options.get(f"{daemon}_argv", ()), "-i", self.file(f"{daemon}.pid"), "-f",
                        self.file(f"{daemon}.conf"), tag=f"-{daemon}")
             wait_for(lambda: self.vtysh("show version", daemon=daemon), what=f"{self.name}: {daemon} answers")
             if daemon == "zebra":

@@ -3,6 +3,7 @@
 #ifndef UNDERLAY_FAKE_BFD_THREAD_H
 #define UNDERLAY_FAKE_BFD_THREAD_H
 
+#include <errno.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
 

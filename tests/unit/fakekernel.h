@@ -7,6 +7,7 @@
 #include <linux/rtnetlink.h>
 #include <net/if.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "fib/kernel.h"
 
@@ -89,6 +90,18 @@ int kernel_claim(struct kernel *k)
     return k->claim;
 }
 
+int kernel_claim_fd(const struct kernel *k)
+{
+    (void)k;
+    return -1;
+}
+
+void kernel_take_claim(struct kernel *k, int fd)
+{
+    (void)k;
+    close(fd);
+}
+
 int kernel_route(struct kernel *k, enum kernel_op op, const struct kernel_route *r)
 {
     struct ip_addr a = addr_from_bytes(r->af, r->addr);
@@ -135,12 +148,18 @@ int kernel_commit(struct kernel *k, int *errors)
     return 0;
 }
 
-int kernel_nexthop_add(struct kernel *k, uint32_t id, const struct ip_addr *gateway, uint32_t ifindex)
+int kernel_nexthop_set(struct kernel *k, uint32_t id, const struct ip_addr *gateway, uint32_t ifindex,
+                       bool replace)
 {
-    if (fake_has_nexthop(k, id))
-        return -EEXIST;
-    k->nexthops[k->n_nexthops++] =
-        (struct knexthop){.id = id, .gateway = *gateway, .ifindex = ifindex, .protocol = k->cfg.protocol};
+    struct knexthop *nh = &k->nexthops[0];
+
+    if (fake_has_nexthop(k, id) != replace)
+        return replace ? -ENOENT : -EEXIST;
+    while (replace && nh->id != id)
+        nh++;
+    if (!replace)
+        nh = &k->nexthops[k->n_nexthops++];
+    *nh = (struct knexthop){.id = id, .gateway = *gateway, .ifindex = ifindex, .protocol = k->cfg.protocol};
     return 0;
 }
 

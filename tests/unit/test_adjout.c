@@ -146,6 +146,22 @@ static void well_known_communities_bind_received_paths(void)
     }
 }
 
+static void what_is_withheld_goes_to_nobody(void)
+{
+    struct prefix own = fx_prefix(P);
+    struct out t;
+    setup(&t, false, EXPORT_ALL);
+    for (int i = 0; i < 3; i++) {
+        struct attr_build b = {.flags = i == 1 ? ATTR_WITHHELD : 0};
+        const struct attr *a = attr_intern(t.x.attrs, &b);
+        CU_ASSERT_EQUAL(rib_originate(t.x.rib, FAM_IPV4, &own, ORIGIN_KIND_VIP, a), 0);
+        attr_unref(t.x.attrs, a);
+        receiver_drain(t.v, t.o);
+        CU_ASSERT_EQUAL(peer_has(&t, P), i != 1);
+    }
+    teardown(&t);
+}
+
 /* RFC 9234 section 5, egress 2. */
 static void routes_with_otc_go_to_customers_only(void)
 {
@@ -411,6 +427,7 @@ static void extended_messages_are_filled(void)
 }
 
 static const struct unit_case cases[] = {
+    UNIT(what_is_withheld_goes_to_nobody),
     UNIT(the_initial_dump_is_packed_and_ends_with_eor),
     UNIT(what_a_peer_told_us_does_not_go_back),
     UNIT(internal_peers_get_external_and_own_paths_only),

@@ -60,6 +60,29 @@ static void one_wrong_word_and_nothing_is_advertised(void)
     end();
 }
 
+static void drain_takes_a_delay_and_waits_if_told(void)
+{
+    begin();
+    run("drain");
+    CU_ASSERT_TRUE(status == 0 && drain.after_ms == DRAIN_AFTER_MS && drain.again);
+    run("drain after 5");
+    CU_ASSERT_TRUE(status == 0 && drain.after_ms == 5000 && !drain.again && !drain.waiter);
+    run("show version");
+    CU_ASSERT_PTR_NOT_NULL(strstr(output, "Draining: "));
+    run("bgp graceful-shutdown");
+    CU_ASSERT_TRUE(status == 0 && drain.after_ms == DRAIN_NEVER);
+    run("undrain");
+    CU_ASSERT_TRUE(status == 0 && drain.phase == DRAIN_OFF);
+    run("show version");
+    CU_ASSERT_PTR_NULL(strstr(output, "Draining"));
+    run("drain after 86401");
+    expect_error(STATUS_USAGE, "after 86401 is out of range; expected 0 to 86400 seconds");
+    run_for("drain wait", false, 1); /* the client goes away while it waits */
+    CU_ASSERT_PTR_NULL(drain.waiter);
+    drain.phase = DRAIN_OFF;
+    end();
+}
+
 static void at_most_32_communities_of_a_kind(void)
 {
     char line[1024], *p = line;
@@ -289,6 +312,7 @@ static void debug_watches_a_peer_for_a_while(void)
 }
 
 static const struct unit_case cases[] = {
+    UNIT(drain_takes_a_delay_and_waits_if_told),
     UNIT(advertise_takes_prefixes_communities_and_med),
     UNIT(one_wrong_word_and_nothing_is_advertised),
     UNIT(at_most_32_communities_of_a_kind),

@@ -82,12 +82,12 @@ static void what_somebody_takes_away_or_changes_is_put_back(void)
     struct kroute gone = seen("10.50.0.1/32", RTN_BLACKHOLE, 0);
     x.k.n_routes = 0;
     routes_event(x.f.routes, &gone, true);
-    settle(100);
+    settle(300);
     CU_ASSERT_TRUE(is_blackhole("10.50.0.1/32"));
     struct kroute other = seen("10.50.0.1/32", RTN_UNICAST, 0);
     in_kernel("10.50.0.1/32")->blackhole = false;
     routes_event(x.f.routes, &other, false);
-    settle(100);
+    settle(300);
     CU_ASSERT_TRUE(is_blackhole("10.50.0.1/32"));
     tear_down();
 }

@@ -3,6 +3,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "fake_bfd_thread.h"
 #include "fakekernel.h"
 #include "fib/dispatch.h"
 #include "fib/internal.h"
@@ -363,6 +364,78 @@ static void a_new_speaker_starts_over(void)
     tear_down();
 }
 
+static void malformed_bfd_sessions_are_refused(void)
+{
+    static const struct fm_bfd good = {.peer = {.af = AF_INET, .addr = {10, 9, 0, 2}},
+                                       .interval_us = 50000,
+                                       .multiplier = 3,
+                                       .min_ttl = 255};
+    struct fm_bfd bad[16];
+    size_t n = sizeof bad / sizeof *bad;
+
+    for (size_t i = 0; i < n; i++)
+        bad[i] = good;
+    bad[0].peer.af = 0;
+    bad[1].peer.addr[0] = 224;
+    bad[2].peer.scope = 3;
+    bad[3].peer.addr[15] = 1;
+    bad[4].local[4] = 1;
+    bad[5].local[0] = 127;
+    bad[6].local[0] = 239;
+    bad[7].flags = 2;
+    bad[8].reserved[1] = 1;
+    bad[9].interval_us = BFD_MIN_US - 1;
+    bad[10].interval_us = BFD_MAX_US + 1;
+    bad[11].multiplier = 0;
+    bad[12].min_ttl = 254;
+    bad[13].min_ttl = 0;
+    bad[13].flags = FM_BFD_MULTIHOP;
+    bad[14].peer = (struct fm_nexthop){.af = AF_INET6, .scope = 2, .addr = {0xfe, 0x80, [15] = 2}};
+    bad[14].flags = FM_BFD_MULTIHOP;
+    bad[15].peer.addr[0] = 127;
+    set_up();
+    CU_ASSERT_NOT_EQUAL(say(FM_BFD_SET, &good, 1), 0); /* out of order */
+    start();
+    for (size_t i = 0; i < n; i++)
+        CU_ASSERT_NOT_EQUAL(say(FM_BFD_SET, &bad[i], 1), 0);
+    CU_ASSERT_NOT_EQUAL(say(FM_BFD_DEL, &bad[1].peer, 1), 0);
+    CU_ASSERT_EQUAL(fake_bfd_told[BFD_CMD_ADD], 0);
+    CU_ASSERT_EQUAL(say(FM_BFD_DEL, &good.peer, 1), 0); /* of the unknown */
+    CU_ASSERT_EQUAL(say(FM_BFD_SET, &good, 1), 0);
+    CU_ASSERT_EQUAL(say(FM_BFD_SET, &good, 1), 0); /* the same again */
+    CU_ASSERT_EQUAL(fake_bfd_told[BFD_CMD_ADD], 1);
+    CU_ASSERT_EQUAL(fake_bfd_told[BFD_CMD_CHANGE], 0);
+    struct fm_bfd other = good;
+    other.multiplier = 5;
+    CU_ASSERT_EQUAL(say(FM_BFD_SET, &other, 1), 0);
+    CU_ASSERT_EQUAL(fake_bfd_told[BFD_CMD_CHANGE], 1);
+    other.flags = FM_BFD_MULTIHOP; /* another session */
+    CU_ASSERT_EQUAL(say(FM_BFD_SET, &other, 1), 0);
+    CU_ASSERT_EQUAL(fake_bfd_told[BFD_CMD_DEL], 1);
+    CU_ASSERT_EQUAL(fake_bfd_told[BFD_CMD_ADD], 2);
+    CU_ASSERT_EQUAL(say(FM_SYNCED, NULL, 0), 0);
+    CU_ASSERT_EQUAL(fake_bfd_told[BFD_CMD_DEL], 1);
+    fib_speaker_gone(&x.f);
+    fib_sweep(&x.f);
+    CU_ASSERT_EQUAL(fake_bfd_told[BFD_CMD_DEL], 2); /* nobody wants it any more */
+    tear_down();
+}
+
+static void bfd_sessions_have_a_bound(void)
+{
+    struct fm_bfd m = {.peer = {.af = AF_INET}, .interval_us = 50000, .multiplier = 3, .min_ttl = 255};
+    unsigned before = fake_bfd_told[BFD_CMD_ADD];
+
+    set_up();
+    start();
+    for (unsigned i = 0; i < BFD_SESSIONS + 10; i++) {
+        memcpy(m.peer.addr, (uint8_t[]){10, 9, (uint8_t)(i >> 8), (uint8_t)i}, 4);
+        CU_ASSERT_EQUAL(say(FM_BFD_SET, &m, 1), 0);
+    }
+    CU_ASSERT_EQUAL(fake_bfd_told[BFD_CMD_ADD] - before, BFD_SESSIONS);
+    tear_down();
+}
+
 static const struct unit_case cases[] = {
     UNIT(the_order_of_a_start_is_kept),
     UNIT(what_only_the_parent_says_is_refused),
@@ -374,6 +447,8 @@ static const struct unit_case cases[] = {
     UNIT(malformed_paths_are_refused),
     UNIT(texts_are_printable_and_end),
     UNIT(malformed_binds_are_refused),
+    UNIT(malformed_bfd_sessions_are_refused),
+    UNIT(bfd_sessions_have_a_bound),
     UNIT(a_new_speaker_starts_over),
     UNIT(a_log_setting_is_checked_and_followed),
     UNIT(without_its_sockets_it_leaves_the_kernel_alone),

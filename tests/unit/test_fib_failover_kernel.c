@@ -196,9 +196,11 @@ static void add_routes(struct fibtest *t, unsigned n, uint32_t group)
                                          .addr = {20, (uint8_t)(i >> 16), (uint8_t)(i >> 8), (uint8_t)i}};
         fibtest_send(t, FM_ROUTES, batch, k);
     }
-    for (unsigned seen = 0, got; seen < n; seen += got)
+    for (unsigned seen = 0, got; seen < n; seen += got) {
+        fibtest_send(t, FM_HEARTBEAT, NULL, 0);
         if (!fibtest_wait(t, FM_ROUTE_RESULTS, &got, WAIT_MS * 3))
             break;
+    }
 }
 
 static double since_ms(uint64_t start_us)

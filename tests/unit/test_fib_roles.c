@@ -237,6 +237,37 @@ static void a_taken_port_is_an_error(void)
     tear_down();
 }
 
+/* What is there to look at must not keep the node from forwarding; later it is asked for again. */
+static void a_taken_port_of_the_metrics_is_no_obstacle(void)
+{
+    struct fm_listen bgp = {.index = 0, .af = AF_INET, .role = FM_ROLE_LISTEN, .addr = {127, 0, 0, 1}};
+    struct fm_listen l = {.af = AF_INET, .role = FM_ROLE_METRICS, .addr = {127, 0, 0, 1}};
+    const struct fm_role role = {.role = FM_ROLE_METRICS};
+    struct sockaddr_storage ss;
+    struct ip_addr any = addr_v4(0x7f000001);
+    socklen_t len = addr_to_sockaddr(&any, 0, 0, &ss);
+
+    set_up();
+    int s = socket(AF_INET, SOCK_STREAM, 0);
+    CU_ASSERT_FATAL(bind(s, (void *)&ss, len) == 0 && listen(s, 1) == 0);
+    CU_ASSERT_FATAL(getsockname(s, (void *)&ss, &len) == 0);
+    addr_from_sockaddr((void *)&ss, &any, &l.port, NULL);
+    CU_ASSERT_EQUAL(roles_add_listen(x.f.roles, &bgp), 0);
+    CU_ASSERT_EQUAL(roles_add_listen(x.f.roles, &l), 0);
+    CU_ASSERT_TRUE(roles_known(x.f.roles, &role));
+    CU_ASSERT_TRUE(roles_start(x.f.roles));
+    close(received());
+    CU_ASSERT_EQUAL(received(), -EADDRINUSE);
+    close(s);
+    roles_open(x.f.roles, &role); /* not the BGP listener of the same index */
+    int fd = received();
+    CU_ASSERT_FATAL(fd >= 0);
+    CU_ASSERT_TRUE(!getsockname(fd, (void *)&ss, &len) &&
+                   !addr_from_sockaddr((void *)&ss, &any, &bgp.port, NULL) && bgp.port == l.port);
+    close(fd);
+    tear_down();
+}
+
 static void the_icmpv6_socket_is_a_raw_one_that_hears_only_its_two_types(void)
 {
     const struct fm_role role = {.role = FM_ROLE_RA}, other = {.role = FM_ROLE_RA, .index = 1};
@@ -268,6 +299,44 @@ static void the_icmpv6_socket_is_a_raw_one_that_hears_only_its_two_types(void)
     tear_down();
 }
 
+/* The process executes itself anew: the same sockets for a speaker that asks for the same. */
+static void sockets_are_handed_to_the_next_life(void)
+{
+    struct fm_listen listen4 = {.af = AF_INET, .role = FM_ROLE_LISTEN, .addr = {127, 0, 0, 1}};
+    struct fm_path control = {.role = FM_ROLE_CONTROL};
+    char *text = NULL, *at;
+    size_t size;
+    FILE *out = open_memstream(&text, &size);
+    struct stat before, after;
+
+    set_up();
+    snprintf(control.path, sizeof control.path, "%s", x.path);
+    CU_ASSERT_FATAL(!roles_add_path(x.f.roles, &control) && !roles_add_listen(x.f.roles, &listen4));
+    CU_ASSERT_TRUE(roles_start(x.f.roles));
+    roles_save(x.f.roles, out);
+    fclose(out);
+    int fd = -1;
+    CU_ASSERT_FATAL((at = strstr(text, "role listener ")) && sscanf(at, "role listener %d", &fd) == 1);
+    CU_ASSERT_EQUAL(fcntl(fd, F_GETFD), 0);
+    CU_ASSERT_EQUAL(fstat(fd, &before), 0);
+    struct roles *next = roles_new(&x.f);
+    for (char *rest = text, *line; (line = strsep(&rest, "\n")) && *line;) {
+        CU_ASSERT_TRUE(roles_restore(next, line + strlen("role ")));
+        CU_ASSERT_FALSE(roles_restore(next, line + strlen("role "))); /* it is taken */
+    }
+    CU_ASSERT_EQUAL(fcntl(fd, F_GETFD), FD_CLOEXEC);
+    CU_ASSERT_FALSE(roles_restore(next, "listener"));
+    CU_ASSERT_FALSE(roles_restore(next, "listener 2 3 179 2 127.0.0.1"));
+    CU_ASSERT_FALSE(roles_restore(next, "control 9999 9998 /x"));
+    CU_ASSERT_FALSE(roles_restore(next, "kitchen 9999"));
+    CU_ASSERT_FATAL(!roles_add_path(next, &control) && !roles_add_listen(next, &listen4));
+    CU_ASSERT_TRUE(roles_start(next)); /* neither is bound again: that would be refused */
+    CU_ASSERT_TRUE(!fstat(fd, &after) && after.st_ino == before.st_ino);
+    free(text);
+    roles_free(next); /* whose descriptors are the same */
+    tear_down();
+}
+
 static const struct unit_case cases[] = {
     UNIT(a_control_socket_is_private_to_owner_and_group),
     UNIT(a_second_daemon_is_refused_and_a_leftover_replaced),
@@ -277,6 +346,8 @@ static const struct unit_case cases[] = {
     UNIT(only_regular_files_are_opened),
     UNIT(a_new_speaker_gets_the_same_listener),
     UNIT(a_taken_port_is_an_error),
+    UNIT(a_taken_port_of_the_metrics_is_no_obstacle),
     UNIT(the_icmpv6_socket_is_a_raw_one_that_hears_only_its_two_types),
+    UNIT(sockets_are_handed_to_the_next_life),
 };
 UNIT_MAIN("fib_roles", cases)

@@ -1,9 +1,12 @@
 /* The speaker as a process: this program plays it, in the life in which the supervisor has executed it. */
 #include <arpa/inet.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <signal.h>
 #include <sys/mman.h>
+#include <sys/wait.h>
 
+#include "fib/handover.h"
 #include "fib/supervise.h"
 #include "fibfixture.h"
 
@@ -86,7 +89,7 @@ static void leave(int port, const char *mode)
     say(FM_KEEP, &(struct fm_keep){FM_KEEP_STATE, 0}, 1, state);
     if (!strcmp(mode, "dies"))
         _exit(0);
-    say(FM_RESTART, &(struct fm_flags){0}, 1, -1);
+    say(FM_RESTART, &(struct fm_flags){strcmp(mode, "restarts") ? FM_RESTART_PARENT : 0}, 1, -1);
     _exit(0);
 }
 
@@ -101,8 +104,6 @@ static _Noreturn void play_speaker(char **argv)
                                                 .stale_time_ms = 60000};
     static const struct fm_text text = {"fine"};
 
-    signal(SIGALRM, SIG_DFL);
-    alarm(60); /* a test that fails leaves nobody */
     say(FM_HELLO, &hello, 1, -1);
     say(FM_SETTINGS, &settings, 1, -1);
     say(FM_START, NULL, 0, -1);
@@ -110,18 +111,12 @@ static _Noreturn void play_speaker(char **argv)
     say(FM_READY, &text, 1, -1);
     if (!n)
         leave(atoi(argv[PORT_ARG]), argv[MODE_ARG]);
-    for (;;)
-        pause();
-}
-
-/* Before main. */
-__attribute__((constructor)) static void which_life(int argc, char **argv)
-{
-    const char *fd = getenv(FIB_SPEAKER_FD_ENV);
-    if (argc <= MODE_ARG || !fd)
-        return;
-    channel = atoi(fd);
-    play_speaker(argv);
+    for (ssize_t got = 1; got > 0 || (got < 0 && errno == EAGAIN);) {
+        static char any[FIBMSG_MAX];
+        poll(&(struct pollfd){.fd = channel, .events = POLLIN}, 1, -1);
+        got = recv(channel, any, sizeof any, 0);
+    }
+    _exit(3);
 }
 
 static void reap(void *arg, int signum)
@@ -129,6 +124,38 @@ static void reap(void *arg, int signum)
     struct fib *f = arg;
     (void)signum;
     supervise_reap(f->supervisor);
+}
+
+/* Until it is killed; also in its next life. */
+static _Noreturn void play_parent(char **argv)
+{
+    struct fib_options options = {.argv = argv};
+    sigset_t none;
+
+    x.f.kernel = &x.k;
+    x.f.loop = loop_new();
+    log_init("fib", LOG_LVL_ERROR, LOG_FMT_TEXT, LOG_TO_STDERR);
+    if (!sig_new(x.f.loop, SIGCHLD, reap, &x.f) || !fib_make_modules(&x.f, &options) ||
+        handover_resume(x.f.handover) < 0 || supervise_start(x.f.supervisor))
+        _exit(3);
+    sigemptyset(&none);
+    sigprocmask(SIG_SETMASK, &none, NULL);
+    _exit(loop_run(x.f.loop));
+}
+
+/* Before main: the arguments and the environment say in which life we are. */
+__attribute__((constructor)) static void which_life(int argc, char **argv)
+{
+    const char *fd = getenv(FIB_SPEAKER_FD_ENV);
+
+    if (argc <= MODE_ARG)
+        return;
+    if (!strcmp(argv[argc - 1], "--check"))
+        _exit(!strcmp(argv[MODE_ARG], "refused"));
+    if (!fd)
+        play_parent(argv);
+    channel = atoi(fd);
+    play_speaker(argv);
 }
 
 static int listener(int *port)
@@ -158,31 +185,41 @@ static void look(int l, int conns[SESSIONS], unsigned *n, unsigned *bytes, unsig
     }
 }
 
-static void run_speaker(const char *mode, bool planned)
+/* Whether process pid was executed by a former life of itself. */
+static bool is_anew(pid_t pid)
 {
-    char port_text[16], mode_text[16];
-    char name[] = "test", *argv[] = {name, port_text, mode_text, NULL};
-    struct fib_options options = {.argv = argv};
+    static char text[65536];
+    char name[32];
+
+    snprintf(name, sizeof name, "/proc/%d/environ", pid);
+    int fd = open(name, O_RDONLY | O_CLOEXEC);
+    ssize_t n = read(fd, text, sizeof text - 1);
+    close(fd);
+    return n > 0 && memmem(text, (size_t)n, "UNDERLAY_HANDOVER_FD=", 21);
+}
+
+static void run(const char *mode, bool planned, bool anew)
+{
+    char name[] = "test", port_text[16], mode_text[16], *argv[] = {name, port_text, mode_text, NULL};
     int conns[SESSIONS], port, l = listener(&port);
     unsigned n = 0, bytes = 0, ended = 0;
 
-    memset(&x, 0, sizeof x);
     snprintf(port_text, sizeof port_text, "%d", port);
     snprintf(mode_text, sizeof mode_text, "%s", mode);
-    x.f.kernel = &x.k;
-    x.f.loop = loop_new();
-    struct sig *chld = sig_new(x.f.loop, SIGCHLD, reap, &x.f);
-    CU_ASSERT_FATAL(chld && fib_make_modules(&x.f, &options) && !supervise_start(x.f.supervisor));
-    for (int i = 0; i < 500 && (planned ? bytes : ended) < SESSIONS; i++) {
-        run_for(20);
+    pid_t pid = fork();
+    if (!pid)
+        play_parent(argv);
+    for (int i = 0; i < 1500 && (planned ? bytes : ended) < SESSIONS; i++) {
+        poll(NULL, 0, 10);
         look(l, conns, &n, &bytes, &ended);
     }
     CU_ASSERT_EQUAL(n, SESSIONS);
     CU_ASSERT_EQUAL(bytes, planned ? SESSIONS : 0);
     CU_ASSERT_EQUAL(ended, planned ? 0 : SESSIONS);
-    fib_free_modules(&x.f);
-    sig_free(chld);
-    loop_free(x.f.loop);
+    CU_ASSERT_EQUAL(is_anew(pid), anew);
+    CU_ASSERT_EQUAL(waitpid(pid, NULL, WNOHANG), 0);
+    kill(pid, SIGKILL);
+    waitpid(pid, NULL, 0);
     for (unsigned i = 0; i < n; i++)
         close(conns[i]);
     close(l);
@@ -191,16 +228,28 @@ static void run_speaker(const char *mode, bool planned)
 /* More messages than are read in a turn, and a speaker that is gone before all of them were. */
 static void connections_outlive_a_planned_restart(void)
 {
-    run_speaker("restarts", true);
+    run("restarts", true, false);
+}
+
+static void they_outlive_a_parent_that_executes_itself_anew(void)
+{
+    run("anew", true, true);
+}
+
+static void a_binary_that_does_not_run_is_not_executed(void)
+{
+    run("refused", true, false);
 }
 
 static void they_do_not_outlive_a_speaker_that_only_ends(void)
 {
-    run_speaker("dies", false);
+    run("dies", false, false);
 }
 
 static const struct unit_case cases[] = {
     UNIT(connections_outlive_a_planned_restart),
+    UNIT(they_outlive_a_parent_that_executes_itself_anew),
+    UNIT(a_binary_that_does_not_run_is_not_executed),
     UNIT(they_do_not_outlive_a_speaker_that_only_ends),
 };
 UNIT_MAIN("fib_supervise", cases)

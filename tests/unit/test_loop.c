@@ -29,6 +29,33 @@ static void spin_ms(uint64_t ms)
         ;
 }
 
+static void spin(void *arg)
+{
+    spin_ms(*(const unsigned *)arg);
+}
+
+static void what_callbacks_take_is_counted(void)
+{
+    unsigned ms = 12;
+    struct loop *l = loop_new();
+    struct loop_stats before, after;
+    loop_stats(l, &before);
+    struct timer *t = timer_new(l, spin, &ms), *late = timer_new(l, spin, &ms);
+    timer_set(t, 1);
+    timer_set(late, 2); /* waits for the other */
+    run_for(l, 60);
+    loop_stats(l, &after);
+    CU_ASSERT(after.callbacks - before.callbacks >= 2);
+    CU_ASSERT(after.busy_us >= 24000);
+    CU_ASSERT(after.longest_us >= 12000);
+    CU_ASSERT(after.latest_ms >= 9);
+    CU_ASSERT_EQUAL(loop_bucket_us[3], 10000);
+    CU_ASSERT(after.callbacks - after.at_most[3] >= 2);
+    timer_free(t);
+    timer_free(late);
+    loop_free(l);
+}
+
 static void stop_gives_its_status_to_run(void)
 {
     struct loop *l = loop_new();
@@ -331,6 +358,7 @@ static void idle_loop_sleeps(void)
 }
 
 static const struct unit_case cases[] = {
+    UNIT(what_callbacks_take_is_counted),
     UNIT(stop_gives_its_status_to_run),
     UNIT(timers_are_never_early),
     UNIT(timers_rearm_stop_and_tell_what_is_left),

@@ -122,6 +122,35 @@ static void configuration_is_originated_and_withdrawn(void)
     teardown();
 }
 
+static void a_drain_marks_everything_and_is_taken_back(void)
+{
+    const struct advertise_options o = {.communities = {0xfde80001}, .n_communities = 1};
+    struct prefix by_command = px("192.0.2.2/32");
+    setup();
+    apply(BASE "advertise: {vips: [{prefix: 192.0.2.1/32, communities: ['65000:1']}]}\n");
+    const struct attr *before = originated("192.0.2.1/32");
+    CU_ASSERT_EQUAL(sources_drain(speaker.sources, DRAIN_SHUTDOWN), 0);
+    const struct attr *a = originated("192.0.2.1/32");
+    CU_ASSERT_PTR_NOT_NULL_FATAL(a);
+    CU_ASSERT_TRUE(a->flags & ATTR_GRACEFUL_SHUTDOWN && a->flags & ATTR_DRAINING &&
+                   !(a->flags & ATTR_WITHHELD));
+    CU_ASSERT_TRUE(a->flags & ATTR_HAS_LOCAL_PREF && !a->local_pref);
+    CU_ASSERT_TRUE(attr_has_community(a, 0xfde80001));
+    /* What comes meanwhile is no better, nor after a reload. */
+    CU_ASSERT_EQUAL(sources_advertise(speaker.sources, &by_command, &o), 0);
+    apply(BASE "advertise: {pod-cidrs: [10.244.1.0/24], vips: [{prefix: 192.0.2.1/32, communities: "
+               "['65000:1']}]}\n");
+    CU_ASSERT_PTR_EQUAL(originated("192.0.2.2/32"), a);
+    CU_ASSERT_TRUE(originated("10.244.1.0/24")->flags & ATTR_DRAINING);
+    CU_ASSERT_EQUAL(sources_drain(speaker.sources, DRAIN_WITHDRAWN), 0);
+    CU_ASSERT_TRUE(originated("192.0.2.1/32")->flags & ATTR_WITHHELD);
+    CU_ASSERT_EQUAL(sources_own(speaker.sources, &by_command), IMPORT_OWN_ADDRESS);
+    CU_ASSERT_EQUAL(sources_drain(speaker.sources, DRAIN_OFF), 0);
+    CU_ASSERT_PTR_EQUAL(originated("192.0.2.1/32"), before);
+    config_free(speaker.config);
+    teardown();
+}
+
 static void reload_with_the_same_prefixes_changes_nothing(void)
 {
     struct rib_stats before, after;
@@ -254,9 +283,13 @@ static void own_prefixes_guard_the_import(void)
 }
 
 static const struct unit_case cases[] = {
-    UNIT(configuration_is_originated_and_withdrawn), UNIT(reload_with_the_same_prefixes_changes_nothing),
-    UNIT(interface_addresses_come_and_go),           UNIT(cli_and_configuration_share_a_prefix),
-    UNIT(commands_say_what_was_advertised),          UNIT(own_prefixes_guard_the_import),
+    UNIT(a_drain_marks_everything_and_is_taken_back),
+    UNIT(configuration_is_originated_and_withdrawn),
+    UNIT(reload_with_the_same_prefixes_changes_nothing),
+    UNIT(interface_addresses_come_and_go),
+    UNIT(cli_and_configuration_share_a_prefix),
+    UNIT(commands_say_what_was_advertised),
+    UNIT(own_prefixes_guard_the_import),
     UNIT(a_weight_is_a_link_bandwidth_of_our_as),
 };
 UNIT_MAIN("source", cases)

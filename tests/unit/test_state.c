@@ -178,6 +178,20 @@ static void a_change_before_the_file_was_read_does_not_overwrite_it(void)
     end();
 }
 
+static void a_drain_is_kept_beside_the_commands(void)
+{
+    char text[512] = "";
+    restored = "drain-of this 5";
+    begin("drain-of this 5\nadvertise 192.0.2.1/32\n");
+    restored = NULL;
+    CU_ASSERT_EQUAL(executed, 1);
+    state_changed(state);
+    turn(300);
+    CU_ASSERT_TRUE(pread(written_fd, text, sizeof text - 1, 0) > 0);
+    CU_ASSERT_PTR_NOT_NULL(strstr(text, "\ndrain-of this 5\n"));
+    end();
+}
+
 static void wrong_lines_are_skipped(void)
 {
     static const char *const files[] = {
@@ -250,6 +264,7 @@ static void a_flush_writes_what_is_due_before_it_answers(void)
 }
 
 static const struct unit_case cases[] = {
+    UNIT(a_drain_is_kept_beside_the_commands),
     UNIT(a_flush_writes_what_is_due_before_it_answers),
     UNIT(no_file_is_no_state),
     UNIT(lines_are_run_and_not_written_back),
