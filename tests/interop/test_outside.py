@@ -69,6 +69,22 @@ def test_metrics_are_openmetrics_and_true(lab):
     assert value(families(dual.node), "underlay_bgp_peer_connections_dropped_total", peer=first) == dropped + 1
 
 
+@feature("Metrics", peer="frr")
+def test_metrics_of_bfd_where_it_is_configured(lab):
+    pair = Pair(lab, "frr", peer={"bfd": True}, neighbor={"bfd": (100, 3)}, **METRICS).up()
+    state = lambda: value(families(pair.node), "underlay_bfd_peer_state", peer=pair.theirs)
+    wait_for(lambda: state() == 1, 20, "BFD is up")
+    assert value(families(pair.node), "underlay_bfd_peer_downs_total", peer=pair.theirs) == 0
+    pair.tor.bfd_process().stop(signal.SIGKILL)
+    wait_for(lambda: state() == 0, 20, "BFD is down")
+    assert value(families(pair.node), "underlay_bfd_peer_downs_total", peer=pair.theirs) == 1
+    pair.underlay.config["peers"][0]["bfd"] = False
+    pair.underlay.write()
+    pair.underlay.command("reload")
+    wait_for(lambda: "underlay_bfd_peer_state" not in {s.name for m in families(pair.node).values() for s in m.samples},
+             what="no word of BFD")
+
+
 @feature("Health and readiness", peer="frr")
 def test_ready_when_routes_are_in_the_kernel(lab):
     pair = Pair(lab, "frr", **METRICS)
