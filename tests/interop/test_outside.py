@@ -5,7 +5,7 @@ import os
 import signal
 
 import rawhttp
-from lab import SLOW, wait_for
+from lab import ROOT, SLOW, wait_for
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as openmetrics
 from prometheus_client.parser import text_string_to_metric_families as prometheus
 from rawhttp import get
@@ -60,6 +60,9 @@ def test_metrics_are_openmetrics_and_true(lab):
     plain = families(dual.node, "text/plain")
     assert value(plain, "underlay_bgp_peer_state", **peer) == 1
     assert plain["underlay_bgp_peer_message_received"].type == "counter", "the older format names the sample"
+    with open(os.path.join(ROOT, "etc/man/underlay-metrics.7")) as f:
+        manual = f.read().replace(",", " ").split()
+    assert not set(found) - set(manual), "not in the manual"
     before = sum(len(m.samples) for m in found.values())
     dual.learn(*[f"172.20.{i}.0/24" for i in range(50)])
     assert sum(len(m.samples) for m in families(dual.node).values()) == before, "series grow with routes"
