@@ -30,13 +30,7 @@
 #include "fib/routes.h"
 #include "fib/supervise.h"
 
-#define EXIT_SYSTEM     3
-#define RESOLVE_SOON_MS 5   /* from a change to resolving next hops again, */
-#define RESOLVE_MS      50  /* and between two times: changes come in bursts */
-#define BULK_LOOK_MS    200 /* while the monitor does not hear of routes */
-#define RETRY_FIRST_MS  1000
-#define RETRY_MAX_MS    60000
-#define EVENTS_PER_TURN 256
+#define EXIT_SYSTEM 3
 
 struct signals {
     struct sig *term, *intr, *usr1, *usr2, *hup, *chld;
@@ -46,157 +40,6 @@ void fib_tell(struct fib *f, enum fm_type type, const void *records, uint32_t n)
 {
     if (f->chan && fibchan_send(f->chan, type, records, n, -1) < 0)
         supervise_kill(f->supervisor, "a message to it cannot be queued");
-}
-
-/* A part of the next hops, and of the groups that change with them. */
-static bool resolve_step(void *arg)
-{
-    struct fib *f = arg;
-    bool more = nexthops_resolve_step(f->nexthops);
-
-    if (!groups_update(f->groups))
-        f->resolve_refused = true;
-    if (more || groups_behind(f->groups))
-        return true;
-    f->resolved_ms = loop_now_ms();
-    if (f->resolve_refused)
-        fib_nexthops_changed(f, false);
-    else
-        f->resolve_backoff_ms = RETRY_FIRST_MS;
-    f->resolve_refused = false;
-    if (routes_bulk(f->routes) && nexthops_depend_on_routes(f->nexthops) && !timer_running(f->resolve))
-        timer_set(f->resolve, BULK_LOOK_MS);
-    return false;
-}
-
-static void resolve_due(void *arg)
-{
-    struct fib *f = arg;
-
-    nexthops_resolve(f->nexthops);
-    groups_retry(f->groups);
-    task_wake(f->resolver);
-}
-
-/* The first of a burst soon, the others together. */
-void fib_nexthops_changed(struct fib *f, bool soon)
-{
-    if (soon) {
-        uint64_t since = loop_now_ms() - f->resolved_ms;
-        uint64_t wait = since + RESOLVE_SOON_MS < RESOLVE_MS ? RESOLVE_MS - since : RESOLVE_SOON_MS;
-        if (!timer_running(f->resolve) || timer_remaining_ms(f->resolve) > wait)
-            timer_set(f->resolve, wait);
-    } else if (!timer_running(f->resolve)) {
-        timer_set(f->resolve, f->resolve_backoff_ms);
-        f->resolve_backoff_ms =
-            f->resolve_backoff_ms * 2 > RETRY_MAX_MS ? RETRY_MAX_MS : f->resolve_backoff_ms * 2;
-    }
-}
-
-void fib_monitor_routes(struct fib *f, bool on)
-{
-    kernel_monitor_routes(f->kernel, on);
-    if (nexthops_depend_on_routes(f->nexthops))
-        fib_nexthops_changed(f, true);
-}
-
-void fib_link_changed(struct fib *f, uint32_t ifindex, bool up)
-{
-    if (!up) {
-        /* The kernel has deleted every nexthop on the link and what hung on it, and says nothing of that. */
-        if (hops_link_down(f->nexthops, ifindex))
-            groups_hops_lost(f->groups);
-        nexthops_link_down(f->nexthops, ifindex);
-        if (!groups_update(f->groups))
-            f->resolve_refused = true;
-        nexthops_tell_news(f->nexthops);
-        task_wake(f->resolver); /* for what is left */
-    }
-    bfd_links_changed(f->bfd);
-    fib_nexthops_changed(f, true);
-}
-
-void fib_address_changed(struct fib *f, const struct kaddress *a, bool deleted)
-{
-    struct prefix p = prefix_make(&a->subnet, a->len);
-    const uint8_t *prefsrc = a->local.af == AF_INET6 ? f->settings.prefsrc_ipv6 : f->settings.prefsrc_ipv4;
-
-    bfd_links_changed(f->bfd);
-    routes_recheck(f->routes, &p);
-    fib_nexthops_changed(f, true);
-    if (!f->configured || memcmp(prefsrc, a->local.b, family_bytes(addr_family(&a->local))))
-        return;
-    /* The kernel drops IPv4 routes with a preferred source that goes, and refuses those of both families
-     * until it is back. */
-    routes_sources_changed(f->routes);
-    if (deleted)
-        reconcile_hurry(f->reconcile);
-}
-
-static void on_kernel_nexthop(struct fib *f, const struct kevent *ev)
-{
-    uint32_t i;
-
-    if (!ev->deleted || ev->own || !nexthops_id_is_ours(f->nexthops, ev->u.nexthop.id))
-        return;
-    if ((i = groups_by_kernel_id(f->groups, ev->u.nexthop.id))) {
-        groups_lost(f->groups, i);
-    } else if ((i = hops_by_kernel_id(f->nexthops, ev->u.nexthop.id))) {
-        hops_mark_lost(f->nexthops, i);
-        groups_hops_lost(f->groups);
-    } else {
-        return;
-    }
-    log_warn("a nexthop object of ours was deleted", F_UINT("id", ev->u.nexthop.id));
-    fib_nexthops_changed(f, true);
-}
-
-static void on_kernel_event(void *arg, const struct kevent *ev)
-{
-    struct fib *f = arg;
-
-    switch (ev->type) {
-    case KEVENT_LINK:
-    case KEVENT_ADDRESS:
-        links_event(f->links, ev);
-        break;
-    case KEVENT_NEXTHOP:
-        if (f->install)
-            on_kernel_nexthop(f, ev);
-        break;
-    case KEVENT_ROUTE:
-        if (ev->own || ev->u.route.cloned || !f->configured)
-            break;
-        routes_event(f->routes, &ev->u.route, ev->deleted);
-        if (ev->u.route.protocol != f->settings.protocol && nexthops_depend_on_routes(f->nexthops))
-            fib_nexthops_changed(f, true);
-        break;
-    }
-}
-
-static void look_again(struct fib *f)
-{
-    int rc = links_refresh(f->links);
-
-    if (rc)
-        log_warn("links and addresses could not be read", F_ERR(rc));
-    routes_sources_changed(f->routes);
-    fib_nexthops_changed(f, true);
-    reconcile_request(f->reconcile);
-}
-
-static void on_monitor(void *arg, int fd, unsigned events)
-{
-    struct fib *f = arg;
-    int rc = 1;
-
-    (void)fd, (void)events;
-    for (int i = 0; i < EVENTS_PER_TURN && rc > 0; i++)
-        rc = kernel_monitor_step(f->kernel, on_kernel_event, f);
-    if (rc < 0) {
-        log_info("events of the kernel were lost; looking at everything again", F_ERR(rc));
-        look_again(f);
-    }
 }
 
 static struct ip_addr prefsrc_of(uint8_t af, const uint8_t *bytes)
@@ -403,6 +246,8 @@ bool fib_preserves(const struct fib *f)
 
 void fib_stop(struct fib *f, int status)
 {
+    /* When the sessions are closed, and not before: FRR ends one with a hard reset, and drops our routes,
+     * when its BFD says AdminDown while it is up. */
     bfd_admin_down(f->bfd);
     if (!status && f->started && !fib_preserves(f))
         withdraw(f);
@@ -458,20 +303,17 @@ void fib_free_modules(struct fib *f)
     binds_free(f->binds);
     links_free(f->links);
     notify_free(f->notify);
-    timer_free(f->resolve);
-    task_free(f->resolver);
+    fib_events_reset(f);
     timer_free(f->stale);
 }
 
 bool fib_make_modules(struct fib *f, const struct fib_options *o)
 {
-    f->resolve_backoff_ms = RETRY_FIRST_MS;
     return (f->links = links_new(f)) && (f->nexthops = nexthops_new(f)) && (f->groups = groups_new(f)) &&
            (f->routes = routes_new(f)) && (f->reconcile = reconcile_new(f)) && (f->roles = roles_new(f)) &&
            (f->dispatch = dispatch_new(f)) && (f->supervisor = supervise_new(f, o)) &&
            (f->handover = handover_new(f, o)) && (f->binds = binds_new(f)) && (f->bfd = bfd_new(f)) &&
-           (f->notify = notify_new(f->loop)) && (f->resolve = timer_new(f->loop, resolve_due, f)) &&
-           (f->resolver = task_new(f->loop, resolve_step, f)) &&
+           (f->notify = notify_new(f->loop)) && fib_events_init(f) &&
            (f->stale = timer_new(f->loop, stale_due, f));
 }
 
@@ -489,7 +331,7 @@ static bool watch_signals(struct fib *f, struct signals *s)
 
 static int run(struct fib *f)
 {
-    struct io *monitor = io_new(f->loop, kernel_monitor_fd(f->kernel), on_monitor, f);
+    struct io *monitor = io_new(f->loop, kernel_monitor_fd(f->kernel), fib_on_monitor, f);
     int rc = monitor ? links_refresh(f->links) : -ENOMEM;
 
     if (rc == -EINTR)

@@ -158,7 +158,7 @@ uint32_t hops_ref(struct nexthops *n, const struct ip_addr *gateway, uint32_t if
     }
     for (int tries = 0; rc == -EEXIST && tries < 64; tries++) {
         id = alloc_id(n);
-        rc = kernel_nexthop_add(n->f->kernel, id, gateway, ifindex);
+        rc = kernel_nexthop_set(n->f->kernel, id, gateway, ifindex, false);
     }
     if (rc) {
         *error = rc;
@@ -215,7 +215,11 @@ uint32_t hops_by_kernel_id(const struct nexthops *n, uint32_t id)
 uint32_t hops_adopt(struct nexthops *n, const struct knexthop *k)
 {
     uint32_t i = hops_by_kernel_id(n, k->id);
+    const struct hop *h = i ? hop_at(n, i) : NULL;
 
+    if (h && (h->ifindex != k->ifindex || !addr_equal(&h->gateway, &k->gateway)))
+        kernel_nexthop_set(n->f->kernel, k->id, &h->gateway, h->ifindex,
+                           true); /* somebody turned it elsewhere */
     if (i)
         return i;
     return new_hop(n, &(struct hop){.gateway = k->gateway, .ifindex = k->ifindex, .id = k->id, .used = true});

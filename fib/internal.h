@@ -3,6 +3,7 @@
 #define UNDERLAY_FIB_INTERNAL_H
 
 #include "fib/fib.h"
+#include "fib/heal.h"
 #include "fib/kernel.h"
 #include "fibmsg.h"
 #include "log.h"
@@ -40,6 +41,8 @@ struct fib {
     struct timer *resolve; /* next hops must be resolved again */
     struct timer *stale;   /* the sweep, when the speaker does not ask for it */
     struct task *resolver; /* which is done in parts */
+    struct timer *mend;    /* nexthop objects that others have taken away or changed */
+    struct heal mending;
     uint64_t resolve_backoff_ms, resolved_ms;
     bool resolve_refused;
     struct fm_settings settings;
@@ -77,6 +80,10 @@ void fib_examined(struct fib *f);        /* the first look at the kernel is over
 void fib_stop(struct fib *f,
               int status); /* ends the loop; withdraws first as the settings say when status is 0 */
 
+/* events.c: what follows from the kernel's news. */
+bool fib_events_init(struct fib *f); /* false: out of memory */
+void fib_events_reset(struct fib *f);
+void fib_on_monitor(void *f, int fd, unsigned events);
 /* Events that the monitor, or a new look at the kernel, gives rise to; links.c raises them. */
 void fib_link_changed(struct fib *f, uint32_t ifindex, bool up);
 void fib_address_changed(struct fib *f, const struct kaddress *a, bool deleted);

@@ -120,7 +120,8 @@ int kernel_route(struct kernel *k, enum kernel_op op, const struct kernel_route 
 int kernel_commit(struct kernel *k, int *errors);
 
 /* One change each, done on return: 0 or -errno. */
-int kernel_nexthop_add(struct kernel *k, uint32_t id, const struct ip_addr *gateway, uint32_t ifindex);
+int kernel_nexthop_set(struct kernel *k, uint32_t id, const struct ip_addr *gateway, uint32_t ifindex,
+                       bool replace);
 int kernel_group_set(struct kernel *k, uint32_t id, const struct kmember *m, unsigned n, bool replace);
 int kernel_nexthop_delete(struct kernel *k, uint32_t id);
 int kernel_address_set(struct kernel *k, const struct ip_addr *a,

@@ -121,9 +121,11 @@ int kernel_route_delete(struct kernel *k, const struct kroute *r)
     return kernel_call(k);
 }
 
-int kernel_nexthop_add(struct kernel *k, uint32_t id, const struct ip_addr *gateway, uint32_t ifindex)
+int kernel_nexthop_set(struct kernel *k, uint32_t id, const struct ip_addr *gateway, uint32_t ifindex,
+                       bool replace)
 {
-    struct nlmsghdr *h = kernel_message(k, RTM_NEWNEXTHOP, NLM_F_CREATE | NLM_F_EXCL, sizeof(struct nhmsg));
+    uint16_t flags = replace ? NLM_F_REPLACE : NLM_F_CREATE | NLM_F_EXCL;
+    struct nlmsghdr *h = kernel_message(k, RTM_NEWNEXTHOP, flags, sizeof(struct nhmsg));
     struct nhmsg *nhm = NLMSG_DATA(h);
 
     *nhm = (struct nhmsg){.nh_family = gateway->af, .nh_protocol = k->cfg.protocol};

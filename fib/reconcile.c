@@ -163,6 +163,14 @@ static int check_nexthops(struct reconcile *r)
     return 0;
 }
 
+void reconcile_nexthops(struct reconcile *r)
+{
+    int rc = check_nexthops(r);
+
+    if (rc)
+        reconcile_request(r);
+}
+
 static void finish(struct reconcile *r, int error)
 {
     r->phase = RC_IDLE;

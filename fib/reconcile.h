@@ -6,7 +6,8 @@
 
 struct reconcile *reconcile_new(struct fib *f);
 void reconcile_free(struct reconcile *r);
-void reconcile_start(struct reconcile *r);   /* now: a part each turn; routes are not written meanwhile */
+void reconcile_nexthops(struct reconcile *r); /* the nexthop objects alone, now */
+void reconcile_start(struct reconcile *r);    /* now: a part each turn; routes are not written meanwhile */
 void reconcile_request(struct reconcile *r); /* soon, once the route queue is empty; many requests make one */
 void reconcile_hurry(
     struct reconcile *r); /* the same as soon as no route waits: the kernel has changed many of ours */

@@ -22,7 +22,6 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "fib/bfd.h"
 #include "fib/dispatch.h"
 #include "fib/handover.h"
 #include "fib/routes.h"
@@ -269,8 +268,6 @@ int supervise_start(struct supervisor *s)
 static void tell_stop(struct supervisor *s)
 {
     const struct fm_flags m = {.flags = fib_preserves(s->f) ? FM_STOP_PRESERVE : 0};
-
-    bfd_admin_down(s->f->bfd); /* before its sessions close, RFC 5882 4.3: nobody takes it for a failure */
     fib_tell(s->f, FM_STOP, &m, 1);
 }
 

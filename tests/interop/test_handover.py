@@ -27,6 +27,7 @@ class Flood:
         wait_for(lambda: self.process.output().count("time=") > 20, what="the ping is answered")
 
     def end(self):
+        wait_for(lambda: self.process.output().count("time=") > 100, what="pings long enough")
         self.process.send(signal.SIGINT)
         self.process.wait(10)
         sent, received = map(int, re.search(r"(\d+) packets transmitted, (\d+) received", self.process.output()).groups())
@@ -181,3 +182,21 @@ def test_a_configuration_that_does_not_load_refuses_the_restart(lab):
     assert done.returncode == 1 and "router.asn" in done.stderr, done
     assert node.speaker() == speaker and node.neighbor()["bgpTimerUpEstablishedEpoch"] == before["bgpTimerUpEstablishedEpoch"]
     assert "restart refused" in node.process.output()
+
+
+@feature("Planned restart: sessions are handed over")
+def test_the_parent_too(lab):
+    pair = Pair(lab, "frr", networks=(FAR4, FAR6)).up()
+    node, tor = pair.underlay, pair.tor
+    wait_for(lambda: node.installed(FAR4, FAR6) and tor.has(POD4, POD6), what="routes both ways")
+    before, theirs, watch = node.neighbor(), tor.neighbor(pair.mine), pair.node.monitor()
+    flood = Flood(pair)
+    speaker = node.speaker()
+    assert node.command("restart").endswith("1 of 1 sessions handed over\nrestarted\n")
+    assert node.speaker() != speaker
+    wait_for(lambda: node.process.output().count("what none of them has is removed") == 2, what="the kernel has been swept")
+    flood.end()
+    now = node.neighbor()
+    assert now["bgpTimerUpEstablishedEpoch"] == before["bgpTimerUpEstablishedEpoch"] and now["connectionsDropped"] == 0, now
+    assert tor.neighbor(pair.mine)["connectionsDropped"] == theirs["connectionsDropped"]
+    assert not watch.deleted(), watch.deleted()

@@ -18,7 +18,8 @@ VIP = "198.51.100.7/32"
 class Racks:
     """A node with pods, two ToRs, and behind both of them the pods of another rack, which pings those of the node."""
 
-    def __init__(self, lab, program=UNDERLAYD, peer=None, neighbor=(), start=True, **sections):
+    def __init__(self, lab, program=UNDERLAYD, bfd=None, **sections):
+        """bfd: (interval in ms, multiplier)"""
         self.lab, self.node, self.far = lab, lab.node("node"), lab.node("far")
         self.tors, self.links, ways = [], [], {"ipv4": [], "ipv6": []}
         for i in range(2):
@@ -30,12 +31,14 @@ class Racks:
             asn = TOR_AS + i
             lines = (f"router bgp {asn}", " bgp graceful-restart", " bgp graceful-restart preserve-fw-state")
             self.tors.append(Frr(tor_node, asn, f"10.255.0.{i + 1}", networks=(FAR4, FAR6), lines=lines, neighbors=[
-                Neighbor(link.a4, NODE_AS, link.b4, link.b4, link.b6, extra=("graceful-restart", *neighbor))]))
+                Neighbor(link.a4, NODE_AS, link.b4, link.b4, link.b6, bfd=bfd,
+                         extra=("graceful-restart",))]))
             self.links.append(link)
         self.far.address("lo", *[f"{source}/{128 if ':' in source else 32}" for source, _ in PAIRS])
         self.node.address("lo", *[f"{pod}/{128 if ':' in pod else 32}" for _, pod in PAIRS])
         self.far.ip_batch([f"route add {POD4} {' '.join(ways['ipv4'])}", f"route add {POD6} {' '.join(ways['ipv6'])}"])
-        self.underlay = Underlay(self.node, [tor(link.b4, **(peer or {})) for link in self.links],
+        peer = {"bfd": {"interval": f"{bfd[0]}ms", "multiplier": bfd[1]}} if bfd else {}
+        self.underlay = Underlay(self.node, [tor(link.b4, **peer) for link in self.links],
                                  **{"advertise": {"pod-cidrs": [POD4, POD6]}, **sections})
         self.program = program
         for each in self.tors:
@@ -175,13 +178,18 @@ def installed(lab, garbage=False):
 
 @feature("Planned restart: sessions are handed over", peer="frr")
 def test_an_upgrade_is_not_noticed(lab):
-    """The parent too is what was installed then, with the same process id; where that does not run it stays what it was."""
-    racks = Racks(lab, program=installed(lab), advertise={"pod-cidrs": [POD4, POD6], "vips": [{"prefix": VIP, "bind": "lo"}]})
+    """The parent too is what was installed then, with the same process id; where that does not run it stays what it was.
+    Its BFD sessions go on, and a stop that preserves the routes is no failure to them."""
+    racks = Racks(lab, program=installed(lab), bfd=(300, 5), router={"on-stop": "preserve"},
+                  advertise={"pod-cidrs": [POD4, POD6], "vips": [{"prefix": VIP, "bind": "lo"}]})
     daemon, pid = racks.underlay, racks.underlay.process.pid
     exe = lambda: os.stat(f"/proc/{pid}/exe").st_ino
     listeners = lambda: [line.split("ino:")[1] for line in
                          racks.node.run("ss", "-Hltne", "sport", "=", "179").stdout.splitlines()]
-    first, bound = exe(), listeners()
+    sessions = lambda: [(s["status"], s["id"], s["remote-id"]) for s in
+                        (each.bfd(link.a4) for each, link in zip(racks.tors, racks.links))]
+    wait_for(lambda: {s[0] for s in sessions()} == {"up"}, what="BFD")
+    first, bound, bfd = exe(), listeners(), sessions()
     assert len(bound) == 2
     with Unhurt(racks, drops=0, name="upgrade"):
         old, path = daemon.speaker(), installed(lab)
@@ -194,7 +202,15 @@ def test_an_upgrade_is_not_noticed(lab):
         old, path = daemon.speaker(), installed(lab, garbage=True)
         daemon.command("restart")
         another(daemon, old)
-    assert exe() == second and "cannot take over" in daemon.process.output()
+    assert exe() == second and "cannot take over" in daemon.process.output() and sessions() == bfd
+    installed(lab)
+    said = lambda: [n for each in racks.tors for n in each.notifications() + each.notifications("sent to")]
+    before = said()
+    with Unhurt(racks, drops=1, name="stop and start with BFD"):
+        preserved(racks)
+    assert said() == before, "nobody has taken it for a failure"
     assert VIP in racks.node.run("ip", "-o", "address", "show", "dev", "lo").stdout
+    daemon.process.send(signal.SIGUSR1)
+    wait_for(lambda: "a stop will withdraw" in daemon.process.output())
     assert daemon.stop() == 0 and daemon.gone(FAR4, FAR6, POD4, POD6), "what a former life has made is ours"
     assert not os.path.exists(daemon.socket) and racks.node.ip_json("nexthop", "show") == []

@@ -148,12 +148,18 @@ int kernel_commit(struct kernel *k, int *errors)
     return 0;
 }
 
-int kernel_nexthop_add(struct kernel *k, uint32_t id, const struct ip_addr *gateway, uint32_t ifindex)
+int kernel_nexthop_set(struct kernel *k, uint32_t id, const struct ip_addr *gateway, uint32_t ifindex,
+                       bool replace)
 {
-    if (fake_has_nexthop(k, id))
-        return -EEXIST;
-    k->nexthops[k->n_nexthops++] =
-        (struct knexthop){.id = id, .gateway = *gateway, .ifindex = ifindex, .protocol = k->cfg.protocol};
+    struct knexthop *nh = &k->nexthops[0];
+
+    if (fake_has_nexthop(k, id) != replace)
+        return replace ? -ENOENT : -EEXIST;
+    while (replace && nh->id != id)
+        nh++;
+    if (!replace)
+        nh = &k->nexthops[k->n_nexthops++];
+    *nh = (struct knexthop){.id = id, .gateway = *gateway, .ifindex = ifindex, .protocol = k->cfg.protocol};
     return 0;
 }
 

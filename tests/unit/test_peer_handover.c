@@ -34,6 +34,32 @@ static struct peer_info info(struct rig *r)
     return i;
 }
 
+struct heard {
+    unsigned announced, withdrawn, eor, keepalives, refreshes; /* prefixes of /24, messages */
+};
+
+/* What the peer is told: so many things at least, and what follows at once. */
+static struct heard hear(struct rig *r, struct raw *x, unsigned least)
+{
+    struct heard h = {0};
+    uint8_t body[BGP_MAX_LEN], type;
+    size_t n;
+    while ((type = raw_next(
+                r, x, 0, h.announced + h.withdrawn + h.eor + h.keepalives + h.refreshes < least ? 2000 : 50,
+                body, &n))) {
+        h.keepalives += type == BGP_KEEPALIVE;
+        h.refreshes += type == BGP_ROUTE_REFRESH;
+        if (type != BGP_UPDATE)
+            continue;
+        unsigned gone = (unsigned)(body[0] << 8 | body[1]),
+                 attrs = (unsigned)(body[2 + gone] << 8 | body[3 + gone]);
+        h.withdrawn += gone / 4;
+        h.announced += (unsigned)(n - 4 - gone - attrs) / 4;
+        h.eor += n == 4;
+    }
+    return h;
+}
+
 static void up(struct rig *r, struct raw *x, const struct capabilities *caps)
 {
     rig_set_up(r);
@@ -46,7 +72,7 @@ static void up(struct rig *r, struct raw *x, const struct capabilities *caps)
     rig_start(&r->a);
     CU_ASSERT_TRUE_FATAL(raw_connect(r, x, "127.0.0.2"));
     CU_ASSERT_TRUE_FATAL(raw_establish_with(r, x, caps));
-    rig_settle(r, 30);
+    CU_ASSERT_EQUAL(hear(r, x, 3).eor, 1); /* behind the two prefixes */
 }
 
 static void down(struct rig *r, struct raw *x)
@@ -133,31 +159,6 @@ static uint32_t paths(struct rig *r)
     return peer_rib(rig_peer(&r->a))->paths[FAM_IPV4];
 }
 
-/* Reads messages for a while: how many announced and withdrew how many prefixes of /24 or /32. */
-struct heard {
-    unsigned updates, announced, withdrawn, eor, keepalives, refreshes;
-};
-
-static struct heard hear(struct rig *r, struct raw *x, unsigned ms)
-{
-    struct heard h = {0};
-    uint8_t body[BGP_MAX_LEN], type;
-    size_t n;
-    while ((type = raw_next(r, x, 0, ms, body, &n))) {
-        h.keepalives += type == BGP_KEEPALIVE;
-        h.refreshes += type == BGP_ROUTE_REFRESH;
-        if (type != BGP_UPDATE)
-            continue;
-        unsigned gone = (unsigned)(body[0] << 8 | body[1]),
-                 attrs = (unsigned)(body[2 + gone] << 8 | body[3 + gone]);
-        h.updates++;
-        h.withdrawn += gone / 4;
-        h.announced += (unsigned)(n - 4 - gone - attrs) / 4;
-        h.eor += n == 4;
-    }
-    return h;
-}
-
 static void session_goes_on(void)
 {
     struct rig r;
@@ -166,7 +167,6 @@ static void session_goes_on(void)
     announce(&r, &x, 1);
     announce(&r, &x, 2);
     const struct peer_info before = info(&r);
-    hear(&r, &x, 20);
     struct luggage g = leave(&r);
     struct handover_taken taken;
     CU_ASSERT_EQUAL(rig_originate(&r.a, "192.0.2.0/24"), 0); /* 192.0.3.0/24 is gone, this one is new: */
@@ -188,7 +188,7 @@ static void session_goes_on(void)
     CU_ASSERT(after.eor_out[FAM_IPV4]);
     CU_ASSERT(rig_has(&r.a, "10.1.0.0/24"));
     CU_ASSERT(rig_has(&r.a, "10.2.0.0/24"));
-    struct heard h = hear(&r, &x, 100);
+    struct heard h = hear(&r, &x, 4);
     CU_ASSERT_EQUAL(h.announced, 2);
     CU_ASSERT_EQUAL(h.withdrawn, 1);
     CU_ASSERT_EQUAL(h.eor, 0);
@@ -238,7 +238,6 @@ static void half_a_message_out_is_completed(void)
     struct rig r;
     struct raw x;
     up(&r, &x, &simple);
-    hear(&r, &x, 20);
     struct conn *c = rig_peer(&r.a)->up->conn;
     struct wire_writer w = conn_writer(c, 2 * BGP_HEADER_LEN);
     keepalive_encode(&w);
@@ -248,7 +247,7 @@ static void half_a_message_out_is_completed(void)
     c->out_start += 5;
     c->out_next = c->out_start + BGP_HEADER_LEN - 5;
     restart(&r);
-    CU_ASSERT_EQUAL(hear(&r, &x, 100).keepalives, 2);
+    CU_ASSERT_EQUAL(hear(&r, &x, 5).keepalives, 2);
     down(&r, &x);
 }
 
@@ -312,7 +311,7 @@ static void without_an_answer_the_routes_stay(void)
     up(&r, &x, &enhanced);
     announce(&r, &x, 1);
     restart(&r);
-    CU_ASSERT_EQUAL(hear(&r, &x, 100).refreshes, 1);
+    CU_ASSERT_EQUAL(hear(&r, &x, 3).refreshes, 1);
     CU_ASSERT_EQUAL(paths(&r), 1);
     CU_ASSERT_EQUAL(peer_rib(rig_peer(&r.a))->stale[FAM_IPV4], 0);
     down(&r, &x);
@@ -460,13 +459,12 @@ static void refresh_out_is_ended(void)
     struct rig r;
     struct raw x;
     up(&r, &x, &enhanced);
-    hear(&r, &x, 20);
     rig_peer(&r.a)->refresh.out[FAM_IPV4] = true;
     struct luggage g = leave(&r);
     struct handover_taken taken;
     CU_ASSERT_EQUAL(rig_originate(&r.a, "192.0.2.0/24"), 0);
     CU_ASSERT_EQUAL(arrive(&r, &g, &taken), 0);
-    struct heard h = hear(&r, &x, 100);
+    struct heard h = hear(&r, &x, 4);
     CU_ASSERT_EQUAL(h.announced, 1);
     CU_ASSERT_EQUAL(h.withdrawn, 1);
     CU_ASSERT_EQUAL(h.refreshes, 2); /* ours, and the end of theirs */
@@ -479,7 +477,6 @@ static void another_format_is_refused(void)
     struct raw x;
     struct handover_taken taken;
     up(&r, &x, &simple);
-    hear(&r, &x, 20);
     struct luggage g = leave(&r);
     g.bytes[11]++;
     CU_ASSERT_EQUAL(arrive(&r, &g, &taken), -EBADMSG);

@@ -260,7 +260,6 @@ static void own_prefixes_guard_the_import(void)
         const char *prefix;
         enum import_reason reason;
     } cases[] = {
-
         {"10.244.1.0/24", IMPORT_OWN_POD_CIDR},
         {"10.244.1.128/25", IMPORT_OWN_POD_CIDR},
         {"10.244.0.0/16", IMPORT_OK},
