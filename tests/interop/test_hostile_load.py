@@ -179,11 +179,8 @@ def test_connections_without_end(lab, who):
 def test_descriptors_run_out(lab):
     """Nobody is accepted for a second, but nothing spins and sessions go on."""
     hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
-    program = lab.write("few-descriptors", f'#!/bin/sh
-ulimit -n 48
-exec {underlay.UNDERLAYD} "$@"
-', mode=0o755)
-    underlay.UNDERLAYD = program  # of this test, which is a process of its own
+    script = f'#!/bin/sh\nulimit -n 48\nexec {UNDERLAYD} "$@"\n'
+    underlay.UNDERLAYD = lab.write("few-descriptors", script, mode=0o755)  # for this test, which is a process of its own
     rack = Rack(lab, 2, strangers=1)
     resource.setrlimit(resource.RLIMIT_NOFILE, (min(hard, 8192), hard))
     quiet, before = Quiet(rack, 0), cpu(rack)
