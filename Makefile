@@ -6,7 +6,7 @@ BUILD    = build
 SAN      =
 PREFIX   = /usr/local
 SYSCONFDIR = /etc
-VERSION  = 0.2.0
+VERSION  = 0.3.0
 
 # Root by way of su has the caller's PATH, and dpkg and the labs want more.
 export PATH := $(PATH):/usr/sbin:/sbin
@@ -101,13 +101,15 @@ D        = $(DESTDIR)
 
 .PHONY: install uninstall
 install: all
-	install -d $(D)$(BINDIR) $(D)$(UBINDIR) $(D)$(MANDIR)/man8 $(D)$(MANDIR)/man5 $(D)$(DOCDIR) $(D)$(UNITDIR) \
+	install -d $(D)$(BINDIR) $(D)$(UBINDIR) $(D)$(MANDIR)/man8 $(D)$(MANDIR)/man7 $(D)$(MANDIR)/man5 $(D)$(DOCDIR) $(D)$(UNITDIR) \
 	    $(D)$(SYSUSERSDIR) $(D)$(SYSCONFDIR)/underlay $(D)$(SYSCONFDIR)/iproute2/rt_protos.d
 	install -m 755 $(BUILD)/underlayd $(D)$(BINDIR)/underlayd
 	install -m 755 $(BUILD)/underlayctl $(D)$(UBINDIR)/underlayctl
 	install -m 644 etc/man/underlayd.8 etc/man/underlayctl.8 $(D)$(MANDIR)/man8/
+	install -m 644 etc/man/underlay-metrics.7 $(D)$(MANDIR)/man7/
 	install -m 644 etc/man/underlay.yaml.5 $(D)$(MANDIR)/man5/
-	install -m 644 README.md ARCHITECTURE.md CHANGES.md LICENSE etc/underlay.yaml $(D)$(DOCDIR)/
+	install -m 644 README.md ARCHITECTURE.md CHANGES.md LICENSE etc/underlay.yaml \
+	    contrib/prometheus/underlay.rules.yaml $(D)$(DOCDIR)/
 	install -m 644 etc/networkd/50-underlay.conf $(D)$(DOCDIR)/networkd-50-underlay.conf
 	install -m 644 etc/rt_protos.d/underlay.conf $(D)$(SYSCONFDIR)/iproute2/rt_protos.d/underlay.conf
 	install -m 644 etc/sysusers-underlay.conf $(D)$(SYSUSERSDIR)/underlay.conf
@@ -122,7 +124,8 @@ install: all
 # The configuration stays.
 uninstall:
 	rm -f $(D)$(BINDIR)/underlayd $(D)$(UBINDIR)/underlayctl $(D)$(MANDIR)/man8/underlayd.8 \
-	    $(D)$(MANDIR)/man8/underlayctl.8 $(D)$(MANDIR)/man5/underlay.yaml.5 $(D)$(UNITDIR)/underlayd.service \
+	    $(D)$(MANDIR)/man8/underlayctl.8 $(D)$(MANDIR)/man7/underlay-metrics.7 $(D)$(MANDIR)/man5/underlay.yaml.5 \
+	    $(D)$(UNITDIR)/underlayd.service \
 	    $(D)$(SYSCONFDIR)/iproute2/rt_protos.d/underlay.conf $(D)$(SYSUSERSDIR)/underlay.conf
 	rm -rf $(D)$(DOCDIR)
 

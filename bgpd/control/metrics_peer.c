@@ -10,6 +10,7 @@
 #include <event2/buffer.h>
 
 #include "control/metrics.h"
+#include "fibmsg.h"
 #include "loop.h"
 #include "peer.h"
 #include "speaker.h"
@@ -42,6 +43,8 @@ enum column {
     C_RESET,
     C_CODE,
     C_SUBCODE,
+    C_BFD_STATE,
+    C_BFD_DOWNS,
     COLUMNS
 };
 
@@ -142,6 +145,12 @@ static const struct {
      1,
      0},
     {{P "last_error_subcode", METRIC_GAUGE, NULL, "Subcode of the last NOTIFICATION."}, plain, 1, 0},
+    {{"underlay_bfd_peer_state", METRIC_GAUGE, NULL,
+      "BFD with the peer, where it is configured: 1 up, 0 down, 2 ended on purpose by either side."},
+     plain,
+     1,
+     0},
+    {{"underlay_bfd_peer_downs", METRIC_COUNTER, NULL, "How often it was up and went down."}, plain, 1, 0},
 };
 #undef P
 #define FAMILIES (sizeof families / sizeof *families)
@@ -178,6 +187,20 @@ static void fill_families(struct row *r, const struct peer *p)
     }
 }
 
+static void fill_bfd(struct row *r, const struct peer_info *i)
+{
+    const struct fm_bfd_state *st = i->bfd ? i->bfd_state : NULL;
+    r->v[C_BFD_STATE] = r->v[C_BFD_DOWNS] = ABSENT;
+    if (!i->bfd)
+        return;
+    r->v[C_BFD_STATE] = !st                                     ? 0
+                        : st->state == FM_BFD_UP                ? 1
+                        : st->state == FM_BFD_ADMIN_DOWN        ? 2
+                        : st->remote_state == FM_BFD_ADMIN_DOWN ? 2
+                                                                : 0;
+    r->v[C_BFD_DOWNS] = st ? st->downs : 0;
+}
+
 static void fill(struct row *r, const struct peer *p)
 {
     struct peer_info i;
@@ -210,6 +233,7 @@ static void fill(struct row *r, const struct peer *p)
     r->v[C_RESET] = i.last_reset_ms ? i.last_reset_ms : ABSENT;
     r->v[C_CODE] = i.last_error.code;
     r->v[C_SUBCODE] = i.last_error.subcode;
+    fill_bfd(r, &i);
 }
 
 static int by_serial(const void *a, const void *b)
