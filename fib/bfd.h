@@ -24,6 +24,8 @@ void bfd_links_changed(struct bfd *b); /* links or addresses: over which interfa
 /* Before a stop that leaves the routes in place, and before one that does not: every peer hears AdminDown
  * (RFC 5880 6.8.16, RFC 5882 4.3), so that it ends nothing. Blocks for a few milliseconds. */
 void bfd_admin_down(struct bfd *b);
+void bfd_forked(
+    const struct bfd *b); /* in a child: it has all processors, which BFD divides (bfd_thread.c) */
 
 /* Executing ourselves anew: what the sessions are as text for bfd_restore, into a file of its own, and the
  * sockets without close-on-exec. The thread has stopped then; bfd_free or bfd_resume next. 0 or -errno. */

@@ -118,7 +118,8 @@ def start(args, daemon, box, job, _):
 
 
 class FarBfd:
-    """The neighbours' end of BFD: BIRD, which has a thread for it, at real-time priority, so that what is late is the device."""
+    """The neighbours' end of BFD: BIRD, which has a thread for it, at real-time priority and on a processor where underlayd's
+    netlink is not (fib/bfd_thread.c): the kernel may keep that one for a second, and what is late should be the device."""
 
     def __init__(self, box, neighbors, interval):
         text = "log stderr all; router id 10.0.0.2; protocol device {}\nprotocol bfd { debug { states, events };\n"
@@ -126,8 +127,8 @@ class FarBfd:
         text += "".join(f" neighbor {n.local} dev \"eth{n.link}\" local {n.address};\n" for n in neighbors) + "}\n"
         config = box.write("far-bfd.conf", text)
         self.box, self.neighbors = box, neighbors
-        box.peers.start("chrt", "--rr", "20", FAR_BFD, "-f", "-c", config, "-s", f"{box.dir}/far-bfd.ctl", "-P",
-                        f"{box.dir}/far-bfd.pid", log="far-bfd.log")
+        box.peers.start("taskset", "-c", max(os.sched_getaffinity(0)), "chrt", "--rr", "20", FAR_BFD, "-f", "-c", config, "-s",
+                        f"{box.dir}/far-bfd.ctl", "-P", f"{box.dir}/far-bfd.pid", log="far-bfd.log")
 
     def log(self):
         with open(f"{self.box.dir}/far-bfd.log", encoding="utf-8", errors="replace") as file:
