@@ -442,6 +442,7 @@ void bfd_admin_down(struct bfd *b)
 
 void bfd_forked(const struct bfd *b)
 {
+    setrlimit(RLIMIT_RTPRIO, &(struct rlimit){0, 0});
     if (b->thread)
         bfd_thread_forked(b->thread);
 }

@@ -13,12 +13,13 @@
 
 #include "fib/bfd_run.h"
 
-#define TURN_BATCHES 8     /* of BFD_BATCH packets, from one socket in one turn */
-#define TURN_FLOWS   256   /* timers in one turn */
-#define FLOOD_US     1000  /* after a turn that did not read all */
-#define LATE_US      1000  /* less is not counted */
-#define STARVED_US   10000 /* counted as starvation */
-#define STOP_GAP_US  2000  /* between the rounds of AdminDown at a stop */
+#define TURN_BATCHES    8     /* of BFD_BATCH packets, from one socket in one turn */
+#define TURN_FLOWS      256   /* timers in one turn */
+#define FLOOD_US        1000  /* after a turn that did not read all */
+#define LATE_US         1000  /* less is not counted */
+#define STARVED_US      10000 /* counted as starvation */
+#define STARVED_TELL_US 1000000
+#define STOP_GAP_US     2000 /* between the rounds of AdminDown at a stop */
 
 static void touch(struct bfd_thread *t, struct bfd_flow *f)
 {
@@ -216,6 +217,19 @@ static void note_delay(struct bfd_thread *t, uint64_t due_us, uint64_t now_us)
         t->starved_us = late > UINT32_MAX ? UINT32_MAX : (uint32_t)late;
 }
 
+/* It is told with a session's state, for want of a report of its own; one a second is enough. */
+static void tell_starvation(struct bfd_thread *t)
+{
+    struct bfd_flow *f = bfd_table_at(t->table, 1);
+
+    if (!f || t->starvations == t->told_starvations || t->turn_us < t->told_us + STARVED_TELL_US)
+        return;
+    t->told_starvations = t->starvations;
+    t->told_us = t->turn_us;
+    f->told.peer.af = 0; /* so that it differs */
+    touch(t, f);
+}
+
 static void turn(struct bfd_thread *t)
 {
     struct bfd_flow *f = bfd_table_first(t->table);
@@ -230,6 +244,7 @@ static void turn(struct bfd_thread *t)
     for (unsigned i = 0; i < BFD_LISTENERS; i++)
         if (ready & 1u << i && t->listeners[i] >= 0)
             read_socket(t, i);
+    tell_starvation(t);
     serve_touched(t);
     for (unsigned i = 0; i < TURN_FLOWS && (f = bfd_table_first(t->table)) && f->due_us <= now; i++)
         bfd_flow_serve(t, f);

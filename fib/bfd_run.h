@@ -30,6 +30,8 @@ struct bfd_thread {
     bool told, stopping;
     uint32_t stalled_us;              /* not let to run, in all */
     uint32_t starvations, starved_us; /* of STARVED_US and more; the longest */
+    uint32_t told_starvations;        /* the speaker knows of */
+    uint64_t told_us;                 /* since then */
 };
 
 /* bfd_run.c: until BFD_CMD_STOP. */
