@@ -26,7 +26,8 @@ struct bfd_peer {
     struct fm_bfd_state state; /* as last told */
     struct log_limit limit;
     bool claimed;
-    bool dead; /* said so to the next hops */
+    bool dead;      /* said so to the next hops */
+    bool overruled; /* it has failed, and BGP came up over it all the same */
 };
 
 struct bfd {
@@ -224,7 +225,8 @@ static void on_state(struct bfd *b, const struct bfd_event *ev)
 
     if (!p || p->flow != ev->flow)
         return;
-    set_dead(b, p, ev->state.flags & FM_BFD_FAILED); /* before anything else */
+    p->overruled &= (ev->state.flags & FM_BFD_FAILED) != 0;
+    set_dead(b, p, (ev->state.flags & FM_BFD_FAILED) && !p->overruled); /* before anything else */
     log_change(p, &ev->state);
     p->state = ev->state;
     fib_tell(b->f, FM_BFD_STATE, &p->state, 1);
@@ -342,6 +344,7 @@ static void end_session(struct bfd *b, struct bfd_peer *p)
     if (p->flow)
         bfd_thread_tell(b->thread, &(struct bfd_command){.type = BFD_CMD_DEL, .flow = p->flow});
     p->flow = NULL;
+    p->overruled = false;
     set_dead(b, p, false);
     p->state = (struct fm_bfd_state){.peer = p->want.peer, .state = FM_BFD_DOWN};
 }
@@ -391,7 +394,8 @@ int bfd_set(struct bfd *b, const struct fm_bfd *m)
         return 0; /* the thread answers */
     }
     change_terms(b, p);
-    fib_tell(b->f, FM_BFD_STATE, &p->state, 1);
+    if (p->state.since_ms) /* else the thread has not spoken of it yet */
+        fib_tell(b->f, FM_BFD_STATE, &p->state, 1);
     return 0;
 }
 
@@ -405,6 +409,16 @@ void bfd_del(struct bfd *b, const struct fm_nexthop *peer)
     *at = p->next;
     b->n_peers--;
     free(p);
+}
+
+void bfd_overrule(struct bfd *b, const struct fm_nexthop *peer)
+{
+    struct bfd_peer *p = *find(b, peer);
+
+    if (!p || !p->dead)
+        return;
+    p->overruled = true;
+    set_dead(b, p, false);
 }
 
 void bfd_speaker_gone(struct bfd *b)
@@ -438,6 +452,13 @@ void bfd_admin_down(struct bfd *b)
 {
     if (b->thread)
         bfd_thread_all_down(b->thread);
+}
+
+void bfd_forked(const struct bfd *b)
+{
+    setrlimit(RLIMIT_RTPRIO, &(struct rlimit){0, 0});
+    if (b->thread)
+        bfd_thread_forked(b->thread);
 }
 
 static void forget_all(struct bfd *b)
@@ -485,8 +506,10 @@ static bool collect(struct bfd *b, struct bfd_saved *s)
     if (!s->flows)
         return false;
     for (struct bfd_peer *p = first_from(b, &i); p; p = after(b, &i, p))
-        if (p->flow)
+        if (p->flow) {
+            p->flow->overruled = p->overruled;
             s->flows[s->n_flows++] = p->flow;
+        }
     return true;
 }
 
@@ -552,6 +575,7 @@ static int adopt(struct bfd *b, const struct bfd_saved *s)
             return -ENOMEM;
         p->terms = f->terms;
         p->flow = f;
+        p->overruled = f->overruled;
     }
     return go_on(b, s);
 }

@@ -38,7 +38,8 @@ struct bfd_flow {
     struct fm_nexthop name; /* the peer */
     struct ip_addr peer;
     bool multihop;
-    int fd; /* it sends on, -1: none */
+    bool overruled; /* the main thread's, while there is no other */
+    int fd;         /* it sends on, -1: none */
     uint16_t port;
     int error;               /* -errno, of a socket or of sending */
     bool listens;            /* counted in the listener's users */
@@ -85,6 +86,8 @@ void bfd_thread_all_down(struct bfd_thread *t);
  * where there is none, or closed when that is NULL. */
 void bfd_thread_stop(struct bfd_thread *t, int listeners[BFD_LISTENERS]);
 void bfd_thread_free(struct bfd_thread *t); /* after the stop */
+/* In a child of the main thread: on all processors again. */
+void bfd_thread_forked(const struct bfd_thread *t);
 
 /* bfd_table.c: the flows of a thread, found by discriminator, by peer, and by who is due first. */
 struct bfd_table;
