@@ -454,6 +454,13 @@ void bfd_admin_down(struct bfd *b)
         bfd_thread_all_down(b->thread);
 }
 
+void bfd_forked(const struct bfd *b)
+{
+    setrlimit(RLIMIT_RTPRIO, &(struct rlimit){0, 0});
+    if (b->thread)
+        bfd_thread_forked(b->thread);
+}
+
 static void forget_all(struct bfd *b)
 {
     unsigned i = 0;

@@ -27,13 +27,16 @@ void bfd_links_changed(struct bfd *b); /* links or addresses: over which interfa
 /* Before a stop that leaves the routes in place, and before one that does not: every peer hears AdminDown
  * (RFC 5880 6.8.16, RFC 5882 4.3), so that it ends nothing. Blocks for a few milliseconds. */
 void bfd_admin_down(struct bfd *b);
+/* In a child of this process: it has all processors, which BFD divides (bfd_thread.c), and no real time. */
+void bfd_forked(const struct bfd *b);
 
-/* Executing ourselves anew: what the sessions are as text for bfd_restore, into a file of its own, and the
- * sockets without close-on-exec. The thread has stopped then; bfd_free or bfd_resume next. 0 or -errno. */
+/* Executing ourselves anew: what the sessions are as text for bfd_restore, into a file of its own, and
+ * the sockets without close-on-exec. The thread has stopped then; bfd_free or bfd_resume next. 0 or
+ * -errno. */
 int bfd_save(struct bfd *b, int fd);
 int bfd_resume(struct bfd *b); /* bfd_save, but this process stays after all. 0 or -errno */
-/* In the new life, before anything that takes time: the sessions go on with their discriminators and states,
- * unclaimed until the speaker's FM_BFD_SET. 0 or -errno: nothing was taken over. */
+/* In the new life, before anything that takes time: the sessions go on with their discriminators and
+ * states, unclaimed until the speaker's FM_BFD_SET. 0 or -errno: nothing was taken over. */
 int bfd_restore(struct bfd *b, int fd);
 
 #endif

@@ -86,6 +86,8 @@ void bfd_thread_all_down(struct bfd_thread *t);
  * where there is none, or closed when that is NULL. */
 void bfd_thread_stop(struct bfd_thread *t, int listeners[BFD_LISTENERS]);
 void bfd_thread_free(struct bfd_thread *t); /* after the stop */
+/* In a child of the main thread: on all processors again. */
+void bfd_thread_forked(const struct bfd_thread *t);
 
 /* bfd_table.c: the flows of a thread, found by discriminator, by peer, and by who is due first. */
 struct bfd_table;

@@ -59,17 +59,25 @@ static bool valid_addr(uint8_t af, const uint8_t addr[16])
     return af == AF_INET6 || (af == AF_INET && all_zero(addr + 4, 12));
 }
 
-static const char *check_nexthop(const struct fm_nexthop *nh)
+static const char *check_neighbor(const struct fm_nexthop *nh)
 {
     if (!valid_addr(nh->af, nh->addr) || !all_zero(nh->reserved, sizeof nh->reserved))
         return "next hop is no address";
     struct ip_addr a = fm_addr(nh->af, nh->addr);
     bool scoped = a.af == AF_INET6 && addr_is_link_local(&a);
-    if (addr_is_unspecified(&a) || addr_is_multicast(&a) || addr_is_loopback(&a))
+    if (addr_is_unspecified(&a) || addr_is_multicast(&a))
         return "next hop is no unicast address";
     if (scoped != (nh->scope != 0))
         return "next hop and scope do not agree";
     return NULL;
+}
+
+static const char *check_nexthop(const struct fm_nexthop *nh)
+{
+    const char *wrong = check_neighbor(nh);
+    struct ip_addr a = fm_addr(nh->af, nh->addr);
+
+    return !wrong && addr_is_loopback(&a) ? "next hop is this host" : wrong;
 }
 
 static const char *on_hello(struct dispatch *d, const void *records)
@@ -294,12 +302,12 @@ static const char *on_bind(struct dispatch *d, const void *records)
 static const char *check_bfd(const struct fm_bfd *m)
 {
     bool multihop = m->flags & FM_BFD_MULTIHOP;
-    const char *wrong = check_nexthop(&m->peer);
+    const char *wrong = check_neighbor(&m->peer); /* which may be a process beside us */
 
     if (wrong)
         return wrong;
     struct ip_addr local = fm_addr(m->peer.af, m->local);
-    if (!valid_addr(m->peer.af, m->local) || addr_is_multicast(&local) || addr_is_loopback(&local))
+    if (!valid_addr(m->peer.af, m->local) || addr_is_multicast(&local))
         return "BFD from an address that is nobody's";
     if (m->flags & ~(uint32_t)FM_BFD_MULTIHOP || !all_zero(m->reserved, sizeof m->reserved))
         return "BFD flag is not known";
@@ -321,7 +329,7 @@ static const char *on_bfd_set(struct dispatch *d, const void *records)
 
 static const char *on_bfd_del(struct dispatch *d, const void *records)
 {
-    const char *wrong = check_nexthop(records);
+    const char *wrong = check_neighbor(records);
 
     if (!wrong)
         bfd_del(d->f->bfd, records);

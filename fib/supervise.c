@@ -22,6 +22,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "fib/bfd.h"
 #include "fib/dispatch.h"
 #include "fib/handover.h"
 #include "fib/routes.h"
@@ -202,6 +203,7 @@ static _Noreturn void become_speaker(struct supervisor *s, int fd)
         signal(sig, SIG_DFL);
     sigemptyset(&none);
     sigprocmask(SIG_SETMASK, &none, NULL);
+    bfd_forked(s->f->bfd);
     int mine = dup2(fd, SPEAKER_FD); /* without close-on-exec */
     if (fd == SPEAKER_FD)
         fcntl(fd, F_SETFD, 0);

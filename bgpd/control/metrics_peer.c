@@ -10,6 +10,7 @@
 #include <event2/buffer.h>
 
 #include "control/metrics.h"
+#include "fibmsg.h"
 #include "loop.h"
 #include "peer.h"
 #include "speaker.h"
@@ -42,6 +43,11 @@ enum column {
     C_RESET,
     C_CODE,
     C_SUBCODE,
+    C_BFD_STATE,
+    C_BFD_UPTIME,
+    C_BFD_UPS,
+    C_BFD_DOWNS,
+    C_BFD_DETECTION,
     COLUMNS
 };
 
@@ -56,6 +62,8 @@ struct peer_samples {
     struct row **rows;
     unsigned n, room, next; /* next: peer to be looked at */
     unsigned family, column, at;
+    bool bfd;                         /* there is a session of it */
+    uint32_t starvations, starved_us; /* of its thread, as last told */
 };
 
 static const char *const per_family[] = {"afi=\"ipv4\",safi=\"unicast\"", "afi=\"ipv6\",safi=\"unicast\""};
@@ -66,6 +74,7 @@ static const char *const plain[] = {NULL};
 
 /* In the order of the columns. */
 #define P "underlay_bgp_peer_"
+#define B "underlay_bfd_peer_"
 static const struct {
     struct metric m;
     const char *const *labels;
@@ -142,8 +151,22 @@ static const struct {
      1,
      0},
     {{P "last_error_subcode", METRIC_GAUGE, NULL, "Subcode of the last NOTIFICATION."}, plain, 1, 0},
+    {{B "state", METRIC_GAUGE, NULL,
+      "State of BFD with the peer, where it is configured: 1 up, 0 down, 2 shut down by either side."},
+     plain,
+     1,
+     0},
+    {{B "uptime_seconds", METRIC_GAUGE, "seconds", "How long BFD is up; 0 when it is down."}, plain, 1, 1},
+    {{B "session_ups", METRIC_COUNTER, NULL, "Times that BFD came up."}, plain, 1, 0},
+    {{B "session_downs", METRIC_COUNTER, NULL, "Times that BFD was up and went down."}, plain, 1, 0},
+    {{B "detection_seconds", METRIC_GAUGE, "seconds",
+      "The negotiated detection time: so long a silence is a failure."},
+     plain,
+     1,
+     1},
 };
 #undef P
+#undef B
 #define FAMILIES (sizeof families / sizeof *families)
 
 struct peer_samples *peer_samples_new(const struct speaker *s)
@@ -178,7 +201,35 @@ static void fill_families(struct row *r, const struct peer *p)
     }
 }
 
-static void fill(struct row *r, const struct peer *p)
+static void fill_bfd(struct row *r, const struct peer_info *i)
+{
+    const struct fm_bfd_state *st = i->bfd_state;
+    uint64_t now = loop_now_ms();
+    bool up = st && st->state == FM_BFD_UP;
+    bool shut = st && (st->state == FM_BFD_ADMIN_DOWN || st->remote_state == FM_BFD_ADMIN_DOWN);
+
+    for (unsigned c = C_BFD_STATE; c <= C_BFD_DETECTION; c++)
+        r->v[c] = i->bfd ? 0 : ABSENT;
+    if (!i->bfd || !st)
+        return;
+    r->v[C_BFD_STATE] = up ? 1 : shut ? 2 : 0;
+    r->v[C_BFD_UPTIME] = up && now > st->since_ms ? now - st->since_ms : 0;
+    r->v[C_BFD_UPS] = st->ups;
+    r->v[C_BFD_DOWNS] = st->downs;
+    r->v[C_BFD_DETECTION] = st->detection_us / 1000;
+}
+
+/* Of the one thread that all sessions have; who was told last knows most. */
+static void note_starvation(struct peer_samples *p, const struct fm_bfd_state *st)
+{
+    p->bfd = true;
+    if (st->starvations > p->starvations)
+        p->starvations = st->starvations;
+    if (st->starved_us > p->starved_us)
+        p->starved_us = st->starved_us;
+}
+
+static void fill(struct peer_samples *s, struct row *r, const struct peer *p)
 {
     struct peer_info i;
     char name[LABELS - 40];
@@ -193,6 +244,9 @@ static void fill(struct row *r, const struct peer *p)
     r->v[C_ESTABLISHED] = i.established_count;
     r->v[C_DROPPED] = i.dropped_count;
     fill_families(r, p);
+    fill_bfd(r, &i);
+    if (i.bfd_state)
+        note_starvation(s, i.bfd_state);
     const struct peer_stats *n = &i.stats;
     const uint64_t in[] = {n->opens_in, n->updates_in, n->notifications_in, n->keepalives_in,
                            n->refreshes_in};
@@ -210,6 +264,7 @@ static void fill(struct row *r, const struct peer *p)
     r->v[C_RESET] = i.last_reset_ms ? i.last_reset_ms : ABSENT;
     r->v[C_CODE] = i.last_error.code;
     r->v[C_SUBCODE] = i.last_error.subcode;
+    fill_bfd(r, &i);
 }
 
 static int by_serial(const void *a, const void *b)
@@ -248,7 +303,7 @@ bool peer_samples_take(struct peer_samples *p)
         struct row *r = calloc(1, sizeof *r);
         if (!r)
             return false;
-        fill(r, peer_set_at(p->s->peers, p->next));
+        fill(p, r, peer_set_at(p->s->peers, p->next));
         p->rows[p->n++] = r;
     }
     if (p->next < count)
@@ -273,6 +328,16 @@ static void write_row(const struct row *r, unsigned family, unsigned column, str
     }
 }
 
+static void write_starvation(struct peer_samples *p, struct metrics *w)
+{
+    metrics_family(w, &(struct metric){"underlay_bfd_starvations", METRIC_COUNTER, NULL,
+                                       "Times that the thread of BFD was let to run 10 ms late or more."});
+    metrics_put(w, NULL, p->starvations);
+    metrics_family(w, &(struct metric){"underlay_bfd_longest_starvation_seconds", METRIC_GAUGE, "seconds",
+                                       "The longest that it was late."});
+    metrics_put_milli(w, NULL, (p->starved_us + 999) / 1000);
+}
+
 bool peer_samples_write(struct peer_samples *p, struct metrics *w)
 {
     for (unsigned budget = WRITE_STEP; budget && p->family < FAMILIES; budget--) {
@@ -285,5 +350,9 @@ bool peer_samples_write(struct peer_samples *p, struct metrics *w)
         p->at = 0;
         p->column += families[p->family++].columns;
     }
-    return p->family < FAMILIES;
+    if (p->family < FAMILIES)
+        return true;
+    if (p->bfd)
+        write_starvation(p, w);
+    return false;
 }

@@ -5,6 +5,7 @@ import signal
 from lab import never_during, wait_for
 from peers import PEERS, Frr, Neighbor
 from runner import cases, feature
+from test_outside import METRICS, families, value
 from test_unnumbered import Bare, link_local
 from topology import FAR4, FAR6, NODE_AS, PODS, TOR_AS, Pair
 from underlay import Underlay, tor
@@ -137,12 +138,19 @@ def test_killed_bfdd_costs_a_session_that_comes_back_without_it(lab):
 
 @feature("BFD: AdminDown is no failure", peer="frr")
 def test_who_ends_bfd_on_purpose_keeps_the_session(lab):
-    p = pair(lab, ours={"interval": "50ms"}, theirs=(50, 3)).up()
+    p = pair(lab, ours={"interval": "50ms"}, theirs=(50, 3), **METRICS).up()
     p.learn(FAR4)
     wait_bfd(p.underlay, p.theirs)
+
+    def metric(name):
+        return value(families(p.node), f"underlay_bfd_peer_{name}", peer=p.theirs, peer_as="65001")
+    wait_for(lambda: metric("detection_seconds") == 0.15, what="3 x 50 ms")
+    ups = metric("session_ups_total")
+    assert metric("state") == 1 and metric("uptime_seconds") >= 0 and ups >= 1, "the metrics of BFD"
     p.tor.vtysh("configure terminal", "bfd", "profile i50x3", "shutdown", daemon="bfdd")
     wait_bfd(p.underlay, p.theirs, "down")
     assert p.underlay.neighbor()["peerBfdInfo"]["notUpBecause"] == "the peer has shut it down"
+    assert metric("state") == 2 and metric("uptime_seconds") == 0 and metric("session_downs_total") == ups, "one down for each up"
     never_during(lambda: not p.underlay.established() or p.underlay.gone(FAR4), 1, "the session or its route is lost")
     assert p.underlay.neighbor()["connectionsDropped"] == 0
 

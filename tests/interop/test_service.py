@@ -5,7 +5,7 @@ import shutil
 
 from lab import ROOT, Skip, run, wait_for
 from topology import POD4
-from underlay import UNDERLAYD, Underlay
+from underlay import UNDERLAYD, Underlay, tor
 
 
 def make(lab, target):
@@ -38,19 +38,34 @@ def test_installed_and_uninstalled(lab):
     assert files(root) == ["etc/underlay/underlay.yaml"], files(root)
 
 
+def policies_of(pid):
+    """{name of a thread: its scheduling policy}"""
+    threads = {}
+    for thread in os.listdir(f"/proc/{pid}/task"):
+        with open(f"/proc/{pid}/task/{thread}/comm", encoding="utf-8") as f:
+            threads[f.read().strip()] = os.sched_getscheduler(int(thread))
+    return threads
+
+
 def test_runs_with_what_the_unit_leaves_it(lab):
-    """The unit's bounding set and no_new_privs, without systemd: the socket gets its group, state is written, a killed
-    speaker comes back without privilege."""
+    """The unit's bounding set, no_new_privs, its limit of real time and its filter of system calls, without systemd: the socket
+    gets its group, state is written, BFD has real time, a killed speaker comes back without privilege."""
+    if not shutil.which("systemd-analyze"):
+        raise Skip("systemd-analyze is not installed")
     root = make(lab, "install")
     node = lab.node("node")
-    daemon = Underlay(node, advertise={"pod-cidrs": [POD4]}, control={"group": "daemon"})
+    daemon = Underlay(node, [tor("127.0.0.2", bfd=True)], advertise={"pod-cidrs": [POD4]}, control={"group": "daemon"})
     daemon.write()
     caps = re.search(r"^CapabilityBoundingSet=(.*)$", unit(root), re.M).group(1).lower().replace("cap_", "+").split()
     state = os.path.join(lab.dir, "state")
     os.mkdir(state, 0o700)
-    daemon.process = node.start("setpriv", "--bounding-set", ",".join(["-all", *caps]), "--inh-caps=-all", "--no-new-privs",
-                                f"{root}/usr/sbin/underlayd", "--config", daemon.config_path, "--control-socket",
-                                daemon.socket, env={"STATE_DIRECTORY": state})
+    limit = ["prlimit", "--rtprio=" + re.search(r"^LimitRTPRIO=(.*)$", unit(root), re.M).group(1)]
+    if run([*limit, "true"], check=False).returncode:  # we may not raise it, where systemd may
+        limit, caps = [], [*caps, "+sys_nice"]
+    daemon.process = node.start(*limit, "setpriv", "--bounding-set", ",".join(["-all", *caps]),
+                                "--inh-caps=-all", "--no-new-privs", "/usr/bin/python3", f"{ROOT}/tests/lib/sandbox.py",
+                                f"{root}/lib/systemd/system/underlayd.service", f"{root}/usr/sbin/underlayd", "--config",
+                                daemon.config_path, "--control-socket", daemon.socket, env={"STATE_DIRECTORY": state})
     wait_for(lambda: daemon.installed(POD4), what="its route")
     found = os.stat(daemon.socket)
     assert found.st_mode & 0o777 == 0o660 and found.st_gid == 1, found
@@ -61,6 +76,11 @@ def test_runs_with_what_the_unit_leaves_it(lab):
     wait_for(lambda: daemon.speaker() != old and "198.51.100.7/32" in daemon.rib(), what="the speaker is back")
     with open(f"/proc/{daemon.speaker()}/status") as f:
         assert re.search(r"^CapEff:\t0+$", f.read(), re.M)
+    policies = wait_for(lambda: len(found := policies_of(daemon.process.pid)) == 2 and found, what="BFD's thread")
+    assert policies.pop("underlayd: bfd") == os.SCHED_RR and set(policies.values()) == {os.SCHED_OTHER}, policies
+    with open(f"/proc/{daemon.speaker()}/limits", encoding="utf-8") as f:
+        assert re.search(r"^Max realtime priority +0 +0", f.read(), re.M), "the speaker could get real time"
+    assert os.sched_getaffinity(daemon.speaker()) == os.sched_getaffinity(0), "what BFD divides is not the speaker's loss"
     assert daemon.stop() == 0 and daemon.gone(POD4)
 
 

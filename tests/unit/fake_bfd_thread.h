@@ -59,6 +59,11 @@ void bfd_thread_stop(struct bfd_thread *t, int listeners[BFD_LISTENERS])
     (void)t, (void)listeners;
 }
 
+void bfd_thread_forked(const struct bfd_thread *t)
+{
+    (void)t;
+}
+
 void bfd_thread_free(struct bfd_thread *t)
 {
     close(t->event_fd);

@@ -1,6 +1,7 @@
 /* BFD as the parent runs it: the real thread and its sockets in a network namespace, against a peer that the
  * test plays packet by packet from another namespace. */
 #include <arpa/inet.h>
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <net/if.h>
@@ -695,6 +696,68 @@ static void there_is_no_thread_without_a_session(void)
     tear_down();
 }
 
+/* Of a thread of ours by the name of its task; false: there is none. */
+static bool processors_of(const char *name, int *policy, cpu_set_t *set)
+{
+    char path[64], comm[32];
+    DIR *d = opendir("/proc/self/task");
+    bool found = false;
+
+    for (struct dirent *e; d && !found && (e = readdir(d));) {
+        snprintf(path, sizeof path, "/proc/self/task/%.10s/comm", e->d_name);
+        FILE *f = fopen(path, "r");
+        if (f && fgets(comm, sizeof comm, f) && !strncmp(comm, name, strlen(name))) {
+            pid_t id = atoi(e->d_name);
+            *policy = sched_getscheduler(id);
+            found = !sched_getaffinity(id, sizeof *set, set);
+        }
+        if (f)
+            fclose(f);
+    }
+    if (d)
+        closedir(d);
+    return found;
+}
+
+/* The kernel does not let a thread run, of any priority, where another is deep inside it. */
+static void the_thread_is_urgent_and_has_a_processor_of_its_own(void)
+{
+    cpu_set_t all, ours, bfd, childs;
+    int policy, pipes[2];
+
+    if (!set_up())
+        return;
+    CU_ASSERT_EQUAL_FATAL(sched_getaffinity(0, sizeof all, &all), 0);
+    CU_ASSERT_EQUAL(bfd_set(x.b, &x.want), 0);
+    UNTIL(SILENT, processors_of("underlayd: bfd", &policy, &bfd));
+    sched_getaffinity(0, sizeof ours, &ours);
+    if (policy == SCHED_RR && CPU_COUNT(&all) > 1) {
+        CU_ASSERT_EQUAL(CPU_COUNT(&bfd), 1);
+        CU_ASSERT_EQUAL(CPU_COUNT(&ours), CPU_COUNT(&all) - 1);
+        CPU_OR(&bfd, &bfd, &ours);
+        CU_ASSERT_TRUE(CPU_EQUAL(&bfd, &all));
+    } else {
+        CU_ASSERT_TRUE(CPU_EQUAL(&ours, &all) && CPU_EQUAL(&bfd, &all));
+    }
+    CU_ASSERT_FATAL(pipe(pipes) == 0);
+    pid_t pid = fork();
+    if (!pid) {
+        bfd_forked(x.b);
+        sched_getaffinity(0, sizeof childs, &childs);
+        _exit(write(pipes[1], &childs, sizeof childs) == sizeof childs ? 0 : 1);
+    }
+    CU_ASSERT_EQUAL(read(pipes[0], &childs, sizeof childs), sizeof childs);
+    CU_ASSERT_TRUE(CPU_EQUAL(&childs, &all));
+    waitpid(pid, NULL, 0);
+    close(pipes[0]);
+    close(pipes[1]);
+    bfd_del(x.b, &x.want.peer);
+    UNTIL(SILENT, threads() == 1);
+    sched_getaffinity(0, sizeof ours, &ours);
+    CU_ASSERT_TRUE(CPU_EQUAL(&ours, &all));
+    tear_down();
+}
+
 static const struct unit_case cases[] = {
     UNIT(a_session_comes_up_over_ipv4),
     UNIT(a_session_comes_up_over_ipv6),
@@ -713,5 +776,6 @@ static const struct unit_case cases[] = {
     UNIT(a_damaged_save_is_refused_or_harmless),
     UNIT(many_sessions_and_a_flood_beside_them),
     UNIT(there_is_no_thread_without_a_session),
+    UNIT(the_thread_is_urgent_and_has_a_processor_of_its_own),
 };
 UNIT_MAIN("bfd", cases)

@@ -370,7 +370,7 @@ static void malformed_bfd_sessions_are_refused(void)
                                        .interval_us = 50000,
                                        .multiplier = 3,
                                        .min_ttl = 255};
-    struct fm_bfd bad[16];
+    struct fm_bfd bad[14];
     size_t n = sizeof bad / sizeof *bad;
 
     for (size_t i = 0; i < n; i++)
@@ -380,19 +380,22 @@ static void malformed_bfd_sessions_are_refused(void)
     bad[2].peer.scope = 3;
     bad[3].peer.addr[15] = 1;
     bad[4].local[4] = 1;
-    bad[5].local[0] = 127;
-    bad[6].local[0] = 239;
-    bad[7].flags = 2;
-    bad[8].reserved[1] = 1;
-    bad[9].interval_us = BFD_MIN_US - 1;
-    bad[10].interval_us = BFD_MAX_US + 1;
-    bad[11].multiplier = 0;
-    bad[12].min_ttl = 254;
-    bad[13].min_ttl = 0;
+    bad[5].local[0] = 239;
+    bad[6].flags = 2;
+    bad[7].reserved[1] = 1;
+    bad[8].interval_us = BFD_MIN_US - 1;
+    bad[9].interval_us = BFD_MAX_US + 1;
+    bad[10].multiplier = 0;
+    bad[11].min_ttl = 254;
+    bad[12].min_ttl = 0;
+    bad[12].flags = FM_BFD_MULTIHOP;
+    bad[13].peer = (struct fm_nexthop){.af = AF_INET6, .scope = 2, .addr = {0xfe, 0x80, [15] = 2}};
     bad[13].flags = FM_BFD_MULTIHOP;
-    bad[14].peer = (struct fm_nexthop){.af = AF_INET6, .scope = 2, .addr = {0xfe, 0x80, [15] = 2}};
-    bad[14].flags = FM_BFD_MULTIHOP;
-    bad[15].peer.addr[0] = 127;
+    struct fm_bfd beside = {.peer = {.af = AF_INET, .addr = {127, 0, 0, 2}},
+                            .local = {127, 0, 0, 1},
+                            .interval_us = 50000,
+                            .multiplier = 3,
+                            .min_ttl = 255};
     set_up();
     CU_ASSERT_NOT_EQUAL(say(FM_BFD_SET, &good, 1), 0); /* out of order */
     start();
@@ -400,7 +403,10 @@ static void malformed_bfd_sessions_are_refused(void)
         CU_ASSERT_NOT_EQUAL(say(FM_BFD_SET, &bad[i], 1), 0);
     CU_ASSERT_NOT_EQUAL(say(FM_BFD_DEL, &bad[1].peer, 1), 0);
     CU_ASSERT_EQUAL(fake_bfd_told[BFD_CMD_ADD], 0);
-    CU_ASSERT_EQUAL(say(FM_BFD_DEL, &good.peer, 1), 0); /* of the unknown */
+    CU_ASSERT_EQUAL(say(FM_BFD_DEL, &beside.peer, 1), 0); /* of the unknown */
+    CU_ASSERT_EQUAL(say(FM_BFD_SET, &beside, 1), 0);
+    CU_ASSERT_EQUAL(say(FM_BFD_DEL, &beside.peer, 1), 0);
+    fake_bfd_told[BFD_CMD_ADD] = fake_bfd_told[BFD_CMD_DEL] = 0;
     CU_ASSERT_EQUAL(say(FM_BFD_SET, &good, 1), 0);
     CU_ASSERT_EQUAL(say(FM_BFD_SET, &good, 1), 0); /* the same again */
     CU_ASSERT_EQUAL(fake_bfd_told[BFD_CMD_ADD], 1);
