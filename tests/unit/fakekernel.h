@@ -40,12 +40,16 @@ struct kernel {
     unsigned ops[3]; /* carried out, by kernel_op */
     unsigned commits;
     unsigned group_writes, nexthop_deletes;
+    uint32_t written[8]; /* groups, since n_written was reset */
+    unsigned n_written;
     int refuse; /* every route change fails with this */
     int probe;  /* what kernel_probe returns */
     int claim;  /* what kernel_claim returns */
     bool routes_monitored;
     bool dump_endless;
-    unsigned dumps_aborted;
+    unsigned dumps_aborted, link_dumps;
+    bool overflown;   /* of the monitor: said once, */
+    unsigned waiting; /* and then there are events to read, of nothing */
 };
 
 static inline struct fake_route *fake_find(struct kernel *k, const struct prefix *p, bool unreachable)
@@ -168,6 +172,8 @@ int kernel_group_set(struct kernel *k, uint32_t id, const struct kmember *m, uns
     struct knexthop *nh = &k->nexthops[0];
 
     k->group_writes++;
+    if (k->n_written < sizeof k->written / sizeof *k->written)
+        k->written[k->n_written++] = id;
     for (unsigned i = 0; i < n; i++)
         if (!fake_has_nexthop(k, m[i].id))
             return -EINVAL;
@@ -259,6 +265,7 @@ int kernel_dump(struct kernel *k, enum kevent_type what, uint8_t af, kevent_fn *
     struct kevent ev = {.type = KEVENT_NEXTHOP};
 
     (void)af;
+    k->link_dumps += what == KEVENT_LINK;
     for (unsigned i = 0; what == KEVENT_NEXTHOP && i < k->n_nexthops; i++) {
         ev.u.nexthop = k->nexthops[i];
         fn(arg, &ev);
@@ -274,8 +281,13 @@ int kernel_monitor_fd(const struct kernel *k)
 
 int kernel_monitor_step(struct kernel *k, kevent_fn *fn, void *arg)
 {
-    (void)k, (void)fn, (void)arg;
-    return 0;
+    (void)fn, (void)arg;
+    if (k->overflown) {
+        k->overflown = false;
+        return -ENOBUFS;
+    }
+    k->waiting -= k->waiting > 0;
+    return k->waiting > 0;
 }
 
 int kernel_monitor_routes(struct kernel *k, bool on)
