@@ -40,8 +40,8 @@ struct kernel {
     unsigned ops[3]; /* carried out, by kernel_op */
     unsigned commits;
     unsigned group_writes, nexthop_deletes;
-    uint32_t written[8]; /* groups, since n_written was reset */
-    unsigned n_written;
+    uint32_t touched[16]; /* groups written and objects deleted, since n_touched was reset */
+    unsigned n_touched;
     int refuse; /* every route change fails with this */
     int probe;  /* what kernel_probe returns */
     int claim;  /* what kernel_claim returns */
@@ -66,6 +66,12 @@ static inline bool fake_has_nexthop(const struct kernel *k, uint32_t id)
         if (k->nexthops[i].id == id)
             return true;
     return false;
+}
+
+static inline void fake_touch(struct kernel *k, uint32_t id)
+{
+    if (k->n_touched < sizeof k->touched / sizeof *k->touched)
+        k->touched[k->n_touched++] = id;
 }
 
 int kernel_open(struct kernel **out)
@@ -172,8 +178,7 @@ int kernel_group_set(struct kernel *k, uint32_t id, const struct kmember *m, uns
     struct knexthop *nh = &k->nexthops[0];
 
     k->group_writes++;
-    if (k->n_written < sizeof k->written / sizeof *k->written)
-        k->written[k->n_written++] = id;
+    fake_touch(k, id);
     for (unsigned i = 0; i < n; i++)
         if (!fake_has_nexthop(k, m[i].id))
             return -EINVAL;
@@ -206,6 +211,7 @@ int kernel_nexthop_delete(struct kernel *k, uint32_t id)
     unsigned i = 0;
 
     k->nexthop_deletes++;
+    fake_touch(k, id);
     while (i < k->n_nexthops && k->nexthops[i].id != id)
         i++;
     if (i == k->n_nexthops)
