@@ -165,16 +165,22 @@ static void look_again(struct fib *f)
     reconcile_request(f->reconcile);
 }
 
+/* From an overflow on the kernel drops news, without a further word, until all that waits is read: only what
+ * is looked at after that is all there is. */
 void fib_on_monitor(void *arg, int fd, unsigned events)
 {
     struct fib *f = arg;
     int rc = 1;
 
     (void)fd, (void)events;
-    for (int i = 0; i < EVENTS_PER_TURN && rc > 0; i++)
+    for (int i = 0; i < EVENTS_PER_TURN && rc; i++) {
         rc = kernel_monitor_step(f->kernel, on_kernel_event, f);
-    if (rc < 0) {
-        log_info("events of the kernel were lost; looking at everything again", F_ERR(rc));
+        if (rc < 0)
+            f->events_lost = rc;
+    }
+    if (!rc && f->events_lost) {
+        log_info("events of the kernel were lost; looking at everything again", F_ERR(f->events_lost));
+        f->events_lost = 0;
         look_again(f);
     }
 }

@@ -6,6 +6,9 @@
  * not in line those that get something new are written first. The others only give up hops, and a hop that
  * all its groups give up is deleted: the kernel shrinks the groups that have others, and drops those that
  * have none, with their routes. Only what is left then is written.
+ *
+ * Before a large group is written or dropped, which may hold up the rest for a second, those go that are
+ * small beside it and have somewhere to go, each written by itself.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -15,7 +18,10 @@
 #include "fib/nexthops.h"
 #include "fib/routes.h"
 
-#define UPDATE_STEP 128 /* groups written at once, some 0.1 ms each */
+#define UPDATE_STEP 128  /* groups written at once, some 0.1 ms each */
+#define SMALL_STEP  32   /* of them ahead of a large one, */
+#define SMALL_SHARE 4    /* and this part of its routes altogether */
+#define LARGE       4096 /* routes, about as many microseconds */
 #define WEIGHT_MAX  256
 #define UNIT_MAX    0x10000u
 
@@ -245,9 +251,16 @@ static bool gives_up(const struct content *c, const struct member *hops, unsigne
     return k == n && n < c->n_hops;
 }
 
-/* Brings content i in line; with `later` not when that takes no more than to give up hops. False: the kernel
- * refused something. */
-static bool update(struct groups *g, uint32_t i, bool later)
+/* What is left alone for now. */
+enum later { NOTHING, WHAT_DIES, WHAT_GIVES_UP /* all its hops, or some */ };
+
+static bool waits(const struct content *c, const struct member *hops, unsigned n, enum later later)
+{
+    return (later == WHAT_GIVES_UP && gives_up(c, hops, n)) || (later == WHAT_DIES && !n && c->n_hops);
+}
+
+/* Brings content i in line. False: the kernel refused something. */
+static bool update(struct groups *g, uint32_t i, enum later later)
 {
     struct content *c = content_at(g, i);
     struct member hops[KERNEL_MEMBERS_MAX];
@@ -258,7 +271,7 @@ static bool update(struct groups *g, uint32_t i, bool later)
         return true;
     }
     bool complete = gather_hops(g, c, hops, &n);
-    if (later && gives_up(c, hops, n)) {
+    if (waits(c, hops, n, later)) {
         unref_hops(g, hops, n);
         return complete;
     }
@@ -277,7 +290,7 @@ static bool update(struct groups *g, uint32_t i, bool later)
 
 bool content_update(struct groups *g, uint32_t i)
 {
-    return update(g, i, false);
+    return update(g, i, NOTHING);
 }
 
 /* What of content c's kernel group is not in line. */
@@ -340,16 +353,57 @@ static void delete_hops(struct groups *g)
         groups_hops_lost(g);
 }
 
+/* The routes of the largest group that is to be written or dropped; what only shrinks takes no time. */
+static uint32_t largest(struct groups *g)
+{
+    struct member hops[KERNEL_MEMBERS_MAX];
+    uint32_t most = 0;
+
+    for (uint32_t i = g->stale_first; i; i = content_at(g, i)->stale_link.next) {
+        const struct content *c = content_at(g, i);
+        unsigned n;
+        if (c->dead || c->adopted || c->routes < LARGE || c->routes <= most)
+            continue;
+        gather_hops(g, c, hops, &n);
+        if (!n || !gives_up(c, hops, n))
+            most = c->routes;
+        unref_hops(g, hops, n);
+    }
+    return most;
+}
+
+/* Some of those that would wait for a large one. */
+static bool update_small(struct groups *g, unsigned *budget)
+{
+    uint32_t room = largest(g) / SMALL_SHARE;
+    unsigned left = SMALL_STEP;
+    bool ok = true;
+
+    for (uint32_t i = room ? g->stale_first : 0, next; i && left; i = next) {
+        uint32_t routes = content_at(g, i)->routes;
+        next = content_at(g, i)->stale_link.next;
+        if (!routes || routes > room)
+            continue;
+        ok &= update(g, i, WHAT_DIES);
+        if (content_at(g, i) && content_at(g, i)->stale)
+            continue;
+        room -= routes;
+        left--;
+    }
+    *budget -= SMALL_STEP - left;
+    return ok;
+}
+
 bool groups_update(struct groups *g)
 {
     unsigned budget = UPDATE_STEP;
-    bool ok = true;
 
     if (!g->f->install)
         return true;
+    bool ok = update_small(g, &budget);
     for (uint32_t i = g->stale_first, next; i && budget; i = next) {
         next = content_at(g, i)->stale_link.next;
-        ok &= update(g, i, true);
+        ok &= update(g, i, WHAT_GIVES_UP);
         if (!content_at(g, i) || !content_at(g, i)->stale)
             budget--;
     }
@@ -358,7 +412,7 @@ bool groups_update(struct groups *g)
     if (g->stale_first)
         delete_hops(g);
     while (g->stale_first && budget--)
-        ok &= update(g, g->stale_first, false);
+        ok &= update(g, g->stale_first, NOTHING);
     return ok;
 }
 

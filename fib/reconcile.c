@@ -22,7 +22,8 @@
 #define HURRY_MS     50
 #define QUIET_MS     2000  /* without a route written, before a check may begin */
 #define PATIENCE_MS  30000 /* then it begins all the same */
-#define MAX_ATTEMPTS 3     /* when the table keeps changing under the dump */
+#define MAX_ATTEMPTS 3     /* one after the other, when the table keeps changing under the dump */
+#define SELDOM_MS    30000 /* between those that follow */
 
 struct reconcile {
     struct fib *f;
@@ -188,8 +189,9 @@ static void finish(struct reconcile *r, int error)
     if (error)
         log_warn("the kernel's routes could not be read", F_ERR(error));
     r->asked_ms = 0;
-    if (++r->attempts < MAX_ATTEMPTS)
-        reconcile_request(r);
+    reconcile_request(r);
+    if (++r->attempts >= MAX_ATTEMPTS)
+        timer_set(r->timer, SELDOM_MS);
 }
 
 void reconcile_start(struct reconcile *r)

@@ -242,6 +242,8 @@ static void text_path(struct exec *e, enum family f, const struct rib_entry *ent
         n += (size_t)snprintf(text + n, sizeof text - n, ", otc %" PRIu32, attr_otc(a));
     if (v->path->flags & PATH_MULTIPATH)
         n += (size_t)snprintf(text + n, sizeof text - n, ", multipath");
+    if (v->path->flags & PATH_BACKUP)
+        n += (size_t)snprintf(text + n, sizeof text - n, ", backup");
     if (v->path->flags & PATH_BEST)
         n += (size_t)snprintf(text + n, sizeof text - n, ", best (%s)", select_reason_name(entry->selection));
     writer_text(w, "      ");
@@ -480,6 +482,8 @@ static void json_path(struct exec *e, enum family f, uint32_t index, const struc
     }
     if (flags & PATH_MULTIPATH)
         writer_bool(w, "multipath", true);
+    if (flags & PATH_BACKUP)
+        writer_bool(w, "backup", true);
     if (v->stale)
         writer_bool(w, "stale", true);
     if (flags & PATH_FILTERED)

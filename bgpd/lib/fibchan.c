@@ -21,9 +21,9 @@
 
 #include "loop.h"
 
-#define QUEUE_HIGH     64 /* messages queued before producers of bulk wait */
-#define QUEUE_LOW      8  /* and when they may go on */
-#define READS_PER_TURN 16
+#define QUEUE_HIGH 64   /* messages queued before producers of bulk wait */
+#define QUEUE_LOW  8    /* and when they may go on */
+#define TURN_US    2000 /* of reading; what a message takes is not for us to know */
 
 struct queued {
     struct queued *next;
@@ -298,10 +298,11 @@ static void on_io(void *arg, int fd, unsigned events)
                 c->ops.writable(c->arg);
         }
     }
-    if (events & IO_READ)
-        for (int i = 0; i < READS_PER_TURN && !c->closed && !c->freed && !c->paused; i++)
-            if (read_one(c) <= 0)
-                break;
+    if (events & IO_READ) {
+        uint64_t end = loop_now_us() + TURN_US;
+        while (!c->closed && !c->freed && !c->paused && read_one(c) > 0 && loop_now_us() < end)
+            ;
+    }
     leave(c);
 }
 

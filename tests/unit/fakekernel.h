@@ -40,12 +40,16 @@ struct kernel {
     unsigned ops[3]; /* carried out, by kernel_op */
     unsigned commits;
     unsigned group_writes, nexthop_deletes;
+    uint32_t touched[16]; /* groups written and objects deleted, since n_touched was reset */
+    unsigned n_touched;
     int refuse; /* every route change fails with this */
     int probe;  /* what kernel_probe returns */
     int claim;  /* what kernel_claim returns */
     bool routes_monitored;
     bool dump_endless;
-    unsigned dumps_aborted;
+    unsigned dumps_aborted, link_dumps;
+    bool overflown;   /* of the monitor: said once, */
+    unsigned waiting; /* and then there are events to read, of nothing */
 };
 
 static inline struct fake_route *fake_find(struct kernel *k, const struct prefix *p, bool unreachable)
@@ -62,6 +66,12 @@ static inline bool fake_has_nexthop(const struct kernel *k, uint32_t id)
         if (k->nexthops[i].id == id)
             return true;
     return false;
+}
+
+static inline void fake_touch(struct kernel *k, uint32_t id)
+{
+    if (k->n_touched < sizeof k->touched / sizeof *k->touched)
+        k->touched[k->n_touched++] = id;
 }
 
 int kernel_open(struct kernel **out)
@@ -168,6 +178,7 @@ int kernel_group_set(struct kernel *k, uint32_t id, const struct kmember *m, uns
     struct knexthop *nh = &k->nexthops[0];
 
     k->group_writes++;
+    fake_touch(k, id);
     for (unsigned i = 0; i < n; i++)
         if (!fake_has_nexthop(k, m[i].id))
             return -EINVAL;
@@ -200,6 +211,7 @@ int kernel_nexthop_delete(struct kernel *k, uint32_t id)
     unsigned i = 0;
 
     k->nexthop_deletes++;
+    fake_touch(k, id);
     while (i < k->n_nexthops && k->nexthops[i].id != id)
         i++;
     if (i == k->n_nexthops)
@@ -259,6 +271,7 @@ int kernel_dump(struct kernel *k, enum kevent_type what, uint8_t af, kevent_fn *
     struct kevent ev = {.type = KEVENT_NEXTHOP};
 
     (void)af;
+    k->link_dumps += what == KEVENT_LINK;
     for (unsigned i = 0; what == KEVENT_NEXTHOP && i < k->n_nexthops; i++) {
         ev.u.nexthop = k->nexthops[i];
         fn(arg, &ev);
@@ -274,8 +287,13 @@ int kernel_monitor_fd(const struct kernel *k)
 
 int kernel_monitor_step(struct kernel *k, kevent_fn *fn, void *arg)
 {
-    (void)k, (void)fn, (void)arg;
-    return 0;
+    (void)fn, (void)arg;
+    if (k->overflown) {
+        k->overflown = false;
+        return -ENOBUFS;
+    }
+    k->waiting -= k->waiting > 0;
+    return k->waiting > 0;
 }
 
 int kernel_monitor_routes(struct kernel *k, bool on)

@@ -194,6 +194,22 @@ static inline const void *fibtest_wait(struct fibtest *t, enum fm_type type, uin
     }
 }
 
+/* As shows_soon, while the speaker gives signs of life: for what may take longer than one without is let
+ * live.
+ */
+static inline bool fibtest_shows_soon(struct fibtest *t, const char *cmd, const char *needle, bool present)
+{
+    uint64_t end = loop_now_ms() + 3 * WAIT_MS;
+
+    while (loop_now_ms() < end) {
+        fibtest_send(t, FM_HEARTBEAT, NULL, 0);
+        if (shows(cmd, needle) == present)
+            return true;
+        usleep(50000);
+    }
+    return false;
+}
+
 static inline struct fm_settings fibtest_settings(void)
 {
     return (struct fm_settings){.flags = FM_SET_INSTALL,

@@ -143,6 +143,33 @@ static void what_has_a_backup_moves_before_the_object_goes(void)
     tear_down();
 }
 
+/* A large group takes long in the kernel: what is small beside it does not wait for it. */
+static void small_groups_do_not_wait_for_a_large_one(void)
+{
+    set_up();
+    GROUP(1, 1, "10.9.0.2", "10.9.1.2");
+    GROUP(2, 2, "10.9.0.2", "10.9.1.2");
+    GROUP(3, 1, "10.9.0.2");
+    GROUP(4, 1, "10.9.0.2", "10.9.1.3");
+    route("10.50.0.0/16", 1, 1);
+    route("10.51.0.0/16", 2, 2);
+    route("10.52.0.0/16", 3, 3);
+    route("10.53.0.0/16", 4, 4);
+    for (unsigned i = 0; i < 100000; i++)
+        groups_hold(x.f.groups, groups_usable(x.f.groups, 1));
+    x.k.n_touched = 0;
+    dead("10.9.0.2", NEXTHOP_DEAD_SAID, true);
+    CU_ASSERT_EQUAL(x.k.touched[2], in_kernel("10.50.0.0/16")->nexthop_id);
+    CU_ASSERT_FALSE(fake_has_nexthop(&x.k, x.k.touched[3])); /* what has no other goes last */
+    GOES("10.50.0.0/16", "10.9.1.2");
+    GOES("10.51.0.0/16", "10.9.1.2");
+    GOES("10.53.0.0/16", "10.9.1.3");
+    CU_ASSERT_PTR_NULL(in_kernel("10.52.0.0/16"));
+    for (unsigned i = 0; i < 100000; i++)
+        groups_release(x.f.groups, groups_usable(x.f.groups, 1));
+    tear_down();
+}
+
 static void routes_of_a_group_that_went_are_removed_in_peace(void)
 {
     set_up();
@@ -347,6 +374,7 @@ static const struct unit_case cases[] = {
     UNIT(a_dead_member_goes_with_its_object),
     UNIT(without_another_member_the_first_usable_backup_serves),
     UNIT(what_has_a_backup_moves_before_the_object_goes),
+    UNIT(small_groups_do_not_wait_for_a_large_one),
     UNIT(routes_of_a_group_that_went_are_removed_in_peace),
     UNIT(only_bfd_makes_it_unreachable_and_outlives_the_watch),
     UNIT(what_was_said_outlives_the_speaker_until_the_next_one_watches),

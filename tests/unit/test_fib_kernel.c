@@ -537,9 +537,10 @@ static void lost_events_are_made_good_by_a_new_look(void)
     CU_ASSERT_TRUE(run("ip route del 10.51.0.0/16 proto 201 && ip link set up0 down && ip link set up0 up && "
                        "ip addr add 10.70.0.1/24 dev up1"));
     CU_ASSERT_FALSE(shows(ROUTES4, "10.5"));
+    fibtest_send(&t, FM_HEARTBEAT, NULL, 0);
     kill(t.fib, SIGCONT);
-    CU_ASSERT_TRUE(shows_soon(ROUTES4, "10.50.0.0/16", true));
-    CU_ASSERT_TRUE(shows_soon(ROUTES4, "10.51.0.0/16", true));
+    CU_ASSERT_TRUE(fibtest_shows_soon(&t, ROUTES4, "10.50.0.0/16", true));
+    CU_ASSERT_TRUE(fibtest_shows_soon(&t, ROUTES4, "10.51.0.0/16", true));
     CU_ASSERT_EQUAL(fibtest_do(&t, FM_ROUTE_SET, "10.70.0.0/24", 1), FM_E_CONNECTED);
     fibtest_end(&t);
 }

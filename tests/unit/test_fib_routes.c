@@ -372,6 +372,24 @@ static void a_check_gives_way_to_a_route(void)
     tear_down();
 }
 
+/* While the monitor is behind, the kernel drops what would come after: a look before that is over misses it.
+ */
+static void after_an_overflow_all_that_waits_is_read_before_the_new_look(void)
+{
+    set_up();
+    x.k.overflown = true;
+    x.k.waiting = 1000;
+    x.k.link_dumps = 0;
+    for (unsigned turns = 0; x.k.waiting && turns < 100; turns++) {
+        CU_ASSERT_EQUAL(x.k.link_dumps, 0);
+        fib_on_monitor(&x.f, -1, 0);
+    }
+    CU_ASSERT_EQUAL(x.k.link_dumps, 1);
+    fib_on_monitor(&x.f, -1, 0);
+    CU_ASSERT_EQUAL(x.k.link_dumps, 1);
+    tear_down();
+}
+
 static void a_kernel_without_nexthop_objects_is_refused(void)
 {
     struct fm_settings s = {.flags = FM_SET_INSTALL, .table = 254, .metric = 20, .protocol = 87};
@@ -443,6 +461,7 @@ static const struct unit_case cases[] = {
     UNIT(a_new_speaker_confirms_and_the_rest_is_swept),
     UNIT(results_wait_for_a_speaker_that_does_not_read),
     UNIT(a_check_gives_way_to_a_route),
+    UNIT(after_an_overflow_all_that_waits_is_read_before_the_new_look),
     UNIT(a_kernel_without_nexthop_objects_is_refused),
     UNIT(a_table_of_routes_is_compact_and_finds_what_is_left),
 };

@@ -22,6 +22,7 @@ struct fixture {
     char closed[64];
     unsigned closes;
     unsigned writables;
+    unsigned slow_us; /* what a message takes */
 };
 
 static int on_message(void *arg, const struct fm_header *h, const void *records, int fd)
@@ -30,6 +31,7 @@ static int on_message(void *arg, const struct fm_header *h, const void *records,
     size_t n = h->count * fm_record_size(h->type);
 
     x->messages++;
+    usleep(x->slow_us);
     x->last = *h;
     memcpy(x->body, records, n < sizeof x->body ? n : sizeof x->body);
     x->fd = fd;
@@ -247,6 +249,22 @@ static void a_paused_channel_reads_later(void)
     tear_down(&x);
 }
 
+static void messages_that_take_long_are_not_all_read_in_one_turn(void)
+{
+    struct fixture x;
+    const struct fm_header m = {FIBMSG_VERSION, FM_HEARTBEAT, 0};
+
+    set_up(&x);
+    x.slow_us = 3000;
+    for (unsigned i = 1; i <= 3; i++)
+        CU_ASSERT_EQUAL(send(x.far, &m, sizeof m, 0), (ssize_t)sizeof m);
+    for (unsigned i = 1; i <= 3; i++) {
+        turn(&x);
+        CU_ASSERT_EQUAL(x.messages, i);
+    }
+    tear_down(&x);
+}
+
 static void what_the_socket_does_not_take_is_queued_in_order(void)
 {
     struct fixture x;
@@ -351,6 +369,7 @@ static const struct unit_case cases[] = {
     UNIT(a_refusing_callback_stops_reading),
     UNIT(it_may_be_freed_inside_its_callback),
     UNIT(a_paused_channel_reads_later),
+    UNIT(messages_that_take_long_are_not_all_read_in_one_turn),
     UNIT(what_the_socket_does_not_take_is_queued_in_order),
     UNIT(a_death_goes_ahead_of_routes_and_of_nothing_else),
     UNIT(wrong_counts_are_not_sent),

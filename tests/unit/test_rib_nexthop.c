@@ -151,6 +151,20 @@ static void the_fib_hears_when_only_the_backup_changes(void)
     tear_down(&r);
 }
 
+/* It is in the list beside the best alone, and no other path changes its use when it goes. */
+static void the_fib_hears_when_the_only_backup_goes(void)
+{
+    struct rig r;
+    set_up(&r, 1);
+    say(&r, 1, P, 1, 1);
+    say(&r, 2, P, 2, 2);
+    fib_heard(&r, P);
+    fx_withdraw(&r.x, r.peer[2], P);
+    CU_ASSERT_TRUE(fib_heard(&r, P));
+    CU_ASSERT_STRING_EQUAL(group(&r, P), "1");
+    tear_down(&r);
+}
+
 static void what_the_node_originates_has_no_backup(void)
 {
     struct rig r;
@@ -278,6 +292,7 @@ static const struct unit_case cases[] = {
     UNIT(a_backup_goes_over_another_next_hop),
     UNIT(what_cannot_be_used_is_no_backup),
     UNIT(the_fib_hears_when_only_the_backup_changes),
+    UNIT(the_fib_hears_when_the_only_backup_goes),
     UNIT(what_the_node_originates_has_no_backup),
     UNIT(next_hops_of_a_lost_session_are_dead_before_any_sweep),
     UNIT(a_next_hop_of_two_sessions_outlives_one),

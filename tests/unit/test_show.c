@@ -94,6 +94,21 @@ static void table_json_is_frrs(void)
     end();
 }
 
+static void the_backup_of_a_prefix_is_shown(void)
+{
+    begin();
+    some_routes();
+    fx_update(&fx, peers[0].rib, "10.4.0.0/16", fx_attr(&fx, 1, 1));
+    fx_update(&fx, peers[1].rib, "10.4.0.0/16", fx_attr(&fx, 2, 2));
+    run("show bgp 10.4.0.0/16");
+    expect_output("Origin IGP, valid, external, backup\n");
+    json_t *j = run_json("show bgp 10.4.0.0/16");
+    CU_ASSERT_TRUE(json_is_true(at(j, "paths/1/backup")));
+    CU_ASSERT_PTR_NULL(at(j, "paths/0/backup"));
+    json_decref(j);
+    end();
+}
+
 static void one_prefix_in_detail(void)
 {
     begin();
@@ -419,6 +434,7 @@ static void help_comes_from_the_table(void)
 static const struct unit_case cases[] = {
     UNIT(table_has_codes_next_hops_and_paths),
     UNIT(table_json_is_frrs),
+    UNIT(the_backup_of_a_prefix_is_shown),
     UNIT(one_prefix_in_detail),
     UNIT(what_a_peer_sent_and_what_of_it_was_refused),
     UNIT(what_a_peer_has_from_us),
