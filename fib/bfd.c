@@ -26,7 +26,8 @@ struct bfd_peer {
     struct fm_bfd_state state; /* as last told */
     struct log_limit limit;
     bool claimed;
-    bool dead; /* said so to the next hops */
+    bool dead;    /* said so to the next hops */
+    bool excused; /* it has failed in a graceful restart, which is no word about the path */
 };
 
 struct bfd {
@@ -224,7 +225,9 @@ static void on_state(struct bfd *b, const struct bfd_event *ev)
 
     if (!p || p->flow != ev->flow)
         return;
-    set_dead(b, p, ev->state.flags & FM_BFD_FAILED); /* before anything else */
+    bool failed = ev->state.flags & FM_BFD_FAILED, independent = ev->state.flags & FM_BFD_REMOTE_CPI;
+    p->excused = failed && (p->excused || (!p->dead && !independent && p->want.flags & FM_BFD_RESTARTING));
+    set_dead(b, p, failed && !p->excused); /* before anything else */
     log_change(p, &ev->state);
     p->state = ev->state;
     fib_tell(b->f, FM_BFD_STATE, &p->state, 1);
@@ -343,6 +346,7 @@ static void end_session(struct bfd *b, struct bfd_peer *p)
         bfd_thread_tell(b->thread, &(struct bfd_command){.type = BFD_CMD_DEL, .flow = p->flow});
     p->flow = NULL;
     set_dead(b, p, false);
+    p->excused = false;
     p->state = (struct fm_bfd_state){.peer = p->want.peer, .state = FM_BFD_DOWN};
 }
 
