@@ -411,6 +411,32 @@ static void down_is_a_failure_and_admin_down_is_none(void)
     tear_down();
 }
 
+/* RFC 5882 4.3: with the C bit it is one all the same. */
+static void a_failure_in_a_graceful_restart_is_none(void)
+{
+    for (unsigned independent = 0; independent < 2; independent++) {
+        if (!set_up())
+            return;
+        come_up();
+        x.want.flags = FM_BFD_RESTARTING;
+        CU_ASSERT_EQUAL(bfd_set(x.b, &x.want), 0);
+        say_as(FM_BFD_UP, x.got.my_discriminator, independent ? BFD_CONTROL_PLANE_INDEPENDENT : 0);
+        UNTIL(SILENT, x.told_failed);
+        CU_ASSERT_EQUAL(x.dead, independent);
+        CU_ASSERT_EQUAL(!(x.state.flags & FM_BFD_REMOTE_CPI), !independent);
+        x.want.flags = 0; /* the session is back before BFD is */
+        CU_ASSERT_EQUAL(bfd_set(x.b, &x.want), 0);
+        UNTIL(FM_BFD_DOWN, x.state.state == FM_BFD_INIT);
+        CU_ASSERT_EQUAL(x.dead, independent);
+        UNTIL(FM_BFD_UP, x.state.state == FM_BFD_UP);
+        CU_ASSERT_FALSE(x.dead);
+        x.told_failed = false;
+        UNTIL(SILENT, x.told_failed);
+        CU_ASSERT_TRUE(x.dead);
+        tear_down();
+    }
+}
+
 static void what_is_not_from_the_peer_changes_nothing(void)
 {
     static const uint8_t junk[] = {0x20, 0x40, 3, 24, 1};
@@ -759,6 +785,7 @@ static const struct unit_case cases[] = {
     UNIT(a_poll_is_answered_at_once),
     UNIT(silence_kills_the_next_hop_before_the_speaker_hears_of_it),
     UNIT(down_is_a_failure_and_admin_down_is_none),
+    UNIT(a_failure_in_a_graceful_restart_is_none),
     UNIT(what_is_not_from_the_peer_changes_nothing),
     UNIT(another_interface_than_the_peers_is_not_believed),
     UNIT(more_hops_are_counted),
