@@ -6,7 +6,7 @@ BUILD    = build
 SAN      =
 PREFIX   = /usr/local
 SYSCONFDIR = /etc
-VERSION  = 0.2.0
+VERSION  = 0.3.0
 
 # Root by way of su has the caller's PATH, and dpkg and the labs want more.
 export PATH := $(PATH):/usr/sbin:/sbin
@@ -43,7 +43,7 @@ help:
 	@echo "sudo make demo         a small data centre in network namespaces; KEEP=1 leaves it up, make demo-clean removes it"
 	@echo "sudo make check        all tests; make check-all: also the slow ones"
 	@echo "make fuzz              fuzz targets; FUZZ_SECONDS=600 each, ONLY=update,config, JOBS=2"
-	@echo "sudo make bench        speed and memory beside BIRD, FRR, GoBGP, OpenBGPD; N=100000 RUNS=1 for a quick look, ONLY=fib,vips"
+	@echo "sudo make bench        beside BIRD, FRR, GoBGP, OpenBGPD; N=100000 RUNS=1 for a quick look, ONLY=fib,vips"
 	@echo "sudo make bench-failover   packets when a router is lost; N=100,100000 RUNS=10 ONLY=session,bfd,ecmp-link,link"
 	@echo "sudo make bench-restart    packets and sessions when BGP is restarted; ONLY=speaker,all,stop,reload,restart"
 	@echo "make clean             remove build/"
@@ -101,13 +101,15 @@ D        = $(DESTDIR)
 
 .PHONY: install uninstall
 install: all
-	install -d $(D)$(BINDIR) $(D)$(UBINDIR) $(D)$(MANDIR)/man8 $(D)$(MANDIR)/man5 $(D)$(DOCDIR) $(D)$(UNITDIR) \
+	install -d $(D)$(BINDIR) $(D)$(UBINDIR) $(D)$(MANDIR)/man8 $(D)$(MANDIR)/man7 $(D)$(MANDIR)/man5 $(D)$(DOCDIR) $(D)$(UNITDIR) \
 	    $(D)$(SYSUSERSDIR) $(D)$(SYSCONFDIR)/underlay $(D)$(SYSCONFDIR)/iproute2/rt_protos.d
 	install -m 755 $(BUILD)/underlayd $(D)$(BINDIR)/underlayd
 	install -m 755 $(BUILD)/underlayctl $(D)$(UBINDIR)/underlayctl
 	install -m 644 etc/man/underlayd.8 etc/man/underlayctl.8 $(D)$(MANDIR)/man8/
+	install -m 644 etc/man/underlay-metrics.7 $(D)$(MANDIR)/man7/
 	install -m 644 etc/man/underlay.yaml.5 $(D)$(MANDIR)/man5/
-	install -m 644 README.md ARCHITECTURE.md CHANGES.md LICENSE etc/underlay.yaml $(D)$(DOCDIR)/
+	install -m 644 README.md ARCHITECTURE.md CHANGES.md LICENSE etc/underlay.yaml \
+	    contrib/prometheus/underlay.rules.yaml $(D)$(DOCDIR)/
 	install -m 644 etc/networkd/50-underlay.conf $(D)$(DOCDIR)/networkd-50-underlay.conf
 	install -m 644 etc/rt_protos.d/underlay.conf $(D)$(SYSCONFDIR)/iproute2/rt_protos.d/underlay.conf
 	install -m 644 etc/sysusers-underlay.conf $(D)$(SYSUSERSDIR)/underlay.conf
@@ -122,7 +124,8 @@ install: all
 # The configuration stays.
 uninstall:
 	rm -f $(D)$(BINDIR)/underlayd $(D)$(UBINDIR)/underlayctl $(D)$(MANDIR)/man8/underlayd.8 \
-	    $(D)$(MANDIR)/man8/underlayctl.8 $(D)$(MANDIR)/man5/underlay.yaml.5 $(D)$(UNITDIR)/underlayd.service \
+	    $(D)$(MANDIR)/man8/underlayctl.8 $(D)$(MANDIR)/man7/underlay-metrics.7 $(D)$(MANDIR)/man5/underlay.yaml.5 \
+	    $(D)$(UNITDIR)/underlayd.service \
 	    $(D)$(SYSCONFDIR)/iproute2/rt_protos.d/underlay.conf $(D)$(SYSUSERSDIR)/underlay.conf
 	rm -rf $(D)$(DOCDIR)
 

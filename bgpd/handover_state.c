@@ -45,7 +45,7 @@ static void note_lost(struct handover_left *h, const struct peer *p, const char 
     snprintf(h->text + n, sizeof h->text - n, "%s%s: %s", n ? "; " : "", peer_name(p), why);
 }
 
-static int choose(struct speaker *s, struct handover_left *h, struct peer **sessions)
+static void choose(struct speaker *s, struct handover_left *h, struct peer **sessions)
 {
     for (unsigned i = 0; i < peer_set_count(s->peers); i++) {
         struct peer *p = peer_set_at(s->peers, i);
@@ -57,7 +57,6 @@ static int choose(struct speaker *s, struct handover_left *h, struct peer **sess
             h->sessions[h->n++] = peer_handover_fd(p);
         }
     }
-    return 0;
 }
 
 int handover_save(struct speaker *s, struct handover_left *out)

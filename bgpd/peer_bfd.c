@@ -30,6 +30,7 @@
 struct peer_bfd {
     struct fm_bfd told;
     bool heard;
+    bool handed;               /* the state's `downs` are what the former process had heard */
     struct fm_bfd_state state; /* as last heard */
     int parked;                /* -1: none */
 };
@@ -235,6 +236,13 @@ static void failed(struct peer *p)
     }
 }
 
+/* BGP is up over what BFD calls dead. */
+static void revive(struct peer *p)
+{
+    if (p->up && has_failed(&p->bfd->state))
+        rib_peer_alive(p->set->speaker->rib, p->rib, p->scope);
+}
+
 void peer_set_bfd_state(struct peer_set *ps, const struct fm_bfd_state *st)
 {
     const struct ip_addr a = addr_from_bytes(st->peer.af, st->peer.addr);
@@ -244,22 +252,38 @@ void peer_set_bfd_state(struct peer_set *ps, const struct fm_bfd_state *st)
     if (!b || ps->stopping)
         return; /* a word that crossed the end of the session */
     const struct fm_bfd_state was = b->state;
-    bool fails = b->heard && has_failed(st) && !has_failed(&was);
-    bool first = !b->heard;
+    bool first = !b->heard, news = (b->heard || b->handed) && st->downs != was.downs;
     b->state = *st;
     b->heard = true;
     if (first)
         peer_bfd_look(p); /* where it is sent from is known now */
-    if (fails)
+    if (news && has_failed(st))
         failed(p);
+    else if (first)
+        revive(p);
     begin_if_free(p);
 }
 
 void peer_bfd_session_up(struct peer *p)
 {
     peer_bfd_look(p); /* our address is known now */
-    if (p->bfd && p->bfd->heard && has_failed(&p->bfd->state))
-        rib_peer_alive(p->set->speaker->rib, p->rib, p->scope);
+    if (p->bfd && p->bfd->heard)
+        revive(p);
+}
+
+uint32_t peer_bfd_downs(const struct peer *p)
+{
+    return p->bfd ? p->bfd->state.downs : 0;
+}
+
+/* It came up over the failures that were known then; one that happened in between is news. */
+void peer_bfd_taken_over(struct peer *p, uint32_t downs)
+{
+    peer_bfd_look(p);
+    if (!p->bfd || p->bfd->heard)
+        return;
+    p->bfd->handed = true;
+    p->bfd->state.downs = downs;
 }
 
 /* Connections that wait */

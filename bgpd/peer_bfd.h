@@ -5,6 +5,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 struct peer;
 struct peer_bfd;
@@ -29,6 +30,9 @@ bool peer_bfd_has_parked(const struct peer *p);
 void peer_bfd_unpark(struct peer *p); /* accepts it, when BFD lets it in */
 
 void peer_bfd_session_up(struct peer *p); /* Established */
+/* Of a session that is handed over: how often BFD had gone down, as far as the former process had heard. */
+uint32_t peer_bfd_downs(const struct peer *p);
+void peer_bfd_taken_over(struct peer *p, uint32_t downs);
 void peer_bfd_info(const struct peer *p, struct peer_info *o);
 
 #endif

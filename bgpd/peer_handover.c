@@ -36,6 +36,7 @@ struct handed {
     uint8_t n_keys;
     bool incoming, settled;
     uint32_t errors;
+    uint32_t bfd_downs;
     struct peer_session s;
     struct peer_history h;
     struct peer_restart restart;
@@ -183,6 +184,7 @@ static void handed_fields(struct handover_io *io, struct handed *x)
     HIO(io, x->incoming);
     HIO(io, x->settled);
     HIO(io, x->errors);
+    HIO(io, x->bfd_downs);
     session_fields(io, &x->s);
     history_fields(io, &x->h);
     restart_fields(io, &x->restart);
@@ -233,6 +235,7 @@ static void collect(const struct peer *p, struct handed *x)
         .incoming = l->incoming,
         .settled = p->settled,
         .errors = p->errors,
+        .bfd_downs = peer_bfd_downs(p),
         .s = l->s,
         .h = p->h,
         .restart = p->restart,
@@ -409,6 +412,7 @@ static int establish(struct peer *p, const struct handed *x, int fd)
     if (p->dynamic)
         peer_dynamic_state_changed(p);
     restart_timers(p, l);
+    peer_bfd_taken_over(p, x->bfd_downs);
     r = peer_routes_up(l);
     take_progress(p, x);
     return r;

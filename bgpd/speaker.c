@@ -608,6 +608,8 @@ int speaker_main(const struct speaker_options *o)
     signal(SIGINT, SIG_IGN);
     signal(SIGTERM, SIG_IGN);
     signal(SIGHUP, SIG_IGN);
+    signal(SIGUSR1, SIG_IGN);
+    signal(SIGUSR2, SIG_IGN);
     signal(SIGPIPE, SIG_IGN);
 
     if (configfile_load(o->config, &s.config, &errors, &s.keys)) {

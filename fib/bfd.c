@@ -26,8 +26,9 @@ struct bfd_peer {
     struct fm_bfd_state state; /* as last told */
     struct log_limit limit;
     bool claimed;
-    bool dead;    /* said so to the next hops */
-    bool excused; /* it has failed in a graceful restart, which is no word about the path */
+    bool dead;      /* said so to the next hops */
+    bool overruled; /* it has failed in a graceful restart, or BGP came up over it: no word about the path
+                     */
 };
 
 struct bfd {
@@ -226,8 +227,9 @@ static void on_state(struct bfd *b, const struct bfd_event *ev)
     if (!p || p->flow != ev->flow)
         return;
     bool failed = ev->state.flags & FM_BFD_FAILED, independent = ev->state.flags & FM_BFD_REMOTE_CPI;
-    p->excused = failed && (p->excused || (!p->dead && !independent && p->want.flags & FM_BFD_RESTARTING));
-    set_dead(b, p, failed && !p->excused); /* before anything else */
+    bool restarts = !p->dead && !independent && p->want.flags & FM_BFD_RESTARTING;
+    p->overruled = failed && (p->overruled || restarts);
+    set_dead(b, p, failed && !p->overruled); /* before anything else */
     log_change(p, &ev->state);
     p->state = ev->state;
     fib_tell(b->f, FM_BFD_STATE, &p->state, 1);
@@ -345,8 +347,8 @@ static void end_session(struct bfd *b, struct bfd_peer *p)
     if (p->flow)
         bfd_thread_tell(b->thread, &(struct bfd_command){.type = BFD_CMD_DEL, .flow = p->flow});
     p->flow = NULL;
+    p->overruled = false;
     set_dead(b, p, false);
-    p->excused = false;
     p->state = (struct fm_bfd_state){.peer = p->want.peer, .state = FM_BFD_DOWN};
 }
 
@@ -395,7 +397,8 @@ int bfd_set(struct bfd *b, const struct fm_bfd *m)
         return 0; /* the thread answers */
     }
     change_terms(b, p);
-    fib_tell(b->f, FM_BFD_STATE, &p->state, 1);
+    if (p->state.since_ms) /* else the thread has not spoken of it yet */
+        fib_tell(b->f, FM_BFD_STATE, &p->state, 1);
     return 0;
 }
 
@@ -409,6 +412,16 @@ void bfd_del(struct bfd *b, const struct fm_nexthop *peer)
     *at = p->next;
     b->n_peers--;
     free(p);
+}
+
+void bfd_overrule(struct bfd *b, const struct fm_nexthop *peer)
+{
+    struct bfd_peer *p = *find(b, peer);
+
+    if (!p || !p->dead)
+        return;
+    p->overruled = true;
+    set_dead(b, p, false);
 }
 
 void bfd_speaker_gone(struct bfd *b)
@@ -496,8 +509,10 @@ static bool collect(struct bfd *b, struct bfd_saved *s)
     if (!s->flows)
         return false;
     for (struct bfd_peer *p = first_from(b, &i); p; p = after(b, &i, p))
-        if (p->flow)
+        if (p->flow) {
+            p->flow->overruled = p->overruled;
             s->flows[s->n_flows++] = p->flow;
+        }
     return true;
 }
 
@@ -563,6 +578,7 @@ static int adopt(struct bfd *b, const struct bfd_saved *s)
             return -ENOMEM;
         p->terms = f->terms;
         p->flow = f;
+        p->overruled = f->overruled;
     }
     return go_on(b, s);
 }

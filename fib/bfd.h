@@ -18,8 +18,11 @@ void bfd_free(struct bfd *b);       /* without a word to the peers */
 /* FM_BFD_SET, already validated: FM_BFD_STATE follows, with the error if there is one. 0 or -ENOMEM. */
 int bfd_set(struct bfd *b, const struct fm_bfd *m);
 void bfd_del(struct bfd *b, const struct fm_nexthop *peer); /* of the unknown: a no-op */
-void bfd_speaker_gone(struct bfd *b);                       /* sessions go on, unclaimed */
-void bfd_sweep(struct bfd *b);                              /* ends those that no FM_BFD_SET has claimed */
+/* FM_NEXTHOP_ALIVE: BGP is up over what has failed; that is so until it was up once more, and failed again.
+ */
+void bfd_overrule(struct bfd *b, const struct fm_nexthop *peer);
+void bfd_speaker_gone(struct bfd *b);  /* sessions go on, unclaimed */
+void bfd_sweep(struct bfd *b);         /* ends those that no FM_BFD_SET has claimed */
 void bfd_links_changed(struct bfd *b); /* links or addresses: over which interface a peer is one hop away */
 /* Before a stop that leaves the routes in place, and before one that does not: every peer hears AdminDown
  * (RFC 5880 6.8.16, RFC 5882 4.3), so that it ends nothing. Blocks for a few milliseconds. */

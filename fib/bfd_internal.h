@@ -38,7 +38,8 @@ struct bfd_flow {
     struct fm_nexthop name; /* the peer */
     struct ip_addr peer;
     bool multihop;
-    int fd; /* it sends on, -1: none */
+    bool overruled; /* the main thread's, while there is no other */
+    int fd;         /* it sends on, -1: none */
     uint16_t port;
     int error;               /* -errno, of a socket or of sending */
     bool listens;            /* counted in the listener's users */

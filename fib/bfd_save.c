@@ -10,7 +10,7 @@
 
 #include "fib/bfd_internal.h"
 
-#define HEAD      "bfd-sessions 1"
+#define HEAD      "bfd-sessions 2"
 #define LONGEST   2048
 #define FUTURE_US (3 * (uint64_t)UINT32_MAX) /* no timer is set farther ahead */
 
@@ -28,6 +28,7 @@ static const struct field fields[] = {
     FIELD(name.scope),
     FIELD(name.addr),
     FIELD(multihop),
+    FIELD(overruled),
     FIELD(fd),
     FIELD(port),
     FIELD(terms.interval_us),
@@ -179,8 +180,8 @@ static bool valid_flow(struct bfd_flow *f, uint64_t now_us)
 {
     struct bfd_session *s = &f->session;
 
-    if (!valid_bool(&f->multihop) || !valid_bool(&s->remote_demand) || !valid_bool(&s->remote_independent) ||
-        !valid_bool(&s->heard) || !valid_bool(&s->failed))
+    if (!valid_bool(&f->multihop) || !valid_bool(&f->overruled) || !valid_bool(&s->remote_demand) ||
+        !valid_bool(&s->remote_independent) || !valid_bool(&s->heard) || !valid_bool(&s->failed))
         return false;
     f->peer = fm_addr(f->name.af, f->name.addr);
     s->interval_us = f->terms.interval_us;

@@ -223,7 +223,7 @@ static const char *on_alive(struct dispatch *d, const void *records)
     if (wrong)
         return wrong;
     nexthops_set_dead(d->f->nexthops, records, NEXTHOP_DEAD_SAID, false);
-    nexthops_set_dead(d->f->nexthops, records, NEXTHOP_DEAD_BFD, false);
+    bfd_overrule(d->f->bfd, records);
     return NULL;
 }
 

@@ -280,8 +280,7 @@ void nexthops_unwatch(struct nexthops *n, const struct fm_nexthop *nh)
 
     if (!i)
         return;
-    nexthops_set_dead(n, nh, NEXTHOP_DEAD_SAID, false);
-    tracked_at(n, i)->watched = false;
+    tracked_at(n, i)->watched = false; /* what was said of it holds while groups of routes that are to go name it */
     release_tracked(n, i);
 }
 

@@ -56,7 +56,7 @@ enum fm_type {
     FM_STOPPED,   /* no record; sessions are closed after FM_STOP; the speaker exits next */
     FM_LOG,       /* fm_log; how the parent logs from now on */
     /* The next hops of a session that is lost, when it alone gave the paths over them and no graceful restart
-       retains them: no packet goes there any more, at once. Until FM_NEXTHOP_ALIVE or the end of the watch.
+       retains them: no packet goes there any more, at once. Until FM_NEXTHOP_ALIVE or the next watch.
        ALIVE ends what BFD says as well: a session has come up over it all the same. */
     FM_NEXTHOP_DEAD, /* fm_nexthop[] */
     FM_NEXTHOP_ALIVE,

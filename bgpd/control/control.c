@@ -30,6 +30,7 @@
 #define CLIENT_WAIT_MS 60000
 #define OUT_MAX        65536
 #define TURN_US        2000
+#define PAUSE_MS       1000 /* without descriptors */
 
 struct client {
     struct client *next;
@@ -54,6 +55,7 @@ struct control {
     struct state *state;
     int fd;
     struct io *io;
+    struct timer *again; /* runs while nobody is accepted */
     struct client *clients;
     unsigned n_clients;
 };
@@ -323,8 +325,13 @@ static void control_accept(void *arg, int fd, unsigned events)
     struct control *c = arg;
     (void)events;
     int client = accept4(fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
-    if (client < 0)
+    if (client < 0) {
+        if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM) {
+            io_want(c->io, 0); /* it stays readable, and would be all that the loop does */
+            timer_set(c->again, PAUSE_MS);
+        }
         return;
+    }
     if (!make_place(c)) {
         static const char full[] = "33 1\ntoo many clients (32 at the most)";
         _Static_assert(sizeof full - 1 - 5 == 33, "length of the frame");
@@ -336,6 +343,12 @@ static void control_accept(void *arg, int fd, unsigned events)
     }
 }
 
+static void control_again(void *arg)
+{
+    struct control *c = arg;
+    io_want(c->io, IO_READ);
+}
+
 struct control *control_new(struct speaker *s)
 {
     struct control *c = calloc(1, sizeof *c);
@@ -344,8 +357,9 @@ struct control *control_new(struct speaker *s)
     c->s = s;
     c->fd = -1;
     c->grammar = grammar_new();
+    c->again = timer_new(s->loop, control_again, c);
     c->state = c->grammar ? state_new(s, c->grammar) : NULL;
-    if (!c->state) {
+    if (!c->state || !c->again) {
         control_free(c);
         return NULL;
     }
@@ -359,6 +373,7 @@ void control_free(struct control *c)
     while (c->clients)
         client_free(c->clients);
     io_free(c->io);
+    timer_free(c->again);
     if (c->fd >= 0)
         close(c->fd);
     state_free(c->state);

@@ -10,6 +10,7 @@
 #include <event2/buffer.h>
 
 #include "control/metrics.h"
+#include "fibmsg.h"
 #include "loop.h"
 #include "peer.h"
 #include "speaker.h"
@@ -156,8 +157,8 @@ static const struct {
      1,
      0},
     {{B "uptime_seconds", METRIC_GAUGE, "seconds", "How long BFD is up; 0 when it is down."}, plain, 1, 1},
-    {{B "session_ups", METRIC_COUNTER, NULL, "Times that BFD came up."}, plain, 1, 0},
-    {{B "session_downs", METRIC_COUNTER, NULL, "Times that BFD was up and went down."}, plain, 1, 0},
+    {{B "ups", METRIC_COUNTER, NULL, "Times that BFD came up."}, plain, 1, 0},
+    {{B "downs", METRIC_COUNTER, NULL, "Times that BFD was up and went down."}, plain, 1, 0},
     {{B "detection_seconds", METRIC_GAUGE, "seconds",
       "The negotiated detection time: so long a silence is a failure."},
      plain,
@@ -263,6 +264,7 @@ static void fill(struct peer_samples *s, struct row *r, const struct peer *p)
     r->v[C_RESET] = i.last_reset_ms ? i.last_reset_ms : ABSENT;
     r->v[C_CODE] = i.last_error.code;
     r->v[C_SUBCODE] = i.last_error.subcode;
+    fill_bfd(r, &i);
 }
 
 static int by_serial(const void *a, const void *b)

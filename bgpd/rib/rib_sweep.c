@@ -11,7 +11,7 @@
 #include "rib/rib_int.h"
 
 #define ROUND (1ull << 40)
-#define STEP  4096
+#define STEP  4096 /* entries, and paths beside their first */
 
 static bool work_left(const struct rib *r)
 {
@@ -86,12 +86,15 @@ static bool has_old_path(const struct rib *r, enum family f, const struct rib_en
     return false;
 }
 
-static void visit(struct rib *r, enum family f, uint32_t index)
+/* How many paths beside the first it has looked at. */
+static unsigned visit(struct rib *r, enum family f, uint32_t index)
 {
     struct rib_entry *e = table_entry(&r->table[f], index);
-    unsigned hints = 0;
+    unsigned hints = 0, others = 0;
     if (!(e->sources & ENTRY_USED))
-        return;
+        return 0;
+    for (uint32_t i = e->paths; i && (i = path_at(r, i)->next);)
+        others++;
     if (r->pos < r->mark_end)
         subs_mark(r, f, index, HINT_BEST | (e->sources & ENTRY_WAS_ORIGINATED ? HINT_ORIGINATED : 0));
     if (r->pos < r->import_end)
@@ -103,6 +106,7 @@ static void visit(struct rib *r, enum family f, uint32_t index)
         entry_decide(r, f, index, hints);
     else if (!e->paths)
         entry_release(r, f, index);
+    return others;
 }
 
 bool rib_has_work(const struct rib *r)
@@ -116,7 +120,7 @@ bool rib_work(struct rib *r)
         enum family f = r->pos >> 32 & 1;
         uint32_t index = (uint32_t)r->pos;
         if (index < rib_limit(r, f)) {
-            visit(r, f, index);
+            n += visit(r, f, index);
             r->pos++;
         } else {
             r->pos +=

@@ -21,6 +21,7 @@ from underlay import UNDERLAYCTL, UNDERLAYD, Underlay, tor
 TAG = "ul-demo"
 VIP = "192.0.2.10"
 WIDTH = 80
+BFD = (100, 3)  # ms, and so many packets
 PICTURE = f"""
     tor-a AS 65001 ------- tor-b AS 65002       FRR
         |         \\       /        |
@@ -94,7 +95,7 @@ class DataCentre:
         for (a, b), link in self.links.items():
             if b == name:
                 other = {"node1": 65101, "node2": 65102, "tor-a": 65001}[a]
-                neighbors.append(Neighbor(link.a4, other, link.b4))
+                neighbors.append(Neighbor(link.a4, other, link.b4, bfd=None if other == 65001 else BFD))
             elif a == name:
                 neighbors.append(Neighbor(link.b4, 65002, link.a4))
         return Frr(self.tors[name], asn, f"10.255.0.{asn - 65000}", neighbors, name=name)
@@ -104,7 +105,8 @@ class DataCentre:
         advertise = {"pod-cidrs": [f"10.244.{number}.0/24", f"fd00:10:244:{number}::/64"]}
         if number == 2:
             advertise["vips"] = [{"prefix": f"{VIP}/32", "bind": "lo"}]
-        daemon = Underlay(self.nodes[name], [tor(link.b4, description=t) for t, link in ours], asn=65100 + number,
+        daemon = Underlay(self.nodes[name], [tor(link.b4, description=t, bfd={"interval": f"{BFD[0]}ms", "multiplier": BFD[1]})
+                                              for t, link in ours], asn=65100 + number,
                           id=f"10.255.1.{number}", name=name, advertise=advertise)
         del daemon.config["log"]
         return daemon
@@ -188,42 +190,100 @@ def service(dc):
     proves(f"The service address {VIP} is on node2's lo while it is advertised, and answers from the ToRs' side.")
 
 
-def requests(dc, tor_name):
-    """Packets that node1 has sent to a ToR, by the counters of its interface."""
-    device = dc.links["node1", tor_name].dev_a
-    (row,) = dc.nodes["node1"].ip_json("-s", "link", "show", "dev", device)
-    return row["stats64"]["tx"]["packets"]
+class Ping:
+    """From one pod to the other, all the while something is done to the network."""
+    interval = 0.01
+
+    def __init__(self, dc, name, count):
+        self.dc, self.count = dc, count
+        self.process = dc.pods[1].start("ping", "-c", count, "-i", self.interval, "-W", "1", "10.244.2.10",
+                                        log=f"pod1-ping-{name}.log")
+        self.wait(50)
+
+    def wait(self, answers):
+        wait_for(lambda: self.process.output().count("bytes from") >= answers, what="the ping runs")
+
+    def used(self, way):
+        """The ToR that the requests (tx) or answers (rx) pass, by the counters of node1."""
+        def packets(name):
+            (row,) = self.dc.nodes["node1"].ip_json("-s", "link", "show", "dev", self.dc.links["node1", name].dev_a)
+            return row["stats64"][way]["packets"]
+
+        before = {t: packets(t) for t in self.dc.tors}
+        self.wait(100)
+        return max(self.dc.tors, key=lambda t: packets(t) - before[t])
+
+    def end(self, seconds):
+        """Sent and lost; not more than so long."""
+        self.process.wait(self.count * self.interval + 10)
+        summary = re.search(r"(\d+) packets transmitted, (\d+) received", self.process.output())
+        sent, received = int(summary[1]), int(summary[2])
+        lost = sent - received
+        say(f"  {sent} sent, {received} received, {lost} lost (about {lost * self.interval * 1000:.0f} ms)")
+        check(lost <= seconds / self.interval, f"more than {seconds} seconds of packets were lost")
+        return sent, lost
+
+
+def both_again(dc):
+    wait_for(lambda: len(dc.daemons["node1"].next_hops("10.244.2.0/24")) == 2, timeout=30, what="both ToRs again")
 
 
 def cut(dc):
-    count, interval = 600, 0.01
-    process = dc.pods[1].start("ping", "-c", count, "-i", interval, "-W", "1", "10.244.2.10", log="pod1-ping.log")
-    wait_for(lambda: process.output().count("bytes from") > 50, what="the ping runs")
-    before = {t: requests(dc, t) for t in dc.tors}
-    wait_for(lambda: process.output().count("bytes from") > 100, what="the ping goes on")
-    used = max(dc.tors, key=lambda t: requests(dc, t) - before[t])
+    ping = Ping(dc, "cut", 600)
+    used = ping.used("tx")
     other = next(t for t in dc.tors if t != used)
-    say(f"pod1$ ping -i {interval} 10.244.2.10 &          (its requests pass {used})")
+    say(f"pod1$ ping -i {ping.interval} 10.244.2.10 &          (its requests pass {used})")
     link = dc.links["node1", used]
     say(f"{used}$ ip link set {link.dev_b} down")
     link.down(link.b)
     wait_for(lambda: dc.daemons["node1"].next_hops("10.244.2.0/24") == [dc.links["node1", other].b4],
              what="node1's group is down to the other ToR")
-    process.wait(count * interval + 10)
-    summary = re.search(r"(\d+) packets transmitted, (\d+) received", process.output())
-    sent, received = int(summary[1]), int(summary[2])
+    sent, lost = ping.end(1)
     show("node1", "ip route show 10.244.2.0/24", dc.nodes["node1"].ip("route", "show", "10.244.2.0/24").stdout)
-    say(f"  {sent} sent, {received} received, {sent - received} lost (about {(sent - received) * interval * 1000:.0f} ms)")
-    check(sent - received <= 1 / interval, "more than a second of packets was lost")
-    proves(f"The link that carried the ping was cut, and the ping went on over {other}: {sent - received} of {sent} lost, "
+    proves(f"The link that carried the ping was cut, and the ping went on over {other}: {lost} of {sent} lost, "
            "ToRs' convergence included.")
     link.up(link.b)
-    wait_for(lambda: len(dc.daemons["node1"].next_hops("10.244.2.0/24")) == 2, timeout=30, what="both ToRs again")
+    both_again(dc)
     proves("With the link back, both ToRs are in use again.")
 
 
+def silence(dc):
+    daemon = dc.daemons["node1"]
+    wait_for(lambda: all(s["status"] == "up" for s in daemon.ctl("show bfd peers")), timeout=30, what="BFD with both ToRs")
+    dc.ctl("node1", "show bfd peers")
+    ping = Ping(dc, "silence", 600)
+    used = ping.used("rx")
+    link = dc.links["node1", used]
+    wrong = ("ip", "neigh", "replace", link.a4, "lladdr", "02:00:00:00:00:99", "nud", "permanent", "dev", link.dev_b)
+    say(f"pod1$ ping -i {ping.interval} 10.244.2.10 &          (its answers pass {used})")
+    say(f"{used}$ {' '.join(wrong[:6])}")
+    dc.tors[used].run(*wrong)
+    wait_for(lambda: "BFD Down" in daemon.neighbor(link.b4).get("lastResetDueTo", ""), what="node1 knows")
+    sent, lost = ping.end(3)
+    dc.ctl("node1", f"show bgp neighbors {used}", keep="Last reset|   control detection")
+    proves(f"What {used} sent to node1 went nowhere, while every link stayed up. BFD saw it, long before the hold time of "
+           f"9 seconds: {lost} of {sent} lost.")
+    dc.tors[used].run("ip", "neigh", "del", link.a4, "dev", link.dev_b)
+    both_again(dc)
+
+
+def restart(dc):
+    for daemon in dc.daemons.values():
+        daemon.wait_established(timeout=30)
+    dropped = lambda: {n: dc.frr[n].neighbor(dc.links["node1", n].a4)["connectionsDropped"] for n in dc.frr}
+    ping, before, old = Ping(dc, "restart", 400), dropped(), dc.daemons["node1"].speaker()
+    say(f"pod1$ ping -i {ping.interval} 10.244.2.10 &")
+    dc.ctl("node1", "restart")
+    check(dc.daemons["node1"].speaker() != old, "the process is the same")
+    sent, lost = ping.end(0)
+    check(dropped() == before, "a ToR saw its session go")
+    proves(f"Both processes were started anew from the file on disk, as a package upgrade does: {lost} of {sent} lost, and no "
+           "ToR saw its session go.")
+
+
 STEPS = (("Sessions", sessions), ("Routes in the kernel", routes), ("A pod reaches a pod", ping),
-         ("A service address", service), ("A link is cut", cut))
+         ("A service address", service), ("A link is cut", cut), ("A router falls silent", silence),
+         ("A restart that nobody notices", restart))
 
 
 def tell_how_to_look(dc):

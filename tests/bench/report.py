@@ -1,6 +1,7 @@
 """Tables as aligned text of at most 100 columns, and as Markdown to be pasted into README.md."""
 import statistics
 
+WIDTH = 100
 
 def number(value):
     """Three significant digits or so."""
@@ -24,8 +25,9 @@ def spread(values):
 def text(head, body, notes=()):
     """The first column to the left, the others to the right."""
     widths = [max(len(str(row[i])) for row in [head, *body]) for i in range(len(head))]
-    lines = ["  ".join(str(cell).ljust(width) if i == 0 else str(cell).rjust(width)
-                       for i, (cell, width) in enumerate(zip(row, widths))).rstrip() for row in [head, *body]]
+    gap = "  " if sum(widths) + 2 * len(widths) <= WIDTH else " "
+    lines = [gap.join(str(cell).ljust(width) if i == 0 else str(cell).rjust(width)
+                      for i, (cell, width) in enumerate(zip(row, widths))).rstrip() for row in [head, *body]]
     return lines + [""] * bool(notes) + list(notes)
 
 

@@ -28,9 +28,9 @@ FLOWS = 8
 RELOADED = "198.51.100.7/32"  # what a reload adds
 GRACE = 5  # seconds that all is watched after the sessions are there again
 NOTES = [
-    f"A pod and a host behind two ToRs (FRR, graceful restart, hold time 9 s) send to each other, {FLOWS} flows each way over",
-    f"both ToRs, from before the restart until {GRACE} s after the sessions are up again. Lost and sent: packets, both ways, of",
-    "the worst run; sessions: how many the ToRs saw end, of two. BIRD is one process; BIRD and FRR have no hand-over.",
+    f"A pod and a host behind two ToRs (FRR, graceful restart) send to each other, {FLOWS} flows each way over",
+    f"both, from before the restart until {GRACE} s after the sessions are up again. Packets: both ways, of the",
+    "worst run; sessions: that the ToRs saw end, of two. BIRD is one process; BIRD and FRR have no hand-over.",
 ]
 
 

@@ -10,6 +10,7 @@ import time
 
 import netns
 import rawbgp as bgp
+import underlay
 from lab import SLOW, LabError, never_during, wait_for
 from rack import Quiet, Rack, attributes, bounded, cpu
 from runner import cases, feature
@@ -177,8 +178,9 @@ def test_connections_without_end(lab, who):
 @feature("Floods and exhaustion")
 def test_descriptors_run_out(lab):
     """Nobody is accepted for a second, but nothing spins and sessions go on."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (48, hard))  # the daemon's from its start on
+    hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    script = f'#!/bin/sh\nulimit -n 48\nexec {UNDERLAYD} "$@"\n'
+    underlay.UNDERLAYD = lab.write("few-descriptors", script, mode=0o755)  # for this test, which is a process of its own
     rack = Rack(lab, 2, strangers=1)
     resource.setrlimit(resource.RLIMIT_NOFILE, (min(hard, 8192), hard))
     quiet, before = Quiet(rack, 0), cpu(rack)

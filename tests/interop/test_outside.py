@@ -5,7 +5,7 @@ import os
 import signal
 
 import rawhttp
-from lab import SLOW, wait_for
+from lab import ROOT, SLOW, wait_for
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as openmetrics
 from prometheus_client.parser import text_string_to_metric_families as prometheus
 from rawhttp import get
@@ -60,6 +60,9 @@ def test_metrics_are_openmetrics_and_true(lab):
     plain = families(dual.node, "text/plain")
     assert value(plain, "underlay_bgp_peer_state", **peer) == 1
     assert plain["underlay_bgp_peer_message_received"].type == "counter", "the older format names the sample"
+    with open(os.path.join(ROOT, "etc/man/underlay-metrics.7")) as f:
+        manual = f.read().replace(",", " ").split()
+    assert not set(found) - set(manual), "not in the manual"
     before = sum(len(m.samples) for m in found.values())
     dual.learn(*[f"172.20.{i}.0/24" for i in range(50)])
     assert sum(len(m.samples) for m in families(dual.node).values()) == before, "series grow with routes"
@@ -67,6 +70,22 @@ def test_metrics_are_openmetrics_and_true(lab):
     dual.tors[0].stop()
     wait_for(lambda: value(families(dual.node), "underlay_bgp_peer_state", peer=first) == 0, 20, "the session's end")
     assert value(families(dual.node), "underlay_bgp_peer_connections_dropped_total", peer=first) == dropped + 1
+
+
+@feature("Metrics", peer="frr")
+def test_metrics_of_bfd_where_it_is_configured(lab):
+    pair = Pair(lab, "frr", peer={"bfd": True}, neighbor={"bfd": (100, 3)}, **METRICS).up()
+    state = lambda: value(families(pair.node), "underlay_bfd_peer_state", peer=pair.theirs)
+    wait_for(lambda: state() == 1, 20, "BFD is up")
+    assert value(families(pair.node), "underlay_bfd_peer_downs_total", peer=pair.theirs) == 0
+    pair.tor.bfd_process().stop(signal.SIGKILL)
+    wait_for(lambda: state() == 0, 20, "BFD is down")
+    assert value(families(pair.node), "underlay_bfd_peer_downs_total", peer=pair.theirs) == 1
+    pair.underlay.config["peers"][0]["bfd"] = False
+    pair.underlay.write()
+    pair.underlay.command("reload")
+    wait_for(lambda: "underlay_bfd_peer_state" not in {s.name for m in families(pair.node).values() for s in m.samples},
+             what="no word of BFD")
 
 
 @feature("Health and readiness", peer="frr")

@@ -92,7 +92,7 @@ class Unhurt:
         if kind:
             return
         print(self.name, self.flood)
-        assert self.flood.sent > 300 and not self.flood.lost, f"{self.name}: {self.flood}"
+        assert self.flood.sent > 100 and not self.flood.lost, f"{self.name}: {self.flood}"
         # Sets of next hops may change as sessions come back one by one; routes go from one to the next.
         gone = [line for line in self.watch.deleted() if f"proto {PROTOCOL}" in line and not line.startswith("Deleted id")]
         assert not gone, gone
@@ -193,7 +193,7 @@ def test_an_upgrade_is_not_noticed(lab):
     assert len(bound) == 2
     with Unhurt(racks, drops=0, name="upgrade"):
         old, path = daemon.speaker(), installed(lab)
-        daemon.process.send(signal.SIGUSR2)
+        os.killpg(pid, signal.SIGUSR2)  # as `systemctl kill` does, which means the speaker too
         another(daemon, old)
     second = exe()
     assert second == os.stat(path).st_ino != first and listeners() == bound

@@ -387,11 +387,17 @@ static void silence_kills_the_next_hop_before_the_speaker_hears_of_it(void)
     CU_ASSERT_EQUAL(x.state.diag, BFD_DIAG_EXPIRED);
     CU_ASSERT_EQUAL(x.state.downs, 1);
     UNTIL(SILENT, x.got.diag == BFD_DIAG_EXPIRED && !x.got.your_discriminator);
-    UNTIL(FM_BFD_DOWN, x.got.state == FM_BFD_INIT);
+    CU_ASSERT_TRUE(x.dead);
+    bfd_overrule(x.b, &x.want.peer);
+    CU_ASSERT_FALSE(x.dead);
+    UNTIL(FM_BFD_DOWN, x.state.state == FM_BFD_INIT);
+    CU_ASSERT_TRUE(x.state.flags & FM_BFD_FAILED);
+    CU_ASSERT_FALSE(x.dead);
     UNTIL(FM_BFD_UP, x.state.state == FM_BFD_UP);
     CU_ASSERT_FALSE(x.dead);
     CU_ASSERT_FALSE(x.state.flags & FM_BFD_FAILED);
     CU_ASSERT_EQUAL(x.state.ups, 2);
+    UNTIL(SILENT, x.dead); /* what was overruled was that failure */
     tear_down();
 }
 

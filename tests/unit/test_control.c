@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <unistd.h>
@@ -389,6 +390,33 @@ static void the_33rd_client_is_told_so(void)
     end();
 }
 
+static uint64_t callbacks(void)
+{
+    struct loop_stats st;
+    loop_stats(speaker.loop, &st);
+    return st.callbacks;
+}
+
+static void without_descriptors_clients_wait_and_the_loop_sleeps(void)
+{
+    struct rlimit before, low;
+    begin();
+    int fd = client();
+    say(fd, "text show version\n");
+    CU_ASSERT_EQUAL_FATAL(getrlimit(RLIMIT_NOFILE, &before), 0);
+    low = (struct rlimit){(rlim_t)fd + 1, before.rlim_max};
+    CU_ASSERT_EQUAL_FATAL(setrlimit(RLIMIT_NOFILE, &low), 0);
+    uint64_t count = callbacks();
+    turn(200);
+    CU_ASSERT_TRUE(callbacks() - count < 20);
+    CU_ASSERT_EQUAL_FATAL(setrlimit(RLIMIT_NOFILE, &before), 0);
+    expect(fd, "");
+    turn(1000);
+    expect(fd, "5\ntext\n0 0\n");
+    close(fd);
+    end();
+}
+
 static const struct unit_case cases[] = {
     UNIT(answers_are_frames_that_end_with_a_status),
     UNIT(a_request_may_come_byte_by_byte),
@@ -401,5 +429,6 @@ static const struct unit_case cases[] = {
     UNIT(a_client_that_vanishes_ends_its_request),
     UNIT(stopping_with_open_requests_frees_them),
     UNIT(the_33rd_client_is_told_so),
+    UNIT(without_descriptors_clients_wait_and_the_loop_sleeps),
 };
 UNIT_MAIN("control", cases)

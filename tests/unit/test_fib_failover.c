@@ -204,7 +204,11 @@ static void only_bfd_makes_it_unreachable_and_outlives_the_watch(void)
     dead("10.9.0.2", NEXTHOP_DEAD_BFD, false);
     CU_ASSERT_EQUAL(flags_told("10.9.0.2"), FM_NH_CONNECTED | FM_NH_REACHABLE);
     GOES("10.50.0.0/16", "10.9.1.2");
-    nexthops_unwatch(x.f.nexthops, &nh);
+    nexthops_unwatch(x.f.nexthops, &nh); /* its routes are about to go, and must not come back before */
+    settle(100);
+    GOES("10.50.0.0/16", "10.9.1.2");
+    nexthops_watch(x.f.nexthops, &nh);
+    settle(100);
     GOES("10.50.0.0/16", "10.9.0.2");
     tear_down();
 }

@@ -29,9 +29,15 @@ static void end(struct rig *r, struct raw *x)
     rig_tear_down(r);
 }
 
+static bool was_up;
+static uint32_t downs;
+
 static struct fm_bfd_state word(const struct rig *r, uint8_t state, uint32_t flags)
 {
+    downs += was_up && state != FM_BFD_UP;
+    was_up = state == FM_BFD_UP;
     return (struct fm_bfd_state){
+        .downs = downs,
         .peer = r->a.fib.bfd.peer,
         .state = state,
         .remote_state = state == FM_BFD_UP ? FM_BFD_UP : FM_BFD_DOWN,

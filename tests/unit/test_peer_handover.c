@@ -9,6 +9,7 @@
 
 #include "handover_io.h"
 #include "handover_state.h"
+#include "peer_impl.h"
 #include "peer_rig.h"
 
 static const struct capabilities simple = {
@@ -558,6 +559,57 @@ static void path_identifiers_stay(void)
     down(&r, &x);
 }
 
+static void bfd_on(struct rig *r)
+{
+    r->a.peers[0].bfd.on = true;
+    r->a.peers[0].bfd.interval_ms = 50;
+    r->a.peers[0].bfd.multiplier = 3;
+    peer_addresses_changed(rig_peer(&r->a));
+}
+
+static void say_bfd(struct rig *r, uint8_t state, uint32_t downs)
+{
+    const struct fm_bfd_state st = {
+        .peer = r->a.fib.bfd.peer, .state = state, .flags = downs ? FM_BFD_FAILED : 0, .downs = downs};
+    peer_set_bfd_state(r->a.s.peers, &st);
+}
+
+/* The new process learns what BFD says when it has the session already. */
+static void bfd_failure_in_between_is_news(void)
+{
+    struct rig r;
+    struct raw x;
+    up(&r, &x, &simple);
+    bfd_on(&r);
+    say_bfd(&r, FM_BFD_UP, 0);
+    restart(&r);
+    say_bfd(&r, FM_BFD_UP, 0);
+    CU_ASSERT_TRUE(peer_established(rig_peer(&r.a)));
+    restart(&r);
+    say_bfd(&r, FM_BFD_DOWN, 1);
+    CU_ASSERT_FALSE(peer_established(rig_peer(&r.a)));
+    CU_ASSERT_EQUAL(r.a.fib.alives, 0);
+    down(&r, &x);
+}
+
+/* The peer has no BFD any more; the parent may have forgotten that BGP came up all the same. */
+static void bfd_failure_that_was_known_is_none(void)
+{
+    struct rig r;
+    struct raw x;
+    up(&r, &x, &simple);
+    bfd_on(&r);
+    peer_bfd_taken_over(rig_peer(&r.a), 1);
+    for (unsigned i = 0; i < 2; i++) {
+        r.a.fib.alives = 0;
+        say_bfd(&r, FM_BFD_DOWN, 1);
+        CU_ASSERT_TRUE(peer_established(rig_peer(&r.a)));
+        CU_ASSERT_EQUAL(r.a.fib.alives, 1);
+        restart(&r);
+    }
+    down(&r, &x);
+}
+
 static const struct unit_case cases[] = {
     UNIT(session_goes_on),
     UNIT(half_a_message_is_completed_later),
@@ -577,5 +629,7 @@ static const struct unit_case cases[] = {
     UNIT(another_format_is_refused),
     UNIT(connections_missing),
     UNIT(path_identifiers_stay),
+    UNIT(bfd_failure_in_between_is_news),
+    UNIT(bfd_failure_that_was_known_is_none),
 };
 UNIT_MAIN("peer_handover", cases)

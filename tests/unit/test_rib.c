@@ -546,6 +546,30 @@ static void the_version_counts_best_path_changes(void)
     fx_free(&x);
 }
 
+/* A step is bounded by what it looks at, also where each prefix has many paths. */
+static void a_step_of_the_walk_is_bounded_by_paths(void)
+{
+    enum { PREFIXES = 512, PATHS = 32 };
+    struct fixture x;
+    unsigned steps = 1;
+    fx_init(&x, 1);
+    for (unsigned k = 1; k <= PATHS; k++) {
+        struct rib_peer *peer = fx_peer(&x, k, false);
+        const struct attr *a = fx_attr(&x, k, 1);
+        for (uint32_t i = 0; i < PREFIXES; i++) {
+            struct ip_addr addr = addr_v4(0x20000000 + (i << 8));
+            struct prefix p = prefix_make(&addr, 24);
+            CU_ASSERT_EQUAL(rib_update(x.rib, FAM_IPV4, &p, peer, 0, a), 0);
+        }
+        attr_unref(x.attrs, a);
+    }
+    fx_nexthop(&x, 1, true, 0);
+    while (rib_work(x.rib))
+        steps++;
+    CU_ASSERT(steps >= PREFIXES * PATHS / 4096);
+    fx_free(&x);
+}
+
 /* The walk is on its way while prefixes come and go and other reasons arrive. */
 static void reasons_that_arrive_during_a_walk_are_done_too(void)
 {
@@ -719,6 +743,7 @@ static const struct unit_case cases[] = {
     UNIT(an_entry_lives_while_somebody_has_to_say_it_is_gone),
     UNIT(mark_all_is_what_the_subscriber_cares_for),
     UNIT(the_version_counts_best_path_changes),
+    UNIT(a_step_of_the_walk_is_bounded_by_paths),
     UNIT(reasons_that_arrive_during_a_walk_are_done_too),
     UNIT(paths_of_one_peer_are_told_apart_by_their_id),
     UNIT(equal_paths_of_one_peer_are_multipaths_and_the_lowest_id_is_best),
