@@ -2,7 +2,8 @@
  * and it has already taken the next hop out of the kernel when we hear that a session failed.
  *
  * What we do then: the BGP session is closed at once with Cease/10 (RFC 9384), and its routes are not kept
- * for a graceful restart, since it is forwarding that failed. Attempts to connect go on as ever, because a
+ * for a graceful restart, since it is forwarding that failed; one that goes on is over, unless the peer's BFD
+ * shares fate with what restarts there (RFC 5882 4.3). Attempts to connect go on as ever, because a
  * peer without BFD must still work (RFC 5882 4.1); when BGP comes up over what BFD calls dead, the parent is
  * told so. AdminDown of either side is no failure (3.2, 4.2) and does nothing.
  *
@@ -89,6 +90,16 @@ static void choose_local(const struct peer *p, struct fm_bfd *m)
         memcpy(m->local, a.b, sizeof m->local);
 }
 
+/* RFC 5882 4.3.2: the failure of BFD that shares fate with a control plane which is known to restart says
+ * nothing about forwarding. It restarts until the last family has its End-of-RIB, or its time is over. */
+static bool is_restarting(const struct peer *p)
+{
+    for (enum family f = 0; f < FAM_COUNT; f++)
+        if (p->restart.kept[f].on && !p->restart.kept[f].long_lived)
+            return true;
+    return false;
+}
+
 static struct fm_bfd wanted(const struct peer *p)
 {
     const struct peer_config *c = p->config;
@@ -96,7 +107,7 @@ static struct fm_bfd wanted(const struct peer *p)
     unsigned hops = !multihop ? 1 : c->multihop ? c->multihop : 255;
     struct fm_bfd m = {
         .peer = {.af = p->address.af, .scope = p->scope},
-        .flags = multihop ? FM_BFD_MULTIHOP : 0,
+        .flags = (multihop ? FM_BFD_MULTIHOP : 0u) | (is_restarting(p) ? FM_BFD_RESTARTING : 0u),
         .interval_us = c->bfd.interval_ms * 1000,
         .multiplier = c->bfd.multiplier,
         .min_ttl = (uint8_t)(255 - hops + 1),
@@ -194,6 +205,12 @@ void peer_bfd_why(const struct peer *p, char *why, size_t why_size, char *hint, 
     }
 }
 
+void peer_bfd_restart_changed(struct peer *p)
+{
+    if (p->bfd)
+        peer_bfd_look(p);
+}
+
 void peer_bfd_changed(struct peer *p)
 {
     peer_bfd_look(p);
@@ -206,9 +223,12 @@ static void failed(struct peer *p)
 {
     const struct bgp_error e = bgp_error_make(BGP_ERR_CEASE, BGP_CEASE_BFD_DOWN, NULL, 0);
     bool strict = p->config->bfd.strict;
+    bool excused = is_restarting(p) && !(p->bfd->state.flags & FM_BFD_REMOTE_CPI);
 
+    if (!excused)
+        peer_restart_abort(p);
     for (struct peer_link *l = p->links; l < p->links + 2; l++) {
-        if (l != p->up && (!strict || l->state == PEER_IDLE))
+        if (l == p->up ? excused : (!strict || l->state == PEER_IDLE))
             continue;
         snprintf(p->detail, sizeof p->detail, "%s", bfd_diag_name(p->bfd->state.diag));
         peer_link_event(l, FSM_EV_AUTO_STOP, &e);

@@ -17,7 +17,8 @@ void peer_bfd_look(struct peer *p);
 void peer_bfd_end(struct peer *p);  /* the peer goes: the parent ends its session */
 void peer_bfd_free(struct peer *p); /* without a word: the session goes on without us */
 
-void peer_bfd_changed(struct peer *p); /* the configuration has; a peer that waits may begin now */
+void peer_bfd_restart_changed(struct peer *p); /* a graceful restart of the peer begins or ends */
+void peer_bfd_changed(struct peer *p);         /* the configuration has; a peer that waits may begin now */
 
 /* `strict`, and BFD does not let BGP come up. */
 bool peer_bfd_holds(const struct peer *p);

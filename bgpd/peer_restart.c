@@ -171,6 +171,7 @@ static void set_timer(struct peer *p)
         timer_stop(p->restart.timer);
     else
         timer_set(p->restart.timer, due > now ? due - now : 0);
+    peer_bfd_restart_changed(p);
 }
 
 static void forget(struct peer *p, enum family f, const char *why)
@@ -189,7 +190,7 @@ void peer_restart_drop(struct peer *p, const char *why)
 {
     for (enum family f = 0; f < FAM_COUNT; f++)
         forget(p, f, why);
-    timer_stop(p->restart.timer);
+    set_timer(p);
 }
 
 static uint32_t least(uint32_t a, uint32_t b)
@@ -302,6 +303,14 @@ static void on_timer(void *arg)
     for (enum family f = 0; f < FAM_COUNT; f++)
         if (p->restart.kept[f].on && p->restart.kept[f].due_ms <= loop_now_ms())
             family_is_due(p, f);
+    set_timer(p);
+}
+
+void peer_restart_abort(struct peer *p)
+{
+    for (enum family f = 0; f < FAM_COUNT; f++)
+        if (p->restart.kept[f].on && !p->restart.kept[f].long_lived)
+            p->restart.kept[f].due_ms = loop_now_ms();
     set_timer(p);
 }
 

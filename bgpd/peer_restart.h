@@ -60,6 +60,7 @@ bool peer_restart_is_notified(const struct peer_session *s); /* RFC 8538: NOTIFI
 void peer_restart_hold_eor(struct peer *p);                  /* if it is to be held; after adjout_start */
 void peer_restart_eor(struct peer *p, enum family f);        /* End-of-RIB received */
 void peer_restart_drop(struct peer *p, const char *why);     /* all that is kept goes */
+void peer_restart_abort(struct peer *p); /* as if the restart time were over: RFC 5882 10.2 */
 void peer_restart_info(const struct peer *p, struct peer_info *o);
 /* Of the paths of f those that an earlier session left and this one has not said again yet. */
 uint32_t peer_restart_left(const struct peer *p, enum family f);

@@ -5,41 +5,14 @@
  * next one finds it as it was. The thread exists while there is a session, or one that still says AdminDown.
  */
 #include <errno.h>
-#include <fcntl.h>
-#include <stdio.h>
 #include <sys/eventfd.h>
 #include <sys/random.h>
 #include <sys/resource.h>
 #include <unistd.h>
 
-#include "fib/bfd_internal.h"
+#include "fib/bfd_peers.h"
 #include "fib/links.h"
 #include "fib/nexthops.h"
-
-#define BUCKETS 1024
-
-struct bfd_peer {
-    struct bfd_peer *next;
-    struct bfd_flow *flow; /* the thread's */
-    struct fm_bfd want;
-    struct bfd_terms terms;    /* as the thread has them */
-    struct fm_bfd_state state; /* as last told */
-    struct log_limit limit;
-    bool claimed;
-    bool dead;      /* said so to the next hops */
-    bool overruled; /* it has failed, and BGP came up over it all the same */
-};
-
-struct bfd {
-    struct fib *f;
-    struct bfd_thread *thread;
-    struct io *io;
-    struct bfd_flow *flows;       /* all that were made and have not come back */
-    int listeners[BFD_LISTENERS]; /* while there is no thread */
-    uint32_t seed;
-    unsigned n_peers;
-    struct bfd_peer *peers[BUCKETS];
-};
 
 struct bfd *bfd_new(struct fib *f)
 {
@@ -57,28 +30,28 @@ struct bfd *bfd_new(struct fib *f)
 
 static struct bfd_peer **find(struct bfd *b, const struct fm_nexthop *name)
 {
-    struct bfd_peer **p = &b->peers[hash_bytes(name, sizeof *name, b->seed) % BUCKETS];
+    struct bfd_peer **p = &b->peers[hash_bytes(name, sizeof *name, b->seed) % BFD_BUCKETS];
 
     while (*p && memcmp(&(*p)->want.peer, name, sizeof *name))
         p = &(*p)->next;
     return p;
 }
 
-/* Every session in turn: for (p = first(b, &i); p; p = after(b, &i, p)). The present one may be removed if
- * `after` was called before. */
-static struct bfd_peer *first_from(struct bfd *b, unsigned *i)
+/* Every session in turn: for (p = first(b, &i); p; p = bfd_peer_after(b, &i, p)). The present one may be
+ * removed if `after` was called before. */
+struct bfd_peer *bfd_first_peer(struct bfd *b, unsigned *i)
 {
-    while (*i < BUCKETS && !b->peers[*i])
+    while (*i < BFD_BUCKETS && !b->peers[*i])
         ++*i;
-    return *i < BUCKETS ? b->peers[*i] : NULL;
+    return *i < BFD_BUCKETS ? b->peers[*i] : NULL;
 }
 
-static struct bfd_peer *after(struct bfd *b, unsigned *i, struct bfd_peer *p)
+struct bfd_peer *bfd_peer_after(struct bfd *b, unsigned *i, struct bfd_peer *p)
 {
     if (p->next)
         return p->next;
     ++*i;
-    return first_from(b, i);
+    return bfd_first_peer(b, i);
 }
 
 static void set_dead(struct bfd *b, struct bfd_peer *p, bool dead)
@@ -91,7 +64,7 @@ static void set_dead(struct bfd *b, struct bfd_peer *p, bool dead)
 
 /* Flows */
 
-static void own_flow(struct bfd *b, struct bfd_flow *f)
+void bfd_own_flow(struct bfd *b, struct bfd_flow *f)
 {
     f->next = b->flows;
     f->prev = NULL;
@@ -100,7 +73,7 @@ static void own_flow(struct bfd *b, struct bfd_flow *f)
     b->flows = f;
 }
 
-static void free_flow(struct bfd *b, struct bfd_flow *f)
+void bfd_free_flow(struct bfd *b, struct bfd_flow *f)
 {
     if (f->next)
         f->next->prev = f->prev;
@@ -135,7 +108,7 @@ static void raise_limit(void)
     }
 }
 
-static int start_thread(struct bfd *b)
+int bfd_start_thread(struct bfd *b)
 {
     int rc = 0;
 
@@ -161,7 +134,7 @@ static int start_thread(struct bfd *b)
 static void take_events(struct bfd *b);
 
 /* The flows and the listeners are ours again. */
-static void stop_thread(struct bfd *b, bool hear_it_out)
+void bfd_stop_thread(struct bfd *b, bool hear_it_out)
 {
     if (!b->thread)
         return;
@@ -225,8 +198,10 @@ static void on_state(struct bfd *b, const struct bfd_event *ev)
 
     if (!p || p->flow != ev->flow)
         return;
-    p->overruled &= (ev->state.flags & FM_BFD_FAILED) != 0;
-    set_dead(b, p, (ev->state.flags & FM_BFD_FAILED) && !p->overruled); /* before anything else */
+    bool failed = ev->state.flags & FM_BFD_FAILED, independent = ev->state.flags & FM_BFD_REMOTE_CPI;
+    bool restarts = !p->dead && !independent && p->want.flags & FM_BFD_RESTARTING;
+    p->overruled = failed && (p->overruled || restarts);
+    set_dead(b, p, failed && !p->overruled); /* before anything else */
     log_change(p, &ev->state);
     p->state = ev->state;
     fib_tell(b->f, FM_BFD_STATE, &p->state, 1);
@@ -240,7 +215,7 @@ static void take_events(struct bfd *b)
         if (ev.type == BFD_EV_STATE)
             on_state(b, &ev);
         else
-            free_flow(b, ev.flow);
+            bfd_free_flow(b, ev.flow);
     }
 }
 
@@ -254,7 +229,7 @@ static void on_events(void *arg, int fd, unsigned events)
     (void)n;
     take_events(b);
     if (!b->flows) {
-        stop_thread(b, false);
+        bfd_stop_thread(b, false);
         close_listeners(b);
     }
 }
@@ -319,7 +294,7 @@ static uint32_t new_discriminator(const struct bfd *b)
 
 static int start_session(struct bfd *b, struct bfd_peer *p)
 {
-    int rc = start_thread(b);
+    int rc = bfd_start_thread(b);
     struct bfd_flow *f = rc ? NULL : calloc(1, sizeof *f);
 
     if (!f)
@@ -333,7 +308,7 @@ static int start_session(struct bfd *b, struct bfd_peer *p)
     f->retry_us = f->report_us = BFD_NEVER;
     bfd_session_init(&f->session, new_discriminator(b), p->terms.interval_us, p->terms.multiplier,
                      arc4random(), loop_now_us());
-    own_flow(b, f);
+    bfd_own_flow(b, f);
     p->flow = f;
     bfd_thread_tell(b->thread, &(struct bfd_command){.type = BFD_CMD_ADD, .flow = f});
     return 0;
@@ -359,7 +334,7 @@ static void refuse(struct bfd *b, const struct fm_bfd *m, int error)
     fib_tell(b->f, FM_BFD_STATE, &s, 1);
 }
 
-static struct bfd_peer *add_peer(struct bfd *b, const struct fm_bfd *m)
+struct bfd_peer *bfd_add_peer(struct bfd *b, const struct fm_bfd *m)
 {
     struct bfd_peer *p = calloc(1, sizeof *p);
 
@@ -381,7 +356,7 @@ int bfd_set(struct bfd *b, const struct fm_bfd *m)
         refuse(b, m, -ENOSPC);
         return 0;
     }
-    if (!p && !(p = add_peer(b, m)))
+    if (!p && !(p = bfd_add_peer(b, m)))
         return -ENOMEM;
     p->claimed = true;
     if ((p->want.flags ^ m->flags) & FM_BFD_MULTIHOP)
@@ -425,7 +400,7 @@ void bfd_speaker_gone(struct bfd *b)
 {
     unsigned i = 0;
 
-    for (struct bfd_peer *p = first_from(b, &i); p; p = after(b, &i, p))
+    for (struct bfd_peer *p = bfd_first_peer(b, &i); p; p = bfd_peer_after(b, &i, p))
         p->claimed = false;
 }
 
@@ -433,8 +408,8 @@ void bfd_sweep(struct bfd *b)
 {
     unsigned i = 0;
 
-    for (struct bfd_peer *p = first_from(b, &i), *next; p; p = next) {
-        next = after(b, &i, p);
+    for (struct bfd_peer *p = bfd_first_peer(b, &i), *next; p; p = next) {
+        next = bfd_peer_after(b, &i, p);
         if (!p->claimed)
             bfd_del(b, &p->want.peer);
     }
@@ -444,7 +419,7 @@ void bfd_links_changed(struct bfd *b)
 {
     unsigned i = 0;
 
-    for (struct bfd_peer *p = first_from(b, &i); p; p = after(b, &i, p))
+    for (struct bfd_peer *p = bfd_first_peer(b, &i); p; p = bfd_peer_after(b, &i, p))
         change_terms(b, p);
 }
 
@@ -461,16 +436,16 @@ void bfd_forked(const struct bfd *b)
         bfd_thread_forked(b->thread);
 }
 
-static void forget_all(struct bfd *b)
+void bfd_forget_all(struct bfd *b)
 {
     unsigned i = 0;
 
-    stop_thread(b, false);
+    bfd_stop_thread(b, false);
     close_listeners(b);
     while (b->flows)
-        free_flow(b, b->flows);
-    for (struct bfd_peer *p = first_from(b, &i), *next; p; p = next) {
-        next = after(b, &i, p);
+        bfd_free_flow(b, b->flows);
+    for (struct bfd_peer *p = bfd_first_peer(b, &i), *next; p; p = next) {
+        next = bfd_peer_after(b, &i, p);
         free(p);
     }
     memset(b->peers, 0, sizeof b->peers);
@@ -480,116 +455,6 @@ static void forget_all(struct bfd *b)
 void bfd_free(struct bfd *b)
 {
     if (b)
-        forget_all(b);
+        bfd_forget_all(b);
     free(b);
-}
-
-/* Executing ourselves anew */
-
-static void keep_open(const struct bfd_saved *s, bool open)
-{
-    for (unsigned i = 0; i < BFD_LISTENERS; i++)
-        if (s->listeners[i] >= 0)
-            fcntl(s->listeners[i], F_SETFD, open ? 0 : FD_CLOEXEC);
-    for (unsigned i = 0; i < s->n_flows; i++)
-        if (s->flows[i]->fd >= 0)
-            fcntl(s->flows[i]->fd, F_SETFD, open ? 0 : FD_CLOEXEC);
-}
-
-/* Those with a peer: what only says AdminDown ends here. */
-static bool collect(struct bfd *b, struct bfd_saved *s)
-{
-    unsigned i = 0;
-
-    *s = (struct bfd_saved){.flows = calloc(b->n_peers + 1, sizeof *s->flows)};
-    memcpy(s->listeners, b->listeners, sizeof s->listeners);
-    if (!s->flows)
-        return false;
-    for (struct bfd_peer *p = first_from(b, &i); p; p = after(b, &i, p))
-        if (p->flow) {
-            p->flow->overruled = p->overruled;
-            s->flows[s->n_flows++] = p->flow;
-        }
-    return true;
-}
-
-int bfd_save(struct bfd *b, int fd)
-{
-    struct bfd_saved s;
-
-    stop_thread(b, true);
-    int rc = collect(b, &s) ? bfd_saved_write(&s, fd) : -ENOMEM;
-    if (!rc)
-        keep_open(&s, true);
-    free(s.flows);
-    return rc;
-}
-
-/* The thread takes over flows that have lived before. What came in between was not read by anyone: each peer
- * has its detection time anew. */
-static int go_on(struct bfd *b, const struct bfd_saved *s)
-{
-    int rc = s->n_flows ? start_thread(b) : 0;
-
-    keep_open(s, false);
-    for (unsigned i = 0; !rc && i < s->n_flows; i++) {
-        struct bfd_flow *f = s->flows[i];
-        f->listens = f->touched = false;
-        f->told_us = 0;
-        f->retry_us = f->report_us = BFD_NEVER;
-        f->session.detect_from_us = loop_now_us();
-        bfd_thread_tell(b->thread, &(struct bfd_command){.type = BFD_CMD_ADD, .flow = f});
-    }
-    return rc;
-}
-
-int bfd_resume(struct bfd *b)
-{
-    struct bfd_saved s;
-    struct bfd_flow *f = b->flows, *next;
-
-    for (; f; f = next) {
-        next = f->next;
-        if (f->leaving)
-            free_flow(b, f);
-    }
-    int rc = collect(b, &s) ? go_on(b, &s) : -ENOMEM;
-    free(s.flows);
-    return rc;
-}
-
-static int adopt(struct bfd *b, const struct bfd_saved *s)
-{
-    memcpy(b->listeners, s->listeners, sizeof b->listeners);
-    for (unsigned i = 0; i < s->n_flows; i++) {
-        struct bfd_flow *f = s->flows[i];
-        struct fm_bfd m = {.peer = f->name,
-                           .flags = f->multihop ? FM_BFD_MULTIHOP : 0,
-                           .interval_us = f->terms.interval_us,
-                           .multiplier = f->terms.multiplier,
-                           .min_ttl = f->terms.min_ttl};
-        memcpy(m.local, f->terms.local.b, sizeof m.local);
-        own_flow(b, f);
-        struct bfd_peer *p = add_peer(b, &m);
-        if (!p)
-            return -ENOMEM;
-        p->terms = f->terms;
-        p->flow = f;
-        p->overruled = f->overruled;
-    }
-    return go_on(b, s);
-}
-
-int bfd_restore(struct bfd *b, int fd)
-{
-    struct bfd_saved s;
-    int rc = bfd_saved_read(&s, fd);
-
-    if (rc)
-        return rc;
-    rc = adopt(b, &s);
-    free(s.flows);
-    if (rc)
-        forget_all(b);
-    return rc;
 }

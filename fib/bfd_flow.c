@@ -146,7 +146,8 @@ static void describe(const struct bfd_flow *f, struct fm_bfd_state *out)
         .remote_diag = s->remote_diag,
         .multiplier = s->multiplier,
         .remote_multiplier = s->remote_multiplier,
-        .flags = (s->failed ? FM_BFD_FAILED : 0u) | (s->granted ? FM_BFD_STARVED : 0u),
+        .flags = (s->failed ? FM_BFD_FAILED : 0u) | (s->granted ? FM_BFD_STARVED : 0u) |
+                 (s->remote_independent ? FM_BFD_REMOTE_CPI : 0u),
         .error = f->error,
         .discriminator = s->discriminator,
         .remote_discriminator = s->remote_discriminator,

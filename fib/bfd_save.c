@@ -45,6 +45,7 @@ static const struct field fields[] = {
     FIELD(session.remote_multiplier),
     FIELD(session.poll),
     FIELD(session.remote_demand),
+    FIELD(session.remote_independent),
     FIELD(session.heard),
     FIELD(session.failed),
     FIELD(session.discriminator),
@@ -180,7 +181,7 @@ static bool valid_flow(struct bfd_flow *f, uint64_t now_us)
     struct bfd_session *s = &f->session;
 
     if (!valid_bool(&f->multihop) || !valid_bool(&f->overruled) || !valid_bool(&s->remote_demand) ||
-        !valid_bool(&s->heard) || !valid_bool(&s->failed))
+        !valid_bool(&s->remote_independent) || !valid_bool(&s->heard) || !valid_bool(&s->failed))
         return false;
     f->peer = fm_addr(f->name.af, f->name.addr);
     s->interval_us = f->terms.interval_us;

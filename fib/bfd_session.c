@@ -184,6 +184,7 @@ bool bfd_session_receive(struct bfd_session *s, const struct bfd_packet *p, uint
     s->remote_diag = p->diag;
     s->remote_multiplier = p->multiplier;
     s->remote_demand = p->flags & BFD_DEMAND;
+    s->remote_independent = p->flags & BFD_CONTROL_PLANE_INDEPENDENT;
     s->remote_rx_us = p->rx_us;
     s->remote_tx_us = p->tx_us;
     if (p->flags & BFD_FINAL && s->poll == BFD_POLL_SENDING) {

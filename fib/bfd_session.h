@@ -21,10 +21,11 @@ struct bfd_session {
     uint8_t multiplier, remote_multiplier; /* remote 0: nothing was heard yet */
     uint8_t poll;                          /* enum bfd_poll */
     bool remote_demand;
-    bool heard;   /* within the detection time: the timer runs */
-    bool failed;  /* it was Up and ended by itself; until Up again or the peer's AdminDown */
-    bool granted; /* bfd_session_grant was used since the last packet */
-    bool spoke;   /* `last` is what was sent last */
+    bool remote_independent; /* of its control plane: the C bit */
+    bool heard;              /* within the detection time: the timer runs */
+    bool failed;             /* it was Up and ended by itself; until Up again or the peer's AdminDown */
+    bool granted;            /* bfd_session_grant was used since the last packet */
+    bool spoke;              /* `last` is what was sent last */
     uint32_t discriminator, remote_discriminator;
     uint32_t interval_us;                /* what we are asked for, both ways */
     uint32_t tx_us, rx_us;               /* DesiredMinTxInterval, RequiredMinRxInterval: as sent */

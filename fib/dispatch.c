@@ -309,7 +309,8 @@ static const char *check_bfd(const struct fm_bfd *m)
     struct ip_addr local = fm_addr(m->peer.af, m->local);
     if (!valid_addr(m->peer.af, m->local) || addr_is_multicast(&local))
         return "BFD from an address that is nobody's";
-    if (m->flags & ~(uint32_t)FM_BFD_MULTIHOP || !all_zero(m->reserved, sizeof m->reserved))
+    if (m->flags & ~(uint32_t)(FM_BFD_MULTIHOP | FM_BFD_RESTARTING) ||
+        !all_zero(m->reserved, sizeof m->reserved))
         return "BFD flag is not known";
     if (m->interval_us < BFD_MIN_US || m->interval_us > BFD_MAX_US || !m->multiplier)
         return "BFD interval or multiplier out of range";

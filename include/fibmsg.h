@@ -271,6 +271,9 @@ struct fm_address {
 
 /* One BFD session (RFC 5880); the peer's address and scope are its name. */
 #define FM_BFD_MULTIHOP 0x01 /* RFC 5883, else RFC 5881 */
+/* The peer is in a graceful restart: if its BFD shares fate with its control plane (no FM_BFD_REMOTE_CPI), a
+   failure is taken for part of that, and leaves the next hop alone (RFC 5882 4.3.2). */
+#define FM_BFD_RESTARTING 0x02
 struct fm_bfd {
     struct fm_nexthop peer;
     uint8_t local[16]; /* to send from, of the peer's family; all zero: the kernel's choice */
@@ -282,8 +285,10 @@ struct fm_bfd {
 };
 enum fm_bfd_session_state { FM_BFD_ADMIN_DOWN, FM_BFD_DOWN, FM_BFD_INIT, FM_BFD_UP }; /* RFC 5880 4.1 */
 /* Of fm_bfd_state.flags. */
-#define FM_BFD_FAILED  0x01 /* it was up and went down by itself: the path is dead (RFC 5882 section 3.2) */
-#define FM_BFD_STARVED 0x02 /* this host did not let us run: the detection time was given once more */
+#define FM_BFD_FAILED     0x01 /* it was up and went down by itself: the path is dead (RFC 5882 section 3.2) */
+#define FM_BFD_STARVED    0x02 /* this host did not let us run: the detection time was given once more */
+#define FM_BFD_REMOTE_CPI 0x04 /* the peer's BFD goes on without its control plane: the C bit, RFC 5880 4.1  \
+                                */
 struct fm_bfd_state {
     struct fm_nexthop peer;
     uint8_t local[16];           /* as sent from, all zero: not known yet */

@@ -31,6 +31,7 @@ static void json_remote(struct writer *w, const struct fm_bfd_state *st)
     writer_uint(w, "remote-receive-interval", st->remote_rx_us / 1000);
     writer_uint(w, "remote-transmit-interval", st->remote_tx_us / 1000);
     writer_uint(w, "remote-detect-multiplier", st->remote_multiplier);
+    writer_bool(w, "remoteControlPlaneIndependent", st->flags & FM_BFD_REMOTE_CPI);
 }
 
 static void json_session(struct exec *e, const struct peer *p, const struct peer_info *i)

@@ -1,10 +1,12 @@
 """BFD with FRR's bfdd and with BIRD: what is negotiated, what a failure does to BGP and to the kernel, and what does nothing."""
 import os
+import shutil
 import signal
 
 from lab import never_during, wait_for
 from peers import PEERS, Frr, Neighbor
 from runner import cases, feature
+from test_dynamic import ranged, up, wait_up
 from test_outside import METRICS, families, value
 from test_unnumbered import Bare, link_local
 from topology import FAR4, FAR6, NODE_AS, PODS, TOR_AS, Pair
@@ -197,3 +199,60 @@ def test_a_killed_speaker_flaps_no_bfd(lab):
     assert again["id"] == ours["id"] and again["sessionDowns"] == 0, (ours, again)
     assert there["status"] == "up" and there["id"] == theirs["id"] and there["uptime"] >= theirs["uptime"], (theirs, there)
     assert p.tor.vtysh(f"show bfd peer {p.mine} counters", daemon="bfdd").count("Session down events: 0"), "bfdd saw it go"
+
+
+@cases((False,), (True,))
+@feature("BFD: graceful restart (C bit)", peer="frr")
+def test_bfd_fails_while_the_peer_restarts(lab, independent):
+    """RFC 5882 4.3: what goes down together with bgpd says nothing about forwarding, unless it says that it is independent."""
+    lines = ["router bgp 65001", " bgp graceful-restart", " bgp graceful-restart preserve-fw-state"]
+    p = pair(lab, ours={"interval": "400ms", "multiplier": 5}, theirs=(400, 5), tor_options={"lines": lines},
+             neighbor={"extra": ["bfd check-control-plane-failure"] if independent else []}).up()
+    capability = p.underlay.neighbor()["neighborCapabilities"].get("gracefulRestart")
+    assert capability == "advertisedAndReceived", capability
+    p.learn(FAR4)
+    wait_for(lambda: session(p.underlay, p.theirs)["remoteControlPlaneIndependent"] is independent, what="the C bit")
+    wait_for(lambda: session(p.underlay, p.theirs)["detection-time"] == 2000, what="2 s to notice")
+    p.tor.bfd_process().send(signal.SIGSTOP)
+    p.tor.kill_bgp()
+    wait_for(lambda: not p.underlay.established(), what="the end of the session")
+    assert session(p.underlay, p.theirs)["status"] == "up", "BFD was faster, and the test says nothing"
+    assert p.underlay.installed(FAR4), "not kept"
+    wait_bfd(p.underlay, p.theirs, "down")
+    if independent:
+        wait_for(lambda: p.underlay.gone(FAR4), what="forwarding has failed, and the restart is over")
+    else:
+        never_during(lambda: p.underlay.gone(FAR4) or len(p.underlay.next_hops(FAR4)) != 1, 1, "a kept route goes")
+
+
+@feature("BFD: port taken", peer="frr")
+def test_a_bfdd_beside_us_has_the_port(lab):
+    p = pair(lab, ours={"interval": "50ms"}, theirs=(50, 3)).start()
+    p.underlay.stop()
+    home = f"{lab.dir}/other"
+    os.mkdir(home)
+    shutil.chown(home, "frr", "frr")
+    other = p.node.start("/usr/lib/frr/bfdd", "-z", f"{home}/none", "-f", "/dev/null", "-i", f"{home}/pid", "--vty_socket", home,
+                         "--bfdctl", f"{home}/sock", "-P", "0")
+    wait_for(lambda: ":3784 " in p.node.run("ss", "-Hlun").stdout, what="bfdd has the port")
+    p.underlay.start()
+    p.wait_up()  # BGP works without it
+    wait_for(lambda: "error" in session(p.underlay, p.theirs), what="it says that it cannot run")
+    assert session(p.underlay, p.theirs)["error"] == "Address already in use", session(p.underlay, p.theirs)
+    other.stop()
+    assert "sessionDowns" in wait_bfd(p.underlay, p.theirs, timeout=40)
+    assert "error" not in session(p.underlay, p.theirs)
+
+
+@feature("BFD: dynamic peers", peer="frr")
+def test_a_peer_of_a_range_has_bfd(lab):
+    p = up(ranged(lab, "frr", peer={"bfd": {"interval": "50ms"}}, neighbor={"bfd": (50, 3)}))
+    ident = wait_bfd(p.underlay, p.theirs)["id"]
+    wait_for(lambda: p.tor.bfd(p.mine)["remote-id"] == ident, what="bfdd has it up")
+    p.learn(FAR4)
+    wrong_neighbor(p)
+    wait_for(lambda: p.underlay.gone(FAR4), what="nothing of the peer in the kernel")
+    p.tor_node.ip("neigh", "del", p.mine, "dev", p.link.dev_b)
+    wait_up(p)
+    wait_bfd(p.underlay, p.theirs)
+    wait_for(lambda: p.underlay.installed(FAR4), what="all is back")

@@ -190,6 +190,9 @@ static void silence_ends_it_after_the_detection_time(void)
     CU_ASSERT_EQUAL(x.b.s.diag, BFD_DIAG_NEIGHBOR_DOWN);
     CU_ASSERT_EQUAL(x.b.s.remote_diag, BFD_DIAG_EXPIRED);
     CU_ASSERT_TRUE(x.b.s.failed);
+    forget_gaps(&x.a); /* 6.8.3: slow again */
+    run_ms(10000);
+    CU_ASSERT_TRUE(x.a.gap_min >= 750 * MS && x.a.last.tx_us == BFD_SLOW_US);
     x.a.deaf = false;
     run_ms(5000);
     CU_ASSERT_EQUAL(x.a.s.state, FM_BFD_UP);

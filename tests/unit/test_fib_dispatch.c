@@ -381,7 +381,7 @@ static void malformed_bfd_sessions_are_refused(void)
     bad[3].peer.addr[15] = 1;
     bad[4].local[4] = 1;
     bad[5].local[0] = 239;
-    bad[6].flags = 2;
+    bad[6].flags = 4;
     bad[7].reserved[1] = 1;
     bad[8].interval_us = BFD_MIN_US - 1;
     bad[9].interval_us = BFD_MAX_US + 1;
