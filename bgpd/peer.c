@@ -17,6 +17,8 @@
 #include "peer_impl.h"
 #include "transport.h"
 
+#define FRESH_MS 1000 /* an attempt to connect: until the kernel sends its SYN again */
+
 bool peer_admin_down(const struct peer *p)
 {
     return p->config->shutdown || p->shut_by_cli;
@@ -81,6 +83,7 @@ static int start_connection(struct peer_link *l)
         .gtsm_hops = c->ttl_security,
     };
     int fd, r = transport_connect(&p->address, c->port, &o, &fd);
+    p->attempt_ms = loop_now_ms();
     if (r)
         return r;
     l->conn = conn_new(p->set->speaker->loop, fd, true, p->set->scratch, &p->h.count, &peer_conn_ops, l);
@@ -395,6 +398,14 @@ void peer_wait(struct peer *p)
     log_info("waiting", F_STR("peer", p->name), F_STR("reason", why));
 }
 
+/* Addresses come in bursts, our own VIPs among them. What has just been sent may be answered already; the
+ * peer would see a connection that is reset and another one, which not every peer survives: of a dynamic
+ * neighbor FRR 8 forgets the session that then comes up. */
+static bool is_fresh_attempt(const struct peer_link *l)
+{
+    return l->state == PEER_CONNECT && loop_now_ms() - l->peer->attempt_ms < FRESH_MS;
+}
+
 void peer_addresses_changed(struct peer *p)
 {
     if (p->unnumbered)
@@ -407,7 +418,7 @@ void peer_addresses_changed(struct peer *p)
             peer_start(p, false);
     } else if (timer_running(p->connect_retry)) {
         struct peer_link *l = peer_connecting(p);
-        if (l)
+        if (l && !is_fresh_attempt(l))
             peer_link_event(l, FSM_EV_CONNECT_RETRY_EXPIRES, NULL);
     }
 }

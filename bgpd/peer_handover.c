@@ -245,7 +245,7 @@ static void collect(const struct peer *p, struct handed *x)
                  .last_write_ms = c->last_write_ms,
                  .rest = c->rest,
                  .rest_len = c->rest_len,
-                 .out = c->out + c->out_start,
+                 .out = c->out ? c->out + c->out_start : NULL,
                  .out_len = c->out_end - c->out_start},
     };
     memcpy(x->name, p->name, sizeof x->name);

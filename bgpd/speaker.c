@@ -409,6 +409,7 @@ void speaker_state_loaded(struct speaker *s)
     check_deferral(s);
     log_info("ready", F_UINT("asn", s->config->router.asn), F_UINT("peers", peer_set_count(s->peers)),
              F_UINT("originated", sources_count(s->sources)));
+    control_serve(s->control);
 }
 
 void speaker_links_known(struct speaker *s, uint32_t kept)

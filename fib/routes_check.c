@@ -148,10 +148,11 @@ void routes_event(struct routes *r, const struct kroute *k, bool deleted)
 }
 
 /* What the kernel took away itself, because a link went down, it does not take back yet. */
-static bool was_taken_by_others(struct routes *r, enum family f, const struct route *e)
+static bool was_taken_by_others(struct routes *r, enum family f, uint32_t i)
 {
+    const struct route *e = i < r->tables[f].n ? route_at(&r->tables[f], i) : NULL; /* all may be gone */
     enum route_error why;
-    uint32_t target = e->flags & RF_USED ? routes_target(r, f, e, &why) : ROUTE_NONE;
+    uint32_t target = e && e->flags & RF_USED ? routes_target(r, f, e, &why) : ROUTE_NONE;
     return target && target != e->have;
 }
 
@@ -159,10 +160,10 @@ void routes_heal(void *arg)
 {
     struct routes *r = arg;
     enum family f = routes_ref_family(r->taken);
-    const struct route *e = route_at(&r->tables[f], routes_ref_index(r->taken));
+    uint32_t i = routes_ref_index(r->taken);
 
-    if (was_taken_by_others(r, f, e) && heal_is_news(&r->healing)) {
-        struct prefix p = routes_prefix(f, e);
+    if (was_taken_by_others(r, f, i) && heal_is_news(&r->healing)) {
+        struct prefix p = routes_prefix(f, route_at(&r->tables[f], i));
         log_warn("routes of ours were deleted or changed by another program; they are put back",
                  F_PREFIX("prefix", &p), F_UINT("routes", r->n_taken));
     }

@@ -389,8 +389,13 @@ int control_listen(struct control *c, int fd)
         return -ENOMEM;
     }
     c->fd = fd;
-    io_want(c->io, IO_READ);
     return 0;
+}
+
+void control_serve(struct control *c)
+{
+    if (c->io)
+        io_want(c->io, IO_READ);
 }
 
 void control_state_load(struct control *c)

@@ -14,6 +14,9 @@ struct control;
 struct control *control_new(struct speaker *s);
 void control_free(struct control *c);
 int control_listen(struct control *c, int fd); /* owns fd, a listening unix socket from the parent */
+/* Sessions and what an operator has changed are known: until then clients wait, so that none sees the half of
+ * it, or changes what the state file is still to change. */
+void control_serve(struct control *c);
 
 /* State that must survive (CLI advertisements, CLI shutdowns): lines of commands in the state file. */
 void control_state_load(struct control *c);    /* at start: reads it through the parent and runs the lines */

@@ -120,6 +120,7 @@ static void begin(void)
     control = control_new(&speaker);
     CU_ASSERT_PTR_NOT_NULL_FATAL(control);
     CU_ASSERT_EQUAL_FATAL(control_listen(control, fd), 0);
+    control_serve(control);
 }
 
 static void end(void)

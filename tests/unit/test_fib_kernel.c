@@ -1,5 +1,6 @@
 /* The parent against the real kernel: each case in a network namespace of its own, the test playing the
  * speaker. */
+#include "fib/heal.h"
 #include "fibtest.h"
 
 #define ROUTES4 "ip -4 route show proto 201"
@@ -334,6 +335,28 @@ static void a_route_deleted_by_others_is_put_back(void)
     fibtest_end(&t);
 }
 
+/* Before that was noted the speaker died, so that nobody wants any of them any more. */
+static void routes_deleted_by_others_that_nobody_wants_are_forgotten(void)
+{
+    struct fibtest t;
+    struct fm_settings s = fibtest_settings();
+
+    if (!fibtest_start(&t))
+        return;
+    fibtest_group(&t, 1, "10.9.0.2", NULL);
+    CU_ASSERT_EQUAL(fibtest_do(&t, FM_ROUTE_SET, "10.50.0.0/16", 1), 0);
+    pid_t old = t.speaker;
+    kill(old, SIGKILL);
+    CU_ASSERT_TRUE(run("ip route del 10.50.0.0/16 proto 201"));
+    fibtest_accept(&t);
+    CU_ASSERT_NOT_EQUAL(t.speaker, old);
+    fibtest_greet(&t, &s);
+    fibtest_group(&t, 1, "10.9.0.2", NULL);
+    usleep(2 * HEAL_FIRST_MS * 1000);
+    CU_ASSERT_EQUAL(fibtest_do(&t, FM_ROUTE_SET, "10.50.0.0/16", 1), 0);
+    fibtest_end(&t);
+}
+
 static void an_ipv6_route_refuses_an_ipv4_group(void)
 {
     struct fibtest t;
@@ -652,6 +675,7 @@ static const struct unit_case cases[] = {
     UNIT(sigterm_stops_the_speaker_and_leaves_nothing),
     UNIT(leftovers_of_a_killed_parent_are_adopted),
     UNIT(a_route_deleted_by_others_is_put_back),
+    UNIT(routes_deleted_by_others_that_nobody_wants_are_forgotten),
     UNIT(an_ipv6_route_refuses_an_ipv4_group),
     UNIT(an_invalid_message_costs_the_speaker_its_life),
     UNIT(the_status_of_a_first_speaker_is_passed_on),

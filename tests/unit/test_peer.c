@@ -584,6 +584,20 @@ static void ebgp_peer_off_the_subnets_waits_for_one(void)
     rig_tear_down(&r);
 }
 
+static void an_attempt_that_has_just_begun_goes_on_when_addresses_change(void)
+{
+    struct rig r;
+    struct raw x;
+    rig_set_up(&r);
+    raw_listen(&r, &x);
+    rig_start(&r.a);
+    peer_set_addresses_changed(r.a.s.peers);
+    CU_ASSERT_TRUE_FATAL(raw_accept(&r, &x));
+    CU_ASSERT_TRUE(raw_establish(&r, &x));
+    raw_close(&x);
+    rig_tear_down(&r);
+}
+
 static void errors_in_a_row_double_the_idle_hold_time(void)
 {
     struct rig r;
@@ -824,6 +838,7 @@ static const struct unit_case cases[] = {
     UNIT(every_notification_says_what_to_look_at),
     UNIT(last_reset_outlives_failing_attempts),
     UNIT(ebgp_peer_off_the_subnets_waits_for_one),
+    UNIT(an_attempt_that_has_just_begun_goes_on_when_addresses_change),
     UNIT(errors_in_a_row_double_the_idle_hold_time),
     UNIT(flapping_peer_is_refused_after_a_few_times),
     UNIT(malformed_attribute_withdraws_and_keeps_the_session),
