@@ -52,6 +52,33 @@ static void all_gateways_of_a_multipath_route_serve(void)
     fibtest_end(&t);
 }
 
+/* Two next hops of BGP share a gateway, and one of them is dead: its object stays, and what is over the other
+ * is not touched. */
+static void a_gateway_that_another_next_hop_needs_outlives_the_dead(void)
+{
+    struct fibtest t;
+    char before[256], after[256];
+    struct fm_nexthop nh = fibtest_nexthop("10.9.0.2", 0);
+
+    if (!start(&t, "192.0.2.1", true))
+        return;
+    CU_ASSERT_TRUE(run("ip route add 192.0.2.0/24 metric 5 via 10.9.0.2"));
+    CU_ASSERT_TRUE(becomes(&t, FM_NH_REACHABLE, 5));
+    fibtest_group(&t, 1, "192.0.2.1", NULL);
+    fibtest_group(&t, 2, "10.9.0.2", "10.9.1.2");
+    CU_ASSERT_EQUAL(fibtest_do(&t, FM_ROUTE_SET, "10.50.0.0/16", 1), 0);
+    CU_ASSERT_EQUAL(fibtest_do(&t, FM_ROUTE_SET, "10.51.0.0/16", 2), 0);
+    output(before, sizeof before, ROUTES4 " 10.50.0.0/16");
+    fibtest_send(&t, FM_NEXTHOP_DEAD, &nh, 1);
+    CU_ASSERT_EQUAL(fibtest_do(&t, FM_ROUTE_DEL, "203.0.113.0/24", 0), 0);
+    CU_ASSERT_TRUE(shows(ROUTES4 " 10.51.0.0/16", "via 10.9.1.2 dev up1"));
+    CU_ASSERT_FALSE(shows(ROUTES4 " 10.51.0.0/16", "10.9.0.2"));
+    output(after, sizeof after, ROUTES4 " 10.50.0.0/16");
+    CU_ASSERT_PTR_NOT_NULL(strstr(before, "nhid"));
+    CU_ASSERT_STRING_EQUAL(after, before);
+    fibtest_end(&t);
+}
+
 static void a_changed_route_is_followed(void)
 {
     struct fibtest t;
@@ -171,6 +198,7 @@ static void a_change_during_a_bulk_load_is_found_all_the_same(void)
 
 static const struct unit_case cases[] = {
     UNIT(all_gateways_of_a_multipath_route_serve),
+    UNIT(a_gateway_that_another_next_hop_needs_outlives_the_dead),
     UNIT(a_changed_route_is_followed),
     UNIT(routes_over_nexthop_objects_of_others_serve),
     UNIT(ipv6_is_no_different),
