@@ -49,6 +49,10 @@ void speaker_restart_asked(struct speaker *sp, uint32_t flags)
 {
     (void)sp, (void)flags;
 }
+void speaker_fib_idle(struct speaker *sp)
+{
+    (void)sp;
+}
 void speaker_bfd_state(struct speaker *sp, const struct fm_bfd_state *st)
 {
     (void)sp, (void)st;
