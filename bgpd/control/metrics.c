@@ -65,17 +65,18 @@ const char *metrics_label(const char *text, char *buf, size_t size)
 {
     char *clean = text_utf8(text);
     size_t n = 0;
-    for (const char *p = clean ? clean : ""; *p; p++) {
+    for (const char *p = clean ? clean : ""; *p;) {
         bool escape = *p == '"' || *p == '\\' || *p == '\n';
-        size_t more = 1 + escape;
-        if ((*p & 0xc0) != 0x80) /* never half a character */
-            while (more < 4 && (p[more] & 0xc0) == 0x80)
-                more++;
-        if ((*p & 0xc0) != 0x80 && n + more >= size)
+        size_t length = 1; /* of the character: never half of one */
+        while ((p[length] & 0xc0) == 0x80)
+            length++;
+        if (n + length + escape >= size)
             break;
         if (escape)
             buf[n++] = '\\';
-        buf[n++] = *p == '\n' ? 'n' : *p;
+        memcpy(buf + n, *p == '\n' ? "n" : p, length);
+        n += length;
+        p += length;
     }
     buf[n] = 0;
     free(clean);
