@@ -1,10 +1,11 @@
 #!/bin/sh
-# What `make check` runs: three builds (gcc, clang, ASan+UBSan), and every suite on the builds it belongs to. Each suite
+# What `make check` runs: two builds (gcc, and clang with ASan+UBSan), and every suite on the builds it belongs to. Each suite
 # ends with "N passed, N failed, N skipped"; this script adds them up and ends with the same line over everything. A suite
 # that dies before its totals, or exits non-zero without a failure to show for it, is a failure of its own. Whole logs are
 # in build/check. An interrupt ends the running suite, which removes what it made, and then this.
 #
-# usage: tests/check.sh [all]      all: also the suites too slow for every day (the lab's self-test)
+# usage: tests/check.sh [all]      all: also what is too slow for every day (every test with sanitizers, clang without them,
+# the lab's self-test)
 set -u
 cd "$(dirname "$0")/.." || exit 3
 unset MAKEFLAGS MFLAGS MAKELEVEL BUILD SAN
@@ -126,11 +127,9 @@ suite() {
 }
 
 build gcc CC=gcc BUILD=build
-build clang CC=clang BUILD=build/clang
 build asan CC=clang BUILD=build/asan SAN=address,undefined fuzzers
 
 suite "unit gcc" $python tests/unit/run.py -j "$side_by_side" --again 3 build
-suite "unit clang" $python tests/unit/run.py -j "$side_by_side" --again 3 build/clang
 suite "unit asan" $python tests/unit/run.py -j "$side_by_side" --again 3 build/asan
 # The corpus and what comes of it in so many steps from the same seed; what time has a part in may differ. `make fuzz` goes on
 # from there.
@@ -146,12 +145,14 @@ suite "config asan" sh tests/config/run.sh
 suite "cli asan" $python tests/cli/run.py -j "$side_by_side" --again 3
 # It is the daemon that these try; they ask it thousands of times, and the sanitizer takes long to start.
 export UNDERLAYCTL=$PWD/build/underlayctl
-# One case of each test: most differ in the kind of peer, and all were tried above.
+# One case of each test, none of endurance: most cases differ in the kind of peer, and all were tried above.
 most=1
 [ "${1:-}" != all ] || most=0
 suite "interop asan" $python tests/interop/run.py -j "$side_by_side" --again 3 --cases "$most"
 
 if [ "${1:-}" = all ]; then
+    build clang CC=clang BUILD=build/clang
+    suite "unit clang" $python tests/unit/run.py -j "$side_by_side" --again 3 build/clang
     suite "lab self-test" $python tests/lib/selftest.py
 fi
 

@@ -64,17 +64,6 @@ def test_killed_speaker_comes_back_and_no_route_leaves_the_kernel(lab):
     assert pair.underlay.process.alive
 
 
-def test_hung_speaker_is_replaced(lab):
-    pair = Pair(lab, "frr", networks=[FAR4]).up()
-    wait_for(lambda: pair.underlay.installed(FAR4))
-    watch = pair.node.monitor()
-    old = pair.underlay.speaker()
-    os.kill(old, signal.SIGSTOP)
-    wait_for(lambda: pair.underlay.speaker() != old, timeout=30, what="the parent notices by the heartbeat")
-    pair.wait_up(timeout=30)
-    assert watch.deleted(FAR4) == []
-
-
 def test_speaker_ends_with_its_parent(lab):
     pair = Pair(lab, "frr").up()
     child = pair.underlay.speaker()

@@ -11,7 +11,7 @@ import time
 import rawbgp as bgp
 from lab import SLOW, wait_for
 from rack import Quiet, Rack, attributes, bounded
-from runner import cases, feature
+from runner import cases, endurance, feature
 from test_hostile_protocol import AS4, EXTENDED, FLOODS, REFRESH, drained, packed, restart
 from topology import POD4, TOR_AS
 from underlay import Underlay, on_interface
@@ -75,6 +75,7 @@ def test_messages_of_64k(lab, what):
 
 
 @feature(FLOODS)
+@endurance
 def test_fifty_deaf_peers(lab):
     """Each costs a buffer; when the send hold timer has run out, nothing."""
     rack = Rack(lab, 52, fib={"install": False}, keys={"export": "all"})
@@ -122,6 +123,7 @@ def knock(rack, address, data=b""):
 
 
 @feature(FLOODS)
+@endurance
 def test_thousands_of_strangers_in_a_range(lab):
     """3,000 addresses connect, most of them say something wrong; others look and clear meanwhile."""
     rack, addresses = crowd(lab, 500, 3000, fib={"install": False})
@@ -254,6 +256,7 @@ def test_an_interface_that_flaps(lab):
 # The operator.
 
 @feature("Policy: reload")
+@endurance
 def test_reloads_under_load(lab):
     """The policy changes ten times a second while a peer floods: the sessions stay, and nothing piles up."""
     def policies(n):
@@ -296,6 +299,7 @@ def test_reloads_under_load(lab):
 
 
 @feature(FLOODS)
+@endurance
 def test_debug_again_and_again(lab):
     """Of a peer that floods: the log gets so many lines a second, and none of it is left at the end."""
     rack = Rack(lab, 2, fib={"install": False})

@@ -13,7 +13,7 @@ import rawbgp as bgp
 import underlay
 from lab import SLOW, LabError, never_during, wait_for
 from rack import Quiet, Rack, attributes, bounded, cpu
-from runner import cases, feature
+from runner import cases, endurance, feature
 from topology import POD4, TOR_AS
 from underlay import UNDERLAYD
 
@@ -21,6 +21,7 @@ from underlay import UNDERLAYD
 
 
 @feature("Floods and exhaustion")
+@endurance
 def test_keepalives_on_time_while_routes_pour_in(lab):
     """200,000 routes, withdrawn and announced again, beside floods of KEEPALIVE and ROUTE-REFRESH."""
     rack = Rack(lab, 4, fib={"install": False})
@@ -44,6 +45,7 @@ def test_keepalives_on_time_while_routes_pour_in(lab):
 
 
 @feature("Floods and exhaustion")
+@endurance
 def test_refresh_flood_over_a_large_table_is_bounded(lab):
     """The worst case: everything is exported, and the one who asks is the one whom it came from."""
     rack = Rack(lab, 3, fib={"install": False}, keys={"export": "all"})
@@ -84,6 +86,7 @@ def test_peer_that_never_reads(lab):
 
 
 @feature("Floods and exhaustion")
+@endurance
 def test_attributes_are_released_with_their_routes(lab):
     """100,000 distinct communities, with long paths and lists among them: accounted for, and gone when withdrawn."""
     rack = Rack(lab, 2, fib={"install": False})
@@ -118,6 +121,7 @@ def test_attributes_are_released_with_their_routes(lab):
 
 
 @feature("Floods and exhaustion")
+@endurance
 def test_next_hops_without_end(lab):
     """A peer can name as many as its subnet has addresses, and a next hop costs the kernel's side work."""
     rack = Rack(lab, 2)
@@ -217,6 +221,7 @@ def test_flapping(lab):
 
 
 @feature("Floods and exhaustion")
+@endurance
 def test_flapping_by_order_leaks_nothing(lab):
     """100 sessions with routes, each cleared by the operator, which forgets the errors: nothing piles up."""
     rack = Rack(lab, 2, fib={"install": False})

@@ -10,7 +10,7 @@ import time
 import rawbgp as bgp
 from lab import LabError, wait_for
 from rack import Quiet, Rack, attributes, bounded
-from runner import feature
+from runner import endurance, feature
 from topology import TOR_AS
 
 FLOODS = "Floods and exhaustion"
@@ -117,6 +117,7 @@ def test_capabilities_of_every_shape(lab):
 
 
 @feature(FLOODS)
+@endurance
 def test_capabilities_that_change_from_session_to_session(lab):
     """Families, ADD-PATH and graceful restart come and go while routes are kept: nothing is left behind at the end."""
     rack = Rack(lab, 2, fib={"install": False}, keys={"add-path": "both", "export": "all"})
@@ -154,6 +155,7 @@ def test_capabilities_that_change_from_session_to_session(lab):
 # Graceful restart.
 
 @feature(FLOODS)
+@endurance
 def test_sessions_that_restart_without_end(lab):
     """24 sessions of 20,000 kept routes each, reset, half of them with a Beginning-of-RR and no End-of-RIB."""
     rack = Rack(lab, 2, fib={"install": False}, keys={"idle-hold-time": "1s", "idle-hold-max": "1s"})
@@ -178,6 +180,7 @@ def test_sessions_that_restart_without_end(lab):
 
 
 @feature(FLOODS)
+@endurance
 def test_refreshes_that_never_end(lab):
     """Beginning-of-RR again and again, each with a new path of every prefix, in a table that takes long to walk."""
     rack = Rack(lab, 3, fib={"install": False}, keys={"add-path": "receive"})
@@ -224,6 +227,7 @@ def test_hard_resets_of_every_shape(lab):
 # ADD-PATH.
 
 @feature(FLOODS)
+@endurance
 def test_path_identifiers_without_end(lab):
     """Hundreds of thousands of identifiers of one prefix, withdrawals of unknown ones, and a slow reader of all paths."""
     rack = Rack(lab, 3, fib={"install": False}, keys={"add-path": "both", "export": "all"})
@@ -246,6 +250,7 @@ def test_path_identifiers_without_end(lab):
 
 
 @feature(FLOODS)
+@endurance
 def test_many_paths_of_many_prefixes(lab):
     """64 paths of 1,200 prefixes from each of two peers, with attributes that make each step of the decision count."""
     rack = Rack(lab, 3, fib={"install": False}, router={"multipath": 64}, keys={"add-path": "both"})

@@ -6,7 +6,7 @@ import signal
 from flood import Flood
 from lab import SLOW, wait_for
 from peers import Frr, Neighbor
-from runner import cases, feature
+from runner import cases, endurance, feature
 from topology import FAR4, FAR6, NODE_AS, POD4, POD6, TOR_AS
 from underlay import PROTOCOL, UNDERLAYD, Underlay, tor
 
@@ -142,6 +142,7 @@ def test_no_packet_is_lost_when_processes_are_killed_or_stopped(lab):
 
 @cases((), timeout=120)
 @feature("Graceful restart: restarting speaker", peer="frr")
+@endurance
 def test_no_packet_is_lost_when_the_speaker_hangs(lab):
     racks = Racks(lab)
     with Unhurt(racks, drops=1):

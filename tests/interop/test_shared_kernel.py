@@ -132,7 +132,7 @@ def test_lost_events_are_made_up_for_by_a_look_at_everything(lab):
     pair.node.ip_batch(flood)
     os.kill(pair.underlay.process.pid, signal.SIGCONT)
     wait_for(lambda: pair.underlay.installed(FAR4, FAR6), timeout=40, what="healed")
-    assert "events of the kernel were lost" in pair.underlay.process.output()
+    wait_for(lambda: "events of the kernel were lost" in pair.underlay.process.output(), what="said so")
 
 
 @feature("Interfaces that change", peer="frr")

@@ -55,6 +55,12 @@ def feature(*names, peer=None, when=None):
     return mark
 
 
+def endurance(function):
+    """Much of the same for long: a run of some cases (--cases) goes without it."""
+    function.endurance = True
+    return function
+
+
 class Matrix:
     """Features by peers: how many tests passed, or that one did not."""
 
@@ -103,6 +109,7 @@ def collect(directory):
 def some_cases(tests, most):
     """Of each test at most so many of its cases. Their names decide, so that every kind of peer has its turn somewhere."""
     chosen = collections.defaultdict(list)
+    tests = [test for test in tests if not getattr(test[1], "endurance", False)]
     for test in sorted(tests, key=lambda test: zlib.crc32(test[0].encode())):
         if len(chosen[test[1]]) < most:
             chosen[test[1]].append(test)
@@ -207,7 +214,7 @@ def main(directory):
     parser.add_argument("-l", action="store_true", help="list the names and stop")
     parser.add_argument("--again", type=int, default=0, metavar="N",
                         help="up to N tests that failed run once more, alone, and that counts")
-    parser.add_argument("--cases", type=int, default=0, metavar="N", help="of each test only N of its cases, always the same ones")
+    parser.add_argument("--cases", type=int, default=0, metavar="N", help="of each test only N of its cases, always the same ones, and no test of endurance")
     options = parser.parse_args()
     tests = [t for t in collect(directory) if not options.pattern or any(p in t[0] for p in options.pattern)]
     if options.cases:
