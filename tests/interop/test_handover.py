@@ -151,6 +151,7 @@ def test_learned_routes_that_go_on_to_others_stay_there(lab):
     here, there = dual.tors
     here.announce(FAR4, FAR6, GONE)
     wait_for(lambda: there.has(FAR4, FAR6, GONE), what="what one ToR announces is at the other")
+    wait_for(lambda: FAR4 in there.node.routes("ipv4") and FAR6 in there.node.routes("ipv6"), what="and in its kernel")
     watch = there.node.monitor()
     with Restart(dual.underlay, 2) as restart:
         here.withdraw(GONE)

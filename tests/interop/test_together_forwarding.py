@@ -29,13 +29,13 @@ def test_restart_with_a_session_over_what_bfd_calls_dead(lab):
     lost_by_bfd(p.underlay)
     p.wait_up()
     wait_for(lambda: p.underlay.installed(FAR4), what="forwarding over what BFD calls dead")
-    watch = p.node.monitor()
+    watch, losses = p.node.monitor(), p.underlay.neighbor()["connectionsDropped"]  # a busy bfdd may have lost one before
     for what in ("restart", "restart speaker"):
         swept = sweeps(p.underlay)
         p.underlay.command(what)
         wait_for(lambda: sweeps(p.underlay) > swept, what="the sweep")
     assert p.underlay.installed(FAR4) and not watch.deleted(FAR4), watch.deleted()
-    assert p.underlay.established() and p.underlay.neighbor()["connectionsDropped"] == 1
+    assert p.underlay.established() and p.underlay.neighbor()["connectionsDropped"] == losses
 
 
 @cases(("1",), ("0",))
