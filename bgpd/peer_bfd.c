@@ -23,8 +23,8 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "bfd_name.h"
 #include "fibclient.h"
+#include "lib/bfd_name.h"
 #include "peer_impl.h"
 
 struct peer_bfd {

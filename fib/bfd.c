@@ -13,6 +13,7 @@
 #include "fib/bfd_peers.h"
 #include "fib/links.h"
 #include "fib/nexthops.h"
+#include "lib/bfd_name.h"
 
 struct bfd *bfd_new(struct fib *f)
 {
@@ -151,16 +152,7 @@ void bfd_stop_thread(struct bfd *b, bool hear_it_out)
 
 static const char *diag_text(uint8_t diag)
 {
-    static const char *const texts[] = {"none",
-                                        "control detection time expired",
-                                        "echo function failed",
-                                        "neighbor signaled session down",
-                                        "forwarding plane reset",
-                                        "path down",
-                                        "concatenated path down",
-                                        "administratively down",
-                                        "reverse concatenated path down"};
-    return diag < sizeof texts / sizeof *texts ? texts[diag] : "unknown";
+    return diag ? bfd_diag_name(diag) : "none";
 }
 
 static void log_change(struct bfd_peer *p, const struct fm_bfd_state *now)

@@ -5,10 +5,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "bfd_name.h"
 #include "control/show.h"
 #include "control/show_neighbors.h"
 #include "fibclient.h"
+#include "lib/bfd_name.h"
 #include "loop.h"
 #include "speaker.h"
 

@@ -5,7 +5,7 @@
 #include <string.h>
 #include <sys/socket.h>
 
-#include "bfd_name.h"
+#include "lib/bfd_name.h"
 #include "peer_impl.h"
 #include "peer_rig.h"
 

@@ -1,5 +1,5 @@
 /* RFC 5880 4.1 in the words of FRR's `show bfd peers`, which scripts know. */
-#include "bfd_name.h"
+#include "lib/bfd_name.h"
 
 #include <errno.h>
 #include <stdio.h>
