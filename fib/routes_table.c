@@ -129,10 +129,10 @@ static bool fits(const struct route_table *t, uint32_t homes)
  * index is not twice in memory, and only what is new of it is touched for the first time. */
 static bool grow_index(struct route_table *t)
 {
-    uint32_t homes = t->homes ? t->homes + t->homes / 2 : FIRST_CAPACITY;
+    uint32_t homes = t->homes ? t->homes + t->homes / 4 : FIRST_CAPACITY;
 
     while (!fits(t, homes))
-        homes += homes / 2;
+        homes += homes / 4;
     uint32_t size = homes + BEYOND, from = size, to = 0;
     struct route_slot *slots = homes < 4 * MAX_ROUTES ? realloc(t->slots, size * sizeof *slots) : NULL;
     if (!slots)
