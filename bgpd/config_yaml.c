@@ -6,8 +6,8 @@
  * it, so the expanded size is added up while the tree is built and bounded, which stops "billion laughs" at
  * the alias that would go too far.
  *
- * Nodes, texts and lists of items lie one behind the other in a few chunks and go all at once. A chunk's pages
- * come in one call: a fault for each would take longer than to parse what fills it.
+ * Nodes, texts and lists of items lie one behind the other in a few chunks and go all at once. A chunk's
+ * pages come in one call: a fault for each would take longer than to parse what fills it.
  *
  * Not here: what keys mean (config_schema.c), and types: a scalar is text until somebody knows what it should
  * be. */
