@@ -1,4 +1,5 @@
-/* The state of a planned restart: a header, the sessions one after the other, then attributes and routes.
+/* The state of a planned restart: a header, the sessions one after the other, the history of peers that have
+ * none, then attributes and routes.
  *
  * All of Adj-RIB-In goes along, of every peer. The new process is then where the old one was, to the byte:
  * the tables as they were, the start of an unfinished message, and the rest of the stream in the socket. So
@@ -74,6 +75,7 @@ int handover_save(struct speaker *s, struct handover_left *out)
         header(&io, &n);
         for (unsigned i = 0; i < out->n; i++)
             peer_handover_save(sessions[i], &io);
+        peer_handover_save_histories(s->peers, &io);
         handover_save_routes(s, &io, sessions, out->n);
         r = hio_end(&io);
     }
@@ -126,6 +128,8 @@ int handover_load(struct speaker *s, int state, const int *fds, unsigned n, stru
         io.error = -ENOMEM;
     if (!io.error)
         used = take_sessions(s, &io, sessions, changed, count, fds, n, out);
+    if (!io.error)
+        peer_handover_load_histories(s->peers, &io);
     for (unsigned i = used; i < n; i++)
         if (fds[i] >= 0)
             close(fds[i]);

@@ -285,10 +285,11 @@ struct fm_bfd {
 };
 enum fm_bfd_session_state { FM_BFD_ADMIN_DOWN, FM_BFD_DOWN, FM_BFD_INIT, FM_BFD_UP }; /* RFC 5880 4.1 */
 /* Of fm_bfd_state.flags. */
-#define FM_BFD_FAILED     0x01 /* it was up and went down by itself: the path is dead (RFC 5882 section 3.2) */
-#define FM_BFD_STARVED    0x02 /* this host did not let us run: the detection time was given once more */
-#define FM_BFD_REMOTE_CPI 0x04 /* the peer's BFD goes on without its control plane: the C bit, RFC 5880 4.1  \
-                                */
+#define FM_BFD_FAILED  0x01 /* it was up and went down by itself: the path is dead (RFC 5882 section 3.2) */
+#define FM_BFD_STARVED 0x02 /* this host did not let us run: the detection time was given once more */
+#define FM_BFD_REMOTE_CPI                                                                                    \
+    0x04 /* the peer's BFD goes on without its control plane: the C bit, RFC 5880 4.1                        \
+          */
 struct fm_bfd_state {
     struct fm_nexthop peer;
     uint8_t local[16];           /* as sent from, all zero: not known yet */
@@ -303,7 +304,7 @@ struct fm_bfd_state {
     uint32_t remote_tx_us, remote_rx_us; /* theirs, 0 unknown */
     uint32_t detection_us;               /* the negotiated detection time, 0 none */
     uint32_t ups, downs;                 /* so often since it was defined */
-    uint32_t starvations;                /* of the whole BFD thread */
+    uint32_t starvations;                /* of the whole BFD thread: for half of an interval and more */
     uint32_t starved_us;                 /* the longest that it was not let to run */
     uint32_t reserved2;
     uint64_t since_ms; /* CLOCK_MONOTONIC: of the present state */

@@ -330,8 +330,9 @@ static void write_row(const struct row *r, unsigned family, unsigned column, str
 
 static void write_starvation(struct peer_samples *p, struct metrics *w)
 {
-    metrics_family(w, &(struct metric){"underlay_bfd_starvations", METRIC_COUNTER, NULL,
-                                       "Times that the thread of BFD was let to run 10 ms late or more."});
+    metrics_family(
+        w, &(struct metric){"underlay_bfd_starvations", METRIC_COUNTER, NULL,
+                            "Times that BFD was let to run late by half of its shortest interval or more."});
     metrics_put(w, NULL, p->starvations);
     metrics_family(w, &(struct metric){"underlay_bfd_longest_starvation_seconds", METRIC_GAUGE, "seconds",
                                        "The longest that it was late."});

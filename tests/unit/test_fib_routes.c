@@ -372,6 +372,46 @@ static void a_check_gives_way_to_a_route(void)
     tear_down();
 }
 
+static void dumps_reach(unsigned n)
+{
+    for (unsigned i = 0; x.k.route_dumps < n && i < 100; i++)
+        settle(100);
+    CU_ASSERT_EQUAL(x.k.route_dumps, n);
+}
+
+/* What changed under a dump may be missing in it: nothing is lost on its word, and it is repeated. */
+static void an_interrupted_dump_is_repeated(void)
+{
+    set_up();
+    set_group(1, "10.9.0.2", NULL);
+    apply(FM_ROUTE_SET, "10.50.0.0/16", 1, 1);
+    settle(20);
+    x.k.route_dumps = 0;
+    x.k.dumps_interrupted = 1;
+    reconcile_start(x.f.reconcile);
+    settle(20);
+    CU_ASSERT_EQUAL(x.k.route_dumps, 2); /* one a family */
+    CU_ASSERT_EQUAL(x.f.routes->installed, 1);
+    x.k.n_routes = 0;
+    dumps_reach(4);
+    settle(20);
+    CU_ASSERT_PTR_NOT_NULL(in_kernel("10.50.0.0/16"));
+    CU_ASSERT_EQUAL(x.k.ops[KERNEL_ADD], 2);
+    tear_down();
+}
+
+static void a_table_that_changes_under_every_dump_is_left_in_peace(void)
+{
+    set_up();
+    x.k.route_dumps = 0;
+    x.k.dumps_interrupted = -1u;
+    reconcile_start(x.f.reconcile);
+    dumps_reach(2 * 3);
+    run_for(1500);
+    CU_ASSERT_EQUAL(x.k.route_dumps, 2 * 3);
+    tear_down();
+}
+
 /* While the monitor is behind, the kernel drops what would come after: a look before that is over misses it.
  */
 static void after_an_overflow_all_that_waits_is_read_before_the_new_look(void)
@@ -494,6 +534,8 @@ static const struct unit_case cases[] = {
     UNIT(a_new_speaker_confirms_and_the_rest_is_swept),
     UNIT(results_wait_for_a_speaker_that_does_not_read),
     UNIT(a_check_gives_way_to_a_route),
+    UNIT(an_interrupted_dump_is_repeated),
+    UNIT(a_table_that_changes_under_every_dump_is_left_in_peace),
     UNIT(after_an_overflow_all_that_waits_is_read_before_the_new_look),
     UNIT(a_kernel_without_nexthop_objects_is_refused),
     UNIT(what_is_written_together_is_in_the_order_of_the_addresses),
