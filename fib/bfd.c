@@ -72,6 +72,7 @@ void bfd_own_flow(struct bfd *b, struct bfd_flow *f)
     if (f->next)
         f->next->prev = f;
     b->flows = f;
+    b->n_flows++;
 }
 
 void bfd_free_flow(struct bfd *b, struct bfd_flow *f)
@@ -84,6 +85,7 @@ void bfd_free_flow(struct bfd *b, struct bfd_flow *f)
         b->flows = f->next;
     if (f->fd >= 0)
         close(f->fd);
+    b->n_flows--;
     free(f);
 }
 
@@ -284,9 +286,10 @@ static uint32_t new_discriminator(const struct bfd *b)
     }
 }
 
+/* -EAGAIN: too many of those that were ended still say so. */
 static int start_session(struct bfd *b, struct bfd_peer *p)
 {
-    int rc = bfd_start_thread(b);
+    int rc = b->n_flows < BFD_FLOWS ? bfd_start_thread(b) : -EAGAIN;
     struct bfd_flow *f = rc ? NULL : calloc(1, sizeof *f);
 
     if (!f)

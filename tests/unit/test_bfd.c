@@ -697,6 +697,25 @@ static void many_sessions_and_a_flood_beside_them(void)
     tear_down();
 }
 
+/* Before a turn takes back what has ended: the thread has room for so many and no more. */
+static void a_speaker_that_begins_and_ends_without_pause_is_refused(void)
+{
+    bool refused = false;
+
+    if (!set_up())
+        return;
+    for (unsigned i = 0; i < 3 * BFD_SESSIONS && !refused; i++) {
+        x.want.flags ^= FM_BFD_MULTIHOP; /* another session */
+        CU_ASSERT_EQUAL(bfd_set(x.b, &x.want), 0);
+        refused = x.state.error == -EAGAIN;
+    }
+    CU_ASSERT_TRUE(refused);
+    x.want.flags = 0;
+    UNTIL(SILENT, !bfd_set(x.b, &x.want) && x.state.error != -EAGAIN);
+    come_up();
+    tear_down();
+}
+
 static unsigned threads(void)
 {
     char line[128];
@@ -803,6 +822,7 @@ static const struct unit_case cases[] = {
     UNIT(a_session_goes_on_in_a_new_life),
     UNIT(a_damaged_save_is_refused_or_harmless),
     UNIT(many_sessions_and_a_flood_beside_them),
+    UNIT(a_speaker_that_begins_and_ends_without_pause_is_refused),
     UNIT(there_is_no_thread_without_a_session),
     UNIT(the_thread_is_urgent_and_has_a_processor_of_its_own),
 };
