@@ -11,13 +11,14 @@
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/eventfd.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include "fib/bfd.h"
-#include "fib/bfd_packet.h"
+#include "fib/bfd_run.h"
 #include "fib/links.h"
 #include "fib/nexthops.h"
 #include "unit.h"
@@ -697,6 +698,43 @@ static void many_sessions_and_a_flood_beside_them(void)
     tear_down();
 }
 
+/* One turn of the thread, which after a flood does not read yet: what has been said may be among the rest. */
+static void nobody_is_judged_while_the_thread_does_not_read(void)
+{
+    struct bfd_thread t = {.listeners = {-1, -1, -1, -1}, .listen_us = loop_now_us() + 10000000};
+    struct bfd_flow f = {.fd = -1, .retry_us = BFD_NEVER, .report_us = BFD_NEVER};
+
+    if (!set_up())
+        return;
+    t.table = bfd_table_new();
+    t.command_fd = eventfd(1, EFD_NONBLOCK);
+    t.event_fd = eventfd(0, EFD_NONBLOCK);
+    CU_ASSERT_FATAL(t.table && bfd_ring_init(&t.commands, 4, sizeof(struct bfd_command)) &&
+                    bfd_ring_init(&t.events, 4, sizeof(struct bfd_event)));
+    f.name = x.want.peer;
+    f.peer = fm_addr(f.name.af, f.name.addr);
+    f.terms = (struct bfd_terms){.interval_us = 50000, .multiplier = 3, .min_ttl = 255};
+    bfd_session_init(&f.session, 1, 50000, 3, 1, loop_now_us());
+    f.session.state = f.session.remote_state = FM_BFD_UP;
+    f.session.remote_multiplier = 3;
+    f.session.heard = true; /* long ago */
+    bfd_ring_put(&t.commands, &(struct bfd_command){.type = BFD_CMD_ADD, .flow = &f});
+    bfd_ring_put(&t.commands, &(struct bfd_command){.type = BFD_CMD_STOP});
+    bfd_run(&t);
+    CU_ASSERT_EQUAL(f.session.state, FM_BFD_UP);
+    CU_ASSERT_TRUE(f.session.granted);
+    for (unsigned i = 0; i < BFD_LISTENERS; i++)
+        if (t.listeners[i] >= 0)
+            close(t.listeners[i]);
+    close(f.fd);
+    close(t.command_fd);
+    close(t.event_fd);
+    bfd_ring_reset(&t.commands);
+    bfd_ring_reset(&t.events);
+    bfd_table_free(t.table);
+    tear_down();
+}
+
 /* Before a turn takes back what has ended: the thread has room for so many and no more. */
 static void a_speaker_that_begins_and_ends_without_pause_is_refused(void)
 {
@@ -822,6 +860,7 @@ static const struct unit_case cases[] = {
     UNIT(a_session_goes_on_in_a_new_life),
     UNIT(a_damaged_save_is_refused_or_harmless),
     UNIT(many_sessions_and_a_flood_beside_them),
+    UNIT(nobody_is_judged_while_the_thread_does_not_read),
     UNIT(a_speaker_that_begins_and_ends_without_pause_is_refused),
     UNIT(there_is_no_thread_without_a_session),
     UNIT(the_thread_is_urgent_and_has_a_processor_of_its_own),
