@@ -170,7 +170,9 @@ static int save_bfd_and_exec(struct handover *h, int bfd)
         rc = -errno;
         sigprocmask(SIG_SETMASK, &old, NULL);
     }
-    bfd_resume(h->f->bfd);
+    int lost = bfd_resume(h->f->bfd);
+    if (lost)
+        log_error("the BFD sessions cannot go on; they begin again", F_ERR(lost));
     return rc;
 }
 

@@ -14,6 +14,7 @@
 #include <sys/eventfd.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -634,6 +635,35 @@ static void a_session_goes_on_in_a_new_life(void)
 }
 
 /* One byte after the other is made another one; what is taken nevertheless must not do harm. */
+/* In a child, for there is no way back from the limit; exit status 0: all was forgotten. */
+static _Noreturn void life_without_descriptors(void)
+{
+    const struct rlimit none = {0};
+
+    if (setrlimit(RLIMIT_NOFILE, &none) || bfd_resume(x.b) != -EMFILE || x.dead)
+        _exit(1);
+    x.want.interval_us = 80000;
+    _exit(!bfd_set(x.b, &x.want) && x.state.error == -EMFILE ? 0 : 2);
+}
+
+static void sessions_that_cannot_go_on_are_forgotten(void)
+{
+    int status, fd = memfd_create("bfd", MFD_CLOEXEC);
+
+    if (!set_up())
+        return;
+    come_up();
+    UNTIL(SILENT, x.dead);
+    CU_ASSERT_EQUAL(bfd_save(x.b, fd), 0);
+    fflush(stdout);
+    pid_t pid = fork();
+    if (!pid)
+        life_without_descriptors();
+    CU_ASSERT_TRUE(waitpid(pid, &status, 0) == pid && WIFEXITED(status) && !WEXITSTATUS(status));
+    close(fd);
+    tear_down();
+}
+
 static void a_damaged_save_is_refused_or_harmless(void)
 {
     char text[4096];
@@ -858,6 +888,7 @@ static const struct unit_case cases[] = {
     UNIT(a_stop_says_admin_down_before_it_returns),
     UNIT(a_port_that_is_taken_is_an_error_until_it_is_free),
     UNIT(a_session_goes_on_in_a_new_life),
+    UNIT(sessions_that_cannot_go_on_are_forgotten),
     UNIT(a_damaged_save_is_refused_or_harmless),
     UNIT(many_sessions_and_a_flood_beside_them),
     UNIT(nobody_is_judged_while_the_thread_does_not_read),
