@@ -336,6 +336,10 @@ static int run(struct fib *f)
 
     if (rc == -EINTR)
         rc = links_refresh(f->links);
+    if (rc == -EINTR) { /* once more when what has interrupted it is read */
+        f->events_lost = rc;
+        rc = 0;
+    }
     if (!rc)
         rc = supervise_start(f->supervisor);
     if (monitor)

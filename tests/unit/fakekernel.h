@@ -47,7 +47,7 @@ struct kernel {
     int claim;  /* what kernel_claim returns */
     bool routes_monitored;
     bool dump_endless;
-    unsigned dumps_aborted, link_dumps;
+    unsigned dumps_aborted, link_dumps, dumps_interrupted;
     bool overflown;   /* of the monitor: said once, */
     unsigned waiting; /* and then there are events to read, of nothing */
 };
@@ -276,7 +276,10 @@ int kernel_dump(struct kernel *k, enum kevent_type what, uint8_t af, kevent_fn *
         ev.u.nexthop = k->nexthops[i];
         fn(arg, &ev);
     }
-    return 0;
+    if (!k->dumps_interrupted)
+        return 0;
+    k->dumps_interrupted--;
+    return -EINTR;
 }
 
 int kernel_monitor_fd(const struct kernel *k)

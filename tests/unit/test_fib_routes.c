@@ -390,6 +390,22 @@ static void after_an_overflow_all_that_waits_is_read_before_the_new_look(void)
     tear_down();
 }
 
+/* An address that went while news were lost is in no later news. */
+static void a_look_that_was_interrupted_is_taken_again(void)
+{
+    set_up();
+    x.k.overflown = true;
+    x.k.waiting = 1;
+    x.k.dumps_interrupted = 2; /* links and addresses */
+    fib_on_monitor(&x.f, -1, 0);
+    CU_ASSERT_EQUAL(x.k.dumps_interrupted, 0);
+    CU_ASSERT_TRUE(links_is_up(x.f.links, 2));
+    x.k.waiting = 1;
+    fib_on_monitor(&x.f, -1, 0);
+    CU_ASSERT_FALSE(links_is_up(x.f.links, 2));
+    tear_down();
+}
+
 static void a_kernel_without_nexthop_objects_is_refused(void)
 {
     struct fm_settings s = {.flags = FM_SET_INSTALL, .table = 254, .metric = 20, .protocol = 87};
@@ -461,6 +477,7 @@ static const struct unit_case cases[] = {
     UNIT(a_new_speaker_confirms_and_the_rest_is_swept),
     UNIT(results_wait_for_a_speaker_that_does_not_read),
     UNIT(a_check_gives_way_to_a_route),
+    UNIT(a_look_that_was_interrupted_is_taken_again),
     UNIT(after_an_overflow_all_that_waits_is_read_before_the_new_look),
     UNIT(a_kernel_without_nexthop_objects_is_refused),
     UNIT(a_table_of_routes_is_compact_and_finds_what_is_left),
