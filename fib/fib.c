@@ -3,8 +3,8 @@
  *
  * It parses no configuration and no BGP. It starts the speaker, opens by role what that needs, and brings the
  * kernel in line with what the speaker says: fibmsg comes in through supervise.c and dispatch.c, the kernel's
- * news through kernel_monitor_step; links.c, nexthops.c, groups.c and routes.c hold the state.
- * Single-threaded; all kernel requests are synchronous and bounded.
+ * news through events.c; links.c, nexthops.c, groups.c and routes.c hold the state.
+ * Single-threaded but for BFD; all kernel requests are synchronous and bounded.
  */
 #include "fib/fib.h"
 
