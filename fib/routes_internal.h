@@ -119,7 +119,6 @@ struct routes {
     /* Routes of our protocol that we would never write (another metric): deleted at the sweep. */
     struct kroute *strays;
     uint32_t n_strays;
-    uint32_t last_id, last_content; /* the last nexthop id looked up in a check */
     struct fm_result *results;
     uint32_t n_results;
     struct log_limit failures;

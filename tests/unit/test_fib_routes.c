@@ -430,6 +430,49 @@ static void after_an_overflow_all_that_waits_is_read_before_the_new_look(void)
     tear_down();
 }
 
+/* An address that went while news were lost is in no later news. */
+static void a_look_that_was_interrupted_is_taken_again(void)
+{
+    set_up();
+    x.k.overflown = true;
+    x.k.waiting = 1;
+    x.k.looks_interrupted = 2; /* links and addresses */
+    fib_on_monitor(&x.f, -1, 0);
+    CU_ASSERT_EQUAL(x.k.looks_interrupted, 0);
+    CU_ASSERT_TRUE(links_is_up(x.f.links, 2));
+    x.k.waiting = 1;
+    fib_on_monitor(&x.f, -1, 0);
+    CU_ASSERT_FALSE(links_is_up(x.f.links, 2));
+    tear_down();
+}
+
+/* Between two buffers of a dump the group of the first route goes; the second one still shows it. */
+static void a_group_that_goes_during_a_check_is_not_found_again(void)
+{
+    const uint32_t id = 87u << 24;
+    struct knexthop hop = {.id = id + 1, .protocol = 87, .ifindex = 2},
+                    group = {.id = id + 0x800001, .protocol = 87, .n_members = 1, .members = {{id + 1, 1}}};
+    struct kroute k = {
+        .table = 254, .metric = 20, .protocol = 87, .type = RTN_UNICAST, .nexthop_id = group.id};
+
+    set_up();
+    CU_ASSERT_FATAL(addr_parse("10.9.0.2", &hop.gateway) == 0);
+    hops_adopt(x.f.nexthops, &hop);
+    groups_adopt(x.f.groups, &group);
+    routes_check_begin(x.f.routes);
+    CU_ASSERT_FATAL(prefix_parse("10.50.0.0/16", true, &k.prefix) == 0);
+    routes_check_seen(x.f.routes, &k);
+    CU_ASSERT_NOT_EQUAL(groups_by_kernel_id(x.f.groups, group.id), 0);
+    routes_event(x.f.routes, &k, true);
+    CU_ASSERT_EQUAL(groups_by_kernel_id(x.f.groups, group.id), 0);
+    CU_ASSERT_FATAL(prefix_parse("10.51.0.0/16", true, &k.prefix) == 0);
+    routes_check_seen(x.f.routes, &k);
+    routes_check_end(x.f.routes, true);
+    settle(20);
+    CU_ASSERT_EQUAL(x.f.routes->installed, 1); /* something of ours, until the sweep */
+    tear_down();
+}
+
 static void a_kernel_without_nexthop_objects_is_refused(void)
 {
     struct fm_settings s = {.flags = FM_SET_INSTALL, .table = 254, .metric = 20, .protocol = 87};
@@ -536,6 +579,8 @@ static const struct unit_case cases[] = {
     UNIT(a_check_gives_way_to_a_route),
     UNIT(an_interrupted_dump_is_repeated),
     UNIT(a_table_that_changes_under_every_dump_is_left_in_peace),
+    UNIT(a_look_that_was_interrupted_is_taken_again),
+    UNIT(a_group_that_goes_during_a_check_is_not_found_again),
     UNIT(after_an_overflow_all_that_waits_is_read_before_the_new_look),
     UNIT(a_kernel_without_nexthop_objects_is_refused),
     UNIT(what_is_written_together_is_in_the_order_of_the_addresses),
