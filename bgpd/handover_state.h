@@ -9,7 +9,7 @@ struct handover_io;
 struct speaker;
 
 /* Count it up with every change of what is written, whatever the build. */
-#define HANDOVER_FORMAT 2
+#define HANDOVER_FORMAT 3
 
 struct handover_left {
     int state;     /* a sealed memfd */
