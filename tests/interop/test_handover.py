@@ -189,6 +189,18 @@ def test_a_configuration_that_does_not_load_refuses_the_restart(lab):
 
 
 @feature("Planned restart: sessions are handed over")
+def test_a_peer_that_was_down_is_not_waited_for(lab):
+    pair = Pair(lab, "frr", peer={"export": "all"}).up()
+    node = pair.underlay
+    node.config["peers"].append({"address": "10.0.1.77", "asn": 65009, "passive": True, "multihop": 2})
+    node.write()
+    node.command("reload")
+    assert "1 of 1 sessions handed over" in node.command("restart speaker")
+    node.command(f"advertise {NEW_VIP}")
+    wait_for(lambda: pair.tor.has(NEW_VIP), 10, "what is new is told")
+
+
+@feature("Planned restart: sessions are handed over")
 def test_the_parent_too(lab):
     pair = Pair(lab, "frr", networks=(FAR4, FAR6)).up()
     node, tor = pair.underlay, pair.tor
