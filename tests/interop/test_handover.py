@@ -190,8 +190,9 @@ def test_a_configuration_that_does_not_load_refuses_the_restart(lab):
 
 @feature("Planned restart: sessions are handed over")
 def test_a_peer_that_was_down_is_not_waited_for(lab):
-    pair = Pair(lab, "frr", peer={"export": "all"}).up()
+    pair = Pair(lab, "frr", peer={"export": "all"}, networks=(FAR4,)).up()
     node = pair.underlay
+    wait_for(lambda: node.installed(FAR4), what="a route")
     node.config["peers"].append({"address": "10.0.1.77", "asn": 65009, "passive": True, "multihop": 2})
     node.write()
     node.command("reload")
