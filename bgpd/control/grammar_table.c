@@ -45,7 +45,7 @@ const struct grammar_row grammar_rows[] = {
     {CMD_NO_GRACEFUL_SHUTDOWN, "no bgp graceful-shutdown", "the same as undrain", 0},
     {CMD_RELOAD, "reload", "read the configuration again and apply the difference", 0},
     {CMD_RESTART, "restart [speaker]",
-     "start anew from the file on disk; the sessions go on, no peer notices", 0},
+     "start the program on disk anew, or only its speaker; sessions go on", 0},
     {CMD_LOG_LEVEL, "log level error|warn|info|debug", "change how much the speaker logs, until it restarts",
      0},
     {CMD_DEBUG, "debug PEER [for DURATION]",
