@@ -87,8 +87,9 @@ static struct node *new_node(struct builder *b, enum node_kind kind, yaml_mark_t
 static int append(struct builder *b, struct node *parent, struct node *child)
 {
     if (b->n_items == b->cap_items) {
-        unsigned cap = b->cap_items ? b->cap_items * 2 : 256;
-        struct node **items = realloc(b->items, cap * sizeof(struct node *));
+        unsigned cap = b->cap_items ? b->cap_items * 2 : 2048;
+        size_t bytes = cap * sizeof(struct node *);
+        struct node **items = b->items ? realloc(b->items, bytes) : pages_alloc(bytes);
         if (!items)
             return -ENOMEM;
         b->items = items;
