@@ -11,13 +11,16 @@
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/eventfd.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include "fib/bfd.h"
 #include "fib/bfd_packet.h"
+#include "fib/bfd_run.h"
 #include "fib/links.h"
 #include "fib/nexthops.h"
 #include "unit.h"
@@ -73,6 +76,8 @@ void fib_tell(struct fib *f, enum fm_type type, const void *records, uint32_t n)
     (void)f;
     CU_ASSERT_EQUAL(type, FM_BFD_STATE);
     CU_ASSERT_EQUAL(n, 1);
+    if (memcmp(records, &x.want.peer, sizeof x.want.peer) != 0)
+        return; /* of one that is there for the crowd */
     memcpy(&x.state, records, sizeof x.state);
     x.tells++;
     if (x.state.flags & FM_BFD_FAILED) {
@@ -597,7 +602,12 @@ static _Noreturn void new_life(int fd)
 {
     struct bfd *b = bfd_new(&x.f);
     uint32_t discriminator = x.got.my_discriminator;
+    int log = memfd_create("log", MFD_CLOEXEC);
+    char said[4096] = "";
 
+    if (dup2(log, STDERR_FILENO) < 0)
+        _exit(1);
+    log_init("fib", LOG_LVL_INFO, LOG_FMT_TEXT, LOG_TO_STDERR);
     x.b = b;
     x.state = (struct fm_bfd_state){0};
     if (!b || bfd_restore(b, fd) || bfd_set(b, &x.want))
@@ -606,6 +616,8 @@ static _Noreturn void new_life(int fd)
     for (int i = 0; i < 10; i++)
         stay_up_ms(40);
     bool same = x.got.my_discriminator == discriminator && x.got.state == FM_BFD_UP;
+    if (pread(log, said, sizeof said - 1, 0) < 0 || strstr(said, "session is up"))
+        _exit(3); /* that is no news */
     _exit(same && x.state.state == FM_BFD_UP && x.state.ups == 1 && !x.state.downs ? 0 : 2);
 }
 
@@ -633,6 +645,35 @@ static void a_session_goes_on_in_a_new_life(void)
 }
 
 /* One byte after the other is made another one; what is taken nevertheless must not do harm. */
+/* In a child, for there is no way back from the limit; exit status 0: all was forgotten. */
+static _Noreturn void life_without_descriptors(void)
+{
+    const struct rlimit none = {0};
+
+    if (setrlimit(RLIMIT_NOFILE, &none) || bfd_resume(x.b) != -EMFILE || x.dead)
+        _exit(1);
+    x.want.interval_us = 80000;
+    _exit(!bfd_set(x.b, &x.want) && x.state.error == -EMFILE ? 0 : 2);
+}
+
+static void sessions_that_cannot_go_on_are_forgotten(void)
+{
+    int status, fd = memfd_create("bfd", MFD_CLOEXEC);
+
+    if (!set_up())
+        return;
+    come_up();
+    UNTIL(SILENT, x.dead);
+    CU_ASSERT_EQUAL(bfd_save(x.b, fd), 0);
+    fflush(stdout);
+    pid_t pid = fork();
+    if (!pid)
+        life_without_descriptors();
+    CU_ASSERT_TRUE(waitpid(pid, &status, 0) == pid && WIFEXITED(status) && !WEXITSTATUS(status));
+    close(fd);
+    tear_down();
+}
+
 static void a_damaged_save_is_refused_or_harmless(void)
 {
     char text[4096];
@@ -694,6 +735,62 @@ static void many_sessions_and_a_flood_beside_them(void)
     struct fm_nexthop peer = x.want.peer;
     bfd_del(x.b, &peer);
     UNTIL(SILENT, x.got.state == FM_BFD_ADMIN_DOWN);
+    tear_down();
+}
+
+/* One turn of the thread, which after a flood does not read yet: what has been said may be among the rest. */
+static void nobody_is_judged_while_the_thread_does_not_read(void)
+{
+    struct bfd_thread t = {.listeners = {-1, -1, -1, -1}, .listen_us = loop_now_us() + 10000000};
+    struct bfd_flow f = {.fd = -1, .retry_us = BFD_NEVER, .report_us = BFD_NEVER};
+
+    if (!set_up())
+        return;
+    t.table = bfd_table_new();
+    t.command_fd = eventfd(1, EFD_NONBLOCK);
+    t.event_fd = eventfd(0, EFD_NONBLOCK);
+    CU_ASSERT_FATAL(t.table && bfd_ring_init(&t.commands, 4, sizeof(struct bfd_command)) &&
+                    bfd_ring_init(&t.events, 4, sizeof(struct bfd_event)));
+    f.name = x.want.peer;
+    f.peer = fm_addr(f.name.af, f.name.addr);
+    f.terms = (struct bfd_terms){.interval_us = 50000, .multiplier = 3, .min_ttl = 255};
+    bfd_session_init(&f.session, 1, 50000, 3, 1, loop_now_us());
+    f.session.state = f.session.remote_state = FM_BFD_UP;
+    f.session.remote_multiplier = 3;
+    f.session.heard = true; /* long ago */
+    bfd_ring_put(&t.commands, &(struct bfd_command){.type = BFD_CMD_ADD, .flow = &f});
+    bfd_ring_put(&t.commands, &(struct bfd_command){.type = BFD_CMD_STOP});
+    bfd_run(&t);
+    CU_ASSERT_EQUAL(f.session.state, FM_BFD_UP);
+    CU_ASSERT_TRUE(f.session.granted);
+    for (unsigned i = 0; i < BFD_LISTENERS; i++)
+        if (t.listeners[i] >= 0)
+            close(t.listeners[i]);
+    close(f.fd);
+    close(t.command_fd);
+    close(t.event_fd);
+    bfd_ring_reset(&t.commands);
+    bfd_ring_reset(&t.events);
+    bfd_table_free(t.table);
+    tear_down();
+}
+
+/* Before a turn takes back what has ended: the thread has room for so many and no more. */
+static void a_speaker_that_begins_and_ends_without_pause_is_refused(void)
+{
+    bool refused = false;
+
+    if (!set_up())
+        return;
+    for (unsigned i = 0; i < 3 * BFD_SESSIONS && !refused; i++) {
+        x.want.flags ^= FM_BFD_MULTIHOP; /* another session */
+        CU_ASSERT_EQUAL(bfd_set(x.b, &x.want), 0);
+        refused = x.state.error == -EAGAIN;
+    }
+    CU_ASSERT_TRUE(refused);
+    x.want.flags = 0;
+    UNTIL(SILENT, !bfd_set(x.b, &x.want) && x.state.error != -EAGAIN);
+    come_up();
     tear_down();
 }
 
@@ -785,6 +882,34 @@ static void the_thread_is_urgent_and_has_a_processor_of_its_own(void)
     tear_down();
 }
 
+/* What costs no peer a packet is no news, but is added up all the same. */
+static void starvation_is_what_a_peer_may_notice(void)
+{
+    struct bfd_thread *t = calloc(1, sizeof *t);
+    struct bfd_flow slow = {0}, fast = {.peer.b = {1}};
+
+    CU_ASSERT_FATAL(t && (t->table = bfd_table_new()));
+    bfd_session_init(&slow.session, 1, 2000000, 3, 1, 1);
+    bfd_session_init(&fast.session, 2, 100000, 3, 1, 1);
+    bfd_table_add(t->table, &slow);
+    t->turn_us = 1000000;
+    bfd_note_delay(t, 2000000, 2999999);
+    CU_ASSERT_EQUAL(t->starvations, 0);
+    CU_ASSERT_EQUAL(t->stalled_us, 999999);
+    bfd_note_delay(t, 2000000, 3000000);
+    CU_ASSERT_EQUAL(t->starvations, 1);
+    CU_ASSERT_EQUAL(t->starved_us, 1000000);
+    fast.session.tx_used_us = 100000; /* up: the slow rate is over */
+    bfd_table_add(t->table, &fast);
+    bfd_note_delay(t, 4000000, 4016000);
+    CU_ASSERT_EQUAL(t->starvations, 1);
+    bfd_note_delay(t, 4000000, 4050000); /* whose turn it was does not matter */
+    CU_ASSERT_EQUAL(t->starvations, 2);
+    CU_ASSERT_EQUAL(t->starved_us, 1000000);
+    bfd_table_free(t->table);
+    free(t);
+}
+
 static const struct unit_case cases[] = {
     UNIT(a_session_comes_up_over_ipv4),
     UNIT(a_session_comes_up_over_ipv6),
@@ -801,9 +926,13 @@ static const struct unit_case cases[] = {
     UNIT(a_stop_says_admin_down_before_it_returns),
     UNIT(a_port_that_is_taken_is_an_error_until_it_is_free),
     UNIT(a_session_goes_on_in_a_new_life),
+    UNIT(sessions_that_cannot_go_on_are_forgotten),
     UNIT(a_damaged_save_is_refused_or_harmless),
     UNIT(many_sessions_and_a_flood_beside_them),
+    UNIT(nobody_is_judged_while_the_thread_does_not_read),
+    UNIT(a_speaker_that_begins_and_ends_without_pause_is_refused),
     UNIT(there_is_no_thread_without_a_session),
     UNIT(the_thread_is_urgent_and_has_a_processor_of_its_own),
+    UNIT(starvation_is_what_a_peer_may_notice),
 };
 UNIT_MAIN("bfd", cases)
