@@ -12,6 +12,7 @@
 #include <string.h>
 
 #include "config_policy.h"
+#include "lib/pages.h"
 #include "rib/attr.h"
 
 #define SIZE_OF(S, f)  sizeof(((struct S *)0)->f)
@@ -295,9 +296,11 @@ static void release_list(const struct schema_key *k, void *base)
 int key_list_reset(const struct schema_key *k, void *base, unsigned n)
 {
     release_list(k, base);
-    void *items = n ? calloc(n, k->size) : NULL;
+    void *items = n ? pages_alloc((size_t)n * k->size) : NULL;
     if (n && !items)
         return -ENOMEM;
+    if (n)
+        memset(items, 0, (size_t)n * k->size);
     memcpy((char *)base + k->offset, &items, sizeof items);
     memcpy((char *)base + k->count, &n, sizeof n);
     return 0;

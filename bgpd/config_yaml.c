@@ -14,11 +14,10 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
-#include <unistd.h>
 #include <yaml.h>
 
 #include "config_int.h"
+#include "lib/pages.h"
 
 #define MAX_DEPTH   32
 #define MAX_NODES   1000000 /* aliases expanded; a file of 1 MiB without aliases stays below */
@@ -58,24 +57,15 @@ static int fail(struct builder *b, yaml_mark_t m, const char *what)
     return -EINVAL;
 }
 
-static void populate(void *p, size_t size)
-{
-    uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE), from = ((uintptr_t)p + page - 1) & ~(page - 1);
-    uintptr_t to = ((uintptr_t)p + size) & ~(page - 1);
-    if (from < to)
-        madvise((void *)from, to - from, MADV_POPULATE_WRITE); /* Linux 5.14; only to be faster */
-}
-
 static void *take(struct tree *t, size_t bytes)
 {
     struct tree_chunk *c = t->chunks;
     bytes = (bytes + 7) & ~(size_t)7;
     if (!c || bytes > c->size - c->used) {
         size_t size = bytes + sizeof *c > CHUNK_BYTES ? bytes + sizeof *c : CHUNK_BYTES;
-        c = malloc(size);
+        c = pages_alloc(size);
         if (!c)
             return NULL;
-        populate(c, size);
         *c = (struct tree_chunk){.next = t->chunks, .size = size, .used = sizeof *c};
         t->chunks = c;
     }
@@ -97,8 +87,9 @@ static struct node *new_node(struct builder *b, enum node_kind kind, yaml_mark_t
 static int append(struct builder *b, struct node *parent, struct node *child)
 {
     if (b->n_items == b->cap_items) {
-        unsigned cap = b->cap_items ? b->cap_items * 2 : 256;
-        struct node **items = realloc(b->items, cap * sizeof(struct node *));
+        unsigned cap = b->cap_items ? b->cap_items * 2 : 2048;
+        size_t bytes = cap * sizeof(struct node *);
+        struct node **items = b->items ? realloc(b->items, bytes) : pages_alloc(bytes);
         if (!items)
             return -ENOMEM;
         b->items = items;

@@ -14,13 +14,15 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "lib/pages.h"
+
 int configfile_read_fd(int fd, size_t max, char **text, size_t *len)
 {
     struct stat st;
     size_t n = 0, room = !fstat(fd, &st) && st.st_size > 0 && (uint64_t)st.st_size <= max
                              ? (size_t)st.st_size + 1
                              : 4096;
-    char *buf = malloc(room + 1);
+    char *buf = pages_alloc(room + 1);
     int rc = buf ? 0 : -ENOMEM;
     while (!rc) {
         if (n == room) {

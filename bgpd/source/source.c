@@ -56,19 +56,19 @@ static struct source *find(const struct sources *s, const struct prefix *p)
     return node ? *node : NULL;
 }
 
+/* One search: a node that is new points at the key until it has what it is for. */
 static struct source *find_or_add(struct sources *s, const struct prefix *p)
 {
-    struct source *found = find(s, p);
-    if (found)
-        return found;
-    struct source *src = calloc(1, sizeof *src);
-    if (!src)
-        return NULL;
-    src->prefix = *p;
-    if (!tsearch(src, &s->tree, compare)) {
-        free(src);
+    struct source key = {.prefix = *p}, **node = tsearch(&key, &s->tree, compare), *src;
+    if (!node || *node != &key)
+        return node ? *node : NULL;
+    src = malloc(sizeof *src);
+    if (!src) {
+        tdelete(&key, &s->tree, compare);
         return NULL;
     }
+    *src = key;
+    *node = src;
     s->count++;
     return src;
 }
