@@ -635,12 +635,14 @@ static _Noreturn void new_life(int fd)
     if (!b || bfd_restore(b, fd) || bfd_set(b, &x.want))
         _exit(1);
     bfd_sweep(b);
+    UNTIL(SILENT, x.state.since_ms);
+    bool counted = packets > 2 && x.state.packets_in >= packets;
     for (int i = 0; i < 10; i++)
         stay_up_ms(40);
     bool same = x.got.my_discriminator == discriminator && x.got.state == FM_BFD_UP;
     if (pread(log, said, sizeof said - 1, 0) < 0 || strstr(said, "session is up"))
         _exit(3); /* that is no news */
-    if (packets < 2 || x.state.packets_in < packets)
+    if (!counted)
         _exit(4);
     _exit(same && x.state.state == FM_BFD_UP && x.state.ups == 1 && !x.state.downs ? 0 : 2);
 }
