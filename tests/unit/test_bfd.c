@@ -636,7 +636,7 @@ static _Noreturn void new_life(int fd)
         _exit(1);
     bfd_sweep(b);
     UNTIL(SILENT, x.state.since_ms);
-    bool counted = packets > 2 && x.state.packets_in >= packets;
+    bool counted = packets >= 2 && x.state.packets_in >= packets;
     for (int i = 0; i < 10; i++)
         stay_up_ms(40);
     bool same = x.got.my_discriminator == discriminator && x.got.state == FM_BFD_UP;
