@@ -26,6 +26,7 @@ struct handover_taken {
     unsigned sessions; /* Established again */
     unsigned ended;    /* taken, and closed with a word: the configuration has changed */
     uint32_t routes;
+    bool whole; /* all that the former process had from peers is here, with their sessions */
 };
 /* Takes all connections of fds (-1: one that is missing) over or closes them. 0, or -errno: the state is not
  * sound, and nothing was taken over. */

@@ -460,7 +460,9 @@ static bool dismiss(struct peer_set *ps, const struct handed *x, int fd, uint8_t
         return false;
     }
     const struct bgp_error out = peer_restart_is_notified(&x->s) ? bgp_error_wrap(&why) : why;
-    log_info("session not taken over: the peer is not configured any more", F_STR("peer", x->name));
+    log_info(cease == BGP_CEASE_DECONFIGURED ? "session not taken over: the peer is not configured any more"
+                                             : "session not taken over: the peer's AS or ours has changed",
+             F_STR("peer", x->name));
     peer_set_dismiss(ps, c, &out);
     return true;
 }

@@ -72,6 +72,7 @@ void bfd_own_flow(struct bfd *b, struct bfd_flow *f)
     if (f->next)
         f->next->prev = f;
     b->flows = f;
+    b->n_flows++;
 }
 
 void bfd_free_flow(struct bfd *b, struct bfd_flow *f)
@@ -84,6 +85,7 @@ void bfd_free_flow(struct bfd *b, struct bfd_flow *f)
         b->flows = f->next;
     if (f->fd >= 0)
         close(f->fd);
+    b->n_flows--;
     free(f);
 }
 
@@ -155,6 +157,17 @@ static const char *diag_text(uint8_t diag)
     return diag ? bfd_diag_name(diag) : "none";
 }
 
+static void log_error_of(const struct fm_nexthop *peer, int error, uint32_t suppressed)
+{
+    struct ip_addr a = fm_addr(peer->af, peer->addr);
+    const char *hint = error == -EADDRINUSE ? "another program has UDP port 3784, or 4784 for more hops"
+                       : error == -ENOSPC   ? "there are more peers than sessions can be had for"
+                                            : NULL;
+
+    log_warn("BFD cannot run", F_ADDR("peer", &a), F_UINT_IF("ifindex", peer->scope), F_ERR(error),
+             F_STR_IF("hint", hint), F_UINT_IF("suppressed", suppressed));
+}
+
 static void log_change(struct bfd_peer *p, const struct fm_bfd_state *now)
 {
     const struct fm_bfd_state *was = &p->state;
@@ -163,24 +176,24 @@ static void log_change(struct bfd_peer *p, const struct fm_bfd_state *now)
          starved = now->flags & ~was->flags & FM_BFD_STARVED;
     bool up = now->state == FM_BFD_UP && was->state != FM_BFD_UP,
          left = was->state == FM_BFD_UP && !failed && now->state != FM_BFD_UP;
-    uint32_t suppressed;
+    uint32_t suppressed, scope = now->peer.scope; /* many links may have one and the same peer's address */
 
     if (now->error && now->error != was->error)
-        log_warn("BFD cannot run", F_ADDR("peer", &a), F_ERR(now->error));
+        log_error_of(&now->peer, now->error, 0);
     if (!(failed || up || left || starved) || !log_limit_ok(&p->limit, loop_now_ms(), &suppressed))
         return;
     if (failed)
-        log_warn("BFD session failed", F_ADDR("peer", &a), F_STR("reason", diag_text(now->diag)),
-                 F_UINT_IF("suppressed", suppressed));
+        log_warn("BFD session failed", F_ADDR("peer", &a), F_UINT_IF("ifindex", scope),
+                 F_STR("reason", diag_text(now->diag)), F_UINT_IF("suppressed", suppressed));
     else if (up)
-        log_info("BFD session is up", F_ADDR("peer", &a), F_UINT("detection_us", now->detection_us),
-                 F_UINT_IF("suppressed", suppressed));
+        log_info("BFD session is up", F_ADDR("peer", &a), F_UINT_IF("ifindex", scope),
+                 F_UINT("detection_us", now->detection_us), F_UINT_IF("suppressed", suppressed));
     else if (left)
-        log_info("BFD session is down", F_ADDR("peer", &a), F_STR("reason", diag_text(now->diag)),
-                 F_UINT_IF("suppressed", suppressed));
+        log_info("BFD session is down", F_ADDR("peer", &a), F_UINT_IF("ifindex", scope),
+                 F_STR("reason", diag_text(now->diag)), F_UINT_IF("suppressed", suppressed));
     else
         log_warn("BFD was not let to run in time; the peer gets its detection time once more",
-                 F_ADDR("peer", &a), F_UINT("longest_us", now->starved_us),
+                 F_ADDR("peer", &a), F_UINT_IF("ifindex", scope), F_UINT("longest_us", now->starved_us),
                  F_UINT_IF("suppressed", suppressed));
 }
 
@@ -284,9 +297,10 @@ static uint32_t new_discriminator(const struct bfd *b)
     }
 }
 
+/* -EAGAIN: too many of those that were ended still say so. */
 static int start_session(struct bfd *b, struct bfd_peer *p)
 {
-    int rc = bfd_start_thread(b);
+    int rc = b->n_flows < BFD_FLOWS ? bfd_start_thread(b) : -EAGAIN;
     struct bfd_flow *f = rc ? NULL : calloc(1, sizeof *f);
 
     if (!f)
@@ -320,9 +334,10 @@ static void refuse(struct bfd *b, const struct fm_bfd *m, int error)
 {
     const struct fm_bfd_state s = {
         .peer = m->peer, .state = FM_BFD_DOWN, .multiplier = m->multiplier, .error = error};
-    struct ip_addr a = fm_addr(m->peer.af, m->peer.addr);
+    uint32_t suppressed;
 
-    log_warn("BFD cannot run", F_ADDR("peer", &a), F_ERR(error));
+    if (log_limit_ok(&b->refusals, loop_now_ms(), &suppressed))
+        log_error_of(&m->peer, error, suppressed);
     fib_tell(b->f, FM_BFD_STATE, &s, 1);
 }
 

@@ -34,7 +34,7 @@ void bfd_forked(const struct bfd *b);
  * the sockets without close-on-exec. The thread has stopped then; bfd_free or bfd_resume next. 0 or
  * -errno. */
 int bfd_save(struct bfd *b, int fd);
-int bfd_resume(struct bfd *b); /* bfd_save, but this process stays after all. 0 or -errno */
+int bfd_resume(struct bfd *b); /* bfd_save, but this process stays after all. 0 or -errno: there are none */
 /* In the new life, before anything that takes time: the sessions go on with their discriminators and
  * states, unclaimed until the speaker's FM_BFD_SET. 0 or -errno: nothing was taken over. */
 int bfd_restore(struct bfd *b, int fd);

@@ -63,6 +63,19 @@ static int go_on(struct bfd *b, const struct bfd_saved *s)
     return rc;
 }
 
+/* No thread for them: the next speaker begins them again. */
+static void give_up(struct bfd *b)
+{
+    unsigned i = 0;
+
+    for (struct bfd_peer *p = bfd_first_peer(b, &i), *next; p; p = next) {
+        next = bfd_peer_after(b, &i, p);
+        p->flow = NULL;
+        bfd_del(b, &p->want.peer);
+    }
+    bfd_forget_all(b);
+}
+
 int bfd_resume(struct bfd *b)
 {
     struct bfd_saved s;
@@ -75,6 +88,8 @@ int bfd_resume(struct bfd *b)
     }
     int rc = collect(b, &s) ? go_on(b, &s) : -ENOMEM;
     free(s.flows);
+    if (rc)
+        give_up(b);
     return rc;
 }
 

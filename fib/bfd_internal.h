@@ -13,6 +13,8 @@
 #include "fib/bfd_session.h"
 #include "prefix.h"
 
+#define BFD_FLOWS (2 * BFD_SESSIONS) /* those that are leaving beside those that came in their place */
+
 #define BFD_PORT_FIRST 49152 /* source ports: RFC 5881 section 4 */
 #define BFD_PORTS      16384
 
@@ -94,7 +96,7 @@ void bfd_thread_forked(const struct bfd_thread *t);
 struct bfd_table;
 struct bfd_table *bfd_table_new(void); /* NULL: out of memory */
 void bfd_table_free(struct bfd_table *t);
-void bfd_table_add(struct bfd_table *t, struct bfd_flow *f); /* at most BFD_SESSIONS * 2 */
+void bfd_table_add(struct bfd_table *t, struct bfd_flow *f); /* at most BFD_FLOWS */
 void bfd_table_remove(struct bfd_table *t, struct bfd_flow *f);
 struct bfd_flow *bfd_table_by_discriminator(const struct bfd_table *t, uint32_t discriminator);
 /* One with that peer, which is leaving or is not; the scope matters for link-local addresses only. */

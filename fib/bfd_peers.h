@@ -26,7 +26,8 @@ struct bfd {
     struct bfd_flow *flows;       /* all that were made and have not come back */
     int listeners[BFD_LISTENERS]; /* while there is no thread */
     uint32_t seed;
-    unsigned n_peers;
+    struct log_limit refusals;
+    unsigned n_peers, n_flows;
     struct bfd_peer *peers[BFD_BUCKETS];
 };
 

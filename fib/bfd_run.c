@@ -180,6 +180,7 @@ static unsigned sleep_until(struct bfd_thread *t, uint64_t us)
     unsigned ready = 0;
     bool deaf = now < t->listen_us;
 
+    t->flooded = deaf;
     for (unsigned i = 0; i < BFD_LISTENERS; i++)
         p[1 + i] = (struct pollfd){.fd = deaf ? -1 : t->listeners[i], .events = POLLIN};
     if (deaf)
@@ -249,7 +250,6 @@ static void turn(struct bfd_thread *t)
 
     bfd_note_delay(t, due, now);
     t->turn_us = now;
-    t->flooded = false;
     carry_out(t);
     for (unsigned i = 0; i < BFD_LISTENERS; i++)
         if (ready & 1u << i && t->listeners[i] >= 0)

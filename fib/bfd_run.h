@@ -26,7 +26,7 @@ struct bfd_thread {
     struct bfd_flow *touched;     /* to be served in this turn */
     uint64_t turn_us;             /* when this turn began */
     uint64_t listen_us;           /* after a flood: not before */
-    bool flooded;                 /* there is more to read than was read in this turn */
+    bool flooded;                 /* there may be more to read than was read in this turn */
     bool told, stopping;
     uint32_t stalled_us;              /* not let to run, in all */
     uint32_t starvations, starved_us; /* such as a peer may notice, see bfd_note_delay; the longest */

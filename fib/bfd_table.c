@@ -5,14 +5,13 @@
 #include "fib/bfd_internal.h"
 
 #define BUCKETS 4096
-#define MOST    (2 * BFD_SESSIONS) /* those that are leaving beside those that came in their place */
 
 struct bfd_table {
     uint32_t seed;
     uint32_t n;
     struct bfd_flow *by_discriminator[BUCKETS];
     struct bfd_flow *by_peer[BUCKETS];
-    struct bfd_flow *heap[MOST + 1]; /* from 1 */
+    struct bfd_flow *heap[BFD_FLOWS + 1]; /* from 1 */
 };
 
 struct bfd_table *bfd_table_new(void)

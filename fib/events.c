@@ -1,6 +1,7 @@
 /* The kernel's news, and what follows from them: next hops are resolved again and groups with them, what
  * others took away is put back, and everything is looked at again when news were lost.
  */
+#include <errno.h>
 #include <string.h>
 
 #include "fib/bfd.h"
@@ -158,7 +159,9 @@ static void look_again(struct fib *f)
 {
     int rc = links_refresh(f->links);
 
-    if (rc)
+    f->events_lost =
+        rc == -EINTR ? rc : 0; /* once more, with the next news: what has interrupted it is among them */
+    if (rc && rc != -EINTR)
         log_warn("links and addresses could not be read", F_ERR(rc));
     routes_sources_changed(f->routes);
     fib_nexthops_changed(f, true);
@@ -179,8 +182,8 @@ void fib_on_monitor(void *arg, int fd, unsigned events)
             f->events_lost = rc;
     }
     if (!rc && f->events_lost) {
-        log_info("events of the kernel were lost; looking at everything again", F_ERR(f->events_lost));
-        f->events_lost = 0;
+        if (f->events_lost != -EINTR)
+            log_info("events of the kernel were lost; looking at everything again", F_ERR(f->events_lost));
         look_again(f);
     }
 }

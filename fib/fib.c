@@ -3,8 +3,8 @@
  *
  * It parses no configuration and no BGP. It starts the speaker, opens by role what that needs, and brings the
  * kernel in line with what the speaker says: fibmsg comes in through supervise.c and dispatch.c, the kernel's
- * news through kernel_monitor_step; links.c, nexthops.c, groups.c and routes.c hold the state.
- * Single-threaded; all kernel requests are synchronous and bounded.
+ * news through events.c; links.c, nexthops.c, groups.c and routes.c hold the state.
+ * Single-threaded but for BFD; all kernel requests are synchronous and bounded.
  */
 #include "fib/fib.h"
 
@@ -336,6 +336,10 @@ static int run(struct fib *f)
 
     if (rc == -EINTR)
         rc = links_refresh(f->links);
+    if (rc == -EINTR) { /* once more when what has interrupted it is read */
+        f->events_lost = rc;
+        rc = 0;
+    }
     if (!rc)
         rc = supervise_start(f->supervisor);
     if (monitor)

@@ -160,17 +160,15 @@ static void keep_to_myself(int fd)
 /* BFD's thread stops for it: no time to lose. Returns when it does not work. */
 static int save_bfd_and_exec(struct handover *h, int bfd)
 {
-    sigset_t all, old;
     int rc = bfd_save(h->f->bfd, bfd);
 
     if (!rc) {
-        sigfillset(&all);
-        sigprocmask(SIG_SETMASK, &all, &old);
         execv(h->path, h->argv);
         rc = -errno;
-        sigprocmask(SIG_SETMASK, &old, NULL);
     }
-    bfd_resume(h->f->bfd);
+    int lost = bfd_resume(h->f->bfd);
+    if (lost)
+        log_error("the BFD sessions cannot go on; they begin again", F_ERR(lost));
     return rc;
 }
 
@@ -178,6 +176,10 @@ int handover_exec(struct handover *h)
 {
     char number[16];
     FILE *out = NULL;
+    sigset_t all, old;
+
+    sigfillset(&all);
+    sigprocmask(SIG_SETMASK, &all, &old);
     int fd = memfd_create("underlay-handover", 0), bfd = memfd_create("underlay-bfd", 0);
     int rc = fd < 0 || bfd < 0 || !(out = fdopen(fd, "w")) ? -errno : write_table(h, bfd, out);
 
@@ -196,6 +198,7 @@ int handover_exec(struct handover *h)
     if (bfd >= 0)
         close(bfd);
     for_passed(keep_to_myself);
+    sigprocmask(SIG_SETMASK, &old, NULL);
     return rc;
 }
 

@@ -45,7 +45,7 @@ struct fib {
     struct heal mending;
     uint64_t resolve_backoff_ms, resolved_ms;
     bool resolve_refused;
-    int events_lost; /* -errno, until all that waits is read */
+    int events_lost; /* -errno, until all that waits is read and looked at: -EINTR, a look was interrupted */
     struct fm_settings settings;
     bool configured;     /* settings are known, once for the life of the parent */
     bool started;        /* and the sockets are open: what the kernel has of our protocol is ours */

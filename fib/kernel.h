@@ -141,7 +141,7 @@ int kernel_dump_start(struct kernel *k, enum kevent_type what, uint8_t af);
 int kernel_dump_step(struct kernel *k, kevent_fn *fn, void *arg);
 int kernel_dump_abort(struct kernel *k); /* gives up the one under way; 0 or -errno */
 int kernel_dump(struct kernel *k, enum kevent_type what, uint8_t af, kevent_fn *fn,
-                void *arg); /* all of it */
+                void *arg); /* all of it, beside one that is under way */
 
 int kernel_monitor_fd(const struct kernel *k);
 /* Up to one read's worth of events: 1: handled some, 0: nothing there, -ENOBUFS: events were lost, -errno. */

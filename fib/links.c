@@ -5,7 +5,7 @@
  * else). Whether a prefix is connected is judged by the administrative state alone, for the kernel keeps the
  * connected route when the carrier goes.
  *
- * Not here: what follows from a change (fib.c passes it on to next hops and routes).
+ * Not here: what follows from a change (events.c passes it on to next hops and routes).
  */
 #include "fib/links.h"
 

@@ -1,4 +1,4 @@
-/* The three netlink sockets of the parent and what only reads: dumps, lookups, the monitor.
+/* The netlink sockets of the parent and what only reads: dumps, lookups, the monitor.
  *
  * Requests, dumps and the monitor are apart so that an answer is never looked for among notifications and a
  * lost notification is never taken for a lost answer. Receive buffers are megabytes: with libnl's default the
@@ -190,14 +190,23 @@ int kernel_dump_abort(struct kernel *k)
     return rc;
 }
 
+/* On a socket of its own, for one dump may be under way. */
 int kernel_dump(struct kernel *k, enum kevent_type what, uint8_t af, kevent_fn *fn, void *arg)
 {
-    int rc = kernel_dump_start(k, what, af);
+    struct nl_sock *under_way = k->dumps;
+    uint32_t seq = k->dump_seq;
+    int error = k->dump_error, rc = open_socket(&k->dumps);
 
+    if (!rc)
+        rc = kernel_dump_start(k, what, af);
     if (!rc)
         do
             rc = kernel_dump_step(k, fn, arg);
         while (rc > 0);
+    nl_socket_free(k->dumps);
+    k->dumps = under_way;
+    k->dump_seq = seq;
+    k->dump_error = error;
     return rc;
 }
 

@@ -232,7 +232,7 @@ static bool resolve_one(struct nexthops *n, uint32_t i)
     bool news = memcmp(&r.state, &t->state, sizeof r.state), moved = !same_ways(t, &r);
     if ((r.state.flags ^ t->state.flags) & FM_NH_REACHABLE) {
         struct ip_addr a = fm_addr(r.state.nexthop.af, r.state.nexthop.addr);
-        log_info("next hop changed", F_ADDR("nexthop", &a),
+        log_info("next hop changed", F_ADDR("nexthop", &a), F_UINT_IF("ifindex", r.state.nexthop.scope),
                  F_STR("state", r.state.flags & FM_NH_REACHABLE  ? "reachable"
                                 : r.state.flags & FM_NH_BFD_DOWN ? "BFD is down"
                                                                  : "unreachable"));
@@ -280,7 +280,7 @@ void nexthops_unwatch(struct nexthops *n, const struct fm_nexthop *nh)
 
     if (!i)
         return;
-    tracked_at(n, i)->watched = false; /* what was said of it holds while groups of routes that are to go name it */
+    tracked_at(n, i)->watched = false; /* what was said of it holds while groups of routes to go name it */
     release_tracked(n, i);
 }
 

@@ -217,7 +217,6 @@ void routes_sweep(struct routes *r)
 void routes_check_begin(struct routes *r)
 {
     r->checking = true;
-    r->last_id = 0;
     r->n_strays = 0;
     FOR_EACH_ROUTE(r, f, i, e)
     {
@@ -251,11 +250,8 @@ static uint32_t have_of(struct routes *r, const struct kroute *k)
         return ROUTE_BLACKHOLE;
     if (k->type != RTN_UNICAST || memcmp(&k->prefsrc, &prefsrc, sizeof prefsrc))
         return ROUTE_OTHER;
-    if (k->nexthop_id != r->last_id || !r->last_id) {
-        r->last_id = k->nexthop_id;
-        r->last_content = groups_by_kernel_id(r->f->groups, k->nexthop_id);
-    }
-    return r->last_content ? r->last_content : ROUTE_OTHER;
+    uint32_t content = groups_by_kernel_id(r->f->groups, k->nexthop_id);
+    return content ? content : ROUTE_OTHER;
 }
 
 void routes_check_seen(struct routes *r, const struct kroute *k)

@@ -8,7 +8,7 @@ struct supervisor *supervise_new(struct fib *f, const struct fib_options *o);
 void supervise_free(struct supervisor *s); /* kills a speaker that still lives */
 int supervise_start(struct supervisor *s); /* the first speaker: 0 or -errno */
 void supervise_ready(struct supervisor *s);
-/* SIGTERM: asks the speaker to stop; ends with fib_stopped. A second call does not wait any longer. */
+/* SIGTERM: asks the speaker to stop; ends with fib_stop. A second call does not wait any longer. */
 void supervise_stop(struct supervisor *s);
 bool supervise_said_stopped(struct supervisor *s); /* FM_STOPPED came; false when nobody asked for it */
 bool supervise_stopping(const struct supervisor *s);

@@ -7,18 +7,21 @@
  * killed and started again.
  *
  * Order of a start:
- *   parent: socketpair, exec speaker (as root)
- *   speaker: FM_HELLO, FM_SETTINGS, FM_PATH*, FM_LISTEN*, FM_START       (has read the configuration; still
- * root) parent:  opens control socket and listeners by role, FM_FD each (error instead of a descriptor on
- * failure; with one that is needed the start ends here, before anything of the kernel is looked at); claims
- * the protocol number speaker: gives up its privileges parent:  FM_LINK*, FM_ADDRESS* (the present state),
- * FM_SYNC_DONE; later FM_LINK/FM_ADDRESS as they change speaker: FM_READY, then FM_NEXTHOP_*, FM_GROUP_*,
- * FM_ROUTES …, FM_HEARTBEAT every few seconds Of a later speaker of the same parent, stale time, on-stop and
- * log settings are taken over; what else differs in its FM_SETTINGS is logged and ignored (fib.* and the port
- * need a full restart). Its paths and listeners may differ, for it sends them while it is still root. When a
- * speaker cannot start it exits with the exit status of underlayd (1 configuration, 2 usage, 3 system); the
- * parent passes on the status of a first speaker that never said FM_READY, and starts any later one again
- * with back-off.
+ * - parent: socketpair, exec speaker (as root)
+ * - speaker: FM_HELLO, FM_SETTINGS, FM_PATH*, FM_LISTEN*, FM_START (has read the configuration; still root)
+ * - parent: opens control socket and listeners by role, FM_FD each (error instead of a descriptor on failure;
+ *   with one that is needed the start ends here, before anything of the kernel is looked at); claims the
+ *   protocol number
+ * - speaker: gives up its privileges
+ * - parent: FM_LINK*, FM_ADDRESS* (the present state), FM_KEPT*, FM_SYNC_DONE; later FM_LINK and
+ *   FM_ADDRESS as they change
+ * - speaker: FM_READY, then FM_NEXTHOP_*, FM_GROUP_*, FM_ROUTES …, FM_HEARTBEAT every few seconds
+ *
+ * Of a later speaker of the same parent, stale time, on-stop and log settings are taken over; what else
+ * differs in its FM_SETTINGS is logged and ignored (fib.* and the port need a full restart). Its paths and
+ * listeners may differ, for it sends them while it is still root. When a speaker cannot start it exits
+ * with the exit status of underlayd (1 configuration, 2 usage, 3 system); the parent passes on the status
+ * of a first speaker that never said FM_READY, and starts any later one again with back-off.
  */
 #ifndef UNDERLAY_FIBMSG_H
 #define UNDERLAY_FIBMSG_H
@@ -285,11 +288,9 @@ struct fm_bfd {
 };
 enum fm_bfd_session_state { FM_BFD_ADMIN_DOWN, FM_BFD_DOWN, FM_BFD_INIT, FM_BFD_UP }; /* RFC 5880 4.1 */
 /* Of fm_bfd_state.flags. */
-#define FM_BFD_FAILED  0x01 /* it was up and went down by itself: the path is dead (RFC 5882 section 3.2) */
-#define FM_BFD_STARVED 0x02 /* this host did not let us run: the detection time was given once more */
-#define FM_BFD_REMOTE_CPI                                                                                    \
-    0x04 /* the peer's BFD goes on without its control plane: the C bit, RFC 5880 4.1                        \
-          */
+#define FM_BFD_FAILED     0x01 /* it was up and went down by itself: the path is dead (RFC 5882 section 3.2) */
+#define FM_BFD_STARVED    0x02 /* this host did not let us run: the detection time was given once more */
+#define FM_BFD_REMOTE_CPI 0x04 /* the peer's BFD outlives its control plane: the C bit, RFC 5880 4.1 */
 struct fm_bfd_state {
     struct fm_nexthop peer;
     uint8_t local[16];           /* as sent from, all zero: not known yet */

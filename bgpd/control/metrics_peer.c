@@ -264,7 +264,6 @@ static void fill(struct peer_samples *s, struct row *r, const struct peer *p)
     r->v[C_RESET] = i.last_reset_ms ? i.last_reset_ms : ABSENT;
     r->v[C_CODE] = i.last_error.code;
     r->v[C_SUBCODE] = i.last_error.subcode;
-    fill_bfd(r, &i);
 }
 
 static int by_serial(const void *a, const void *b)

@@ -47,7 +47,8 @@ struct kernel {
     int claim;  /* what kernel_claim returns */
     bool routes_monitored;
     bool dump_endless;
-    unsigned dumps_interrupted; /* so many of routes, the next ones, end with -EINTR */
+    unsigned dumps_interrupted; /* so many of routes, the next ones, end with -EINTR, */
+    unsigned looks_interrupted; /* and so many of anything else */
     unsigned route_dumps, dumps_aborted, link_dumps;
     bool overflown;   /* of the monitor: said once, */
     unsigned waiting; /* and then there are events to read, of nothing */
@@ -282,7 +283,10 @@ int kernel_dump(struct kernel *k, enum kevent_type what, uint8_t af, kevent_fn *
         ev.u.nexthop = k->nexthops[i];
         fn(arg, &ev);
     }
-    return 0;
+    if (!k->looks_interrupted)
+        return 0;
+    k->looks_interrupted--;
+    return -EINTR;
 }
 
 int kernel_monitor_fd(const struct kernel *k)

@@ -11,8 +11,10 @@
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/eventfd.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -671,6 +673,35 @@ static void a_session_goes_on_in_a_new_life(void)
 }
 
 /* One byte after the other is made another one; what is taken nevertheless must not do harm. */
+/* In a child, for there is no way back from the limit; exit status 0: all was forgotten. */
+static _Noreturn void life_without_descriptors(void)
+{
+    const struct rlimit none = {0};
+
+    if (setrlimit(RLIMIT_NOFILE, &none) || bfd_resume(x.b) != -EMFILE || x.dead)
+        _exit(1);
+    x.want.interval_us = 80000;
+    _exit(!bfd_set(x.b, &x.want) && x.state.error == -EMFILE ? 0 : 2);
+}
+
+static void sessions_that_cannot_go_on_are_forgotten(void)
+{
+    int status, fd = memfd_create("bfd", MFD_CLOEXEC);
+
+    if (!set_up())
+        return;
+    come_up();
+    UNTIL(SILENT, x.dead);
+    CU_ASSERT_EQUAL(bfd_save(x.b, fd), 0);
+    fflush(stdout);
+    pid_t pid = fork();
+    if (!pid)
+        life_without_descriptors();
+    CU_ASSERT_TRUE(waitpid(pid, &status, 0) == pid && WIFEXITED(status) && !WEXITSTATUS(status));
+    close(fd);
+    tear_down();
+}
+
 static void a_damaged_save_is_refused_or_harmless(void)
 {
     char text[4096];
@@ -732,6 +763,62 @@ static void many_sessions_and_a_flood_beside_them(void)
     struct fm_nexthop peer = x.want.peer;
     bfd_del(x.b, &peer);
     UNTIL(SILENT, x.got.state == FM_BFD_ADMIN_DOWN);
+    tear_down();
+}
+
+/* One turn of the thread, which after a flood does not read yet: what has been said may be among the rest. */
+static void nobody_is_judged_while_the_thread_does_not_read(void)
+{
+    struct bfd_thread t = {.listeners = {-1, -1, -1, -1}, .listen_us = loop_now_us() + 10000000};
+    struct bfd_flow f = {.fd = -1, .retry_us = BFD_NEVER, .report_us = BFD_NEVER};
+
+    if (!set_up())
+        return;
+    t.table = bfd_table_new();
+    t.command_fd = eventfd(1, EFD_NONBLOCK);
+    t.event_fd = eventfd(0, EFD_NONBLOCK);
+    CU_ASSERT_FATAL(t.table && bfd_ring_init(&t.commands, 4, sizeof(struct bfd_command)) &&
+                    bfd_ring_init(&t.events, 4, sizeof(struct bfd_event)));
+    f.name = x.want.peer;
+    f.peer = fm_addr(f.name.af, f.name.addr);
+    f.terms = (struct bfd_terms){.interval_us = 50000, .multiplier = 3, .min_ttl = 255};
+    bfd_session_init(&f.session, 1, 50000, 3, 1, loop_now_us());
+    f.session.state = f.session.remote_state = FM_BFD_UP;
+    f.session.remote_multiplier = 3;
+    f.session.heard = true; /* long ago */
+    bfd_ring_put(&t.commands, &(struct bfd_command){.type = BFD_CMD_ADD, .flow = &f});
+    bfd_ring_put(&t.commands, &(struct bfd_command){.type = BFD_CMD_STOP});
+    bfd_run(&t);
+    CU_ASSERT_EQUAL(f.session.state, FM_BFD_UP);
+    CU_ASSERT_TRUE(f.session.granted);
+    for (unsigned i = 0; i < BFD_LISTENERS; i++)
+        if (t.listeners[i] >= 0)
+            close(t.listeners[i]);
+    close(f.fd);
+    close(t.command_fd);
+    close(t.event_fd);
+    bfd_ring_reset(&t.commands);
+    bfd_ring_reset(&t.events);
+    bfd_table_free(t.table);
+    tear_down();
+}
+
+/* Before a turn takes back what has ended: the thread has room for so many and no more. */
+static void a_speaker_that_begins_and_ends_without_pause_is_refused(void)
+{
+    bool refused = false;
+
+    if (!set_up())
+        return;
+    for (unsigned i = 0; i < 3 * BFD_SESSIONS && !refused; i++) {
+        x.want.flags ^= FM_BFD_MULTIHOP; /* another session */
+        CU_ASSERT_EQUAL(bfd_set(x.b, &x.want), 0);
+        refused = x.state.error == -EAGAIN;
+    }
+    CU_ASSERT_TRUE(refused);
+    x.want.flags = 0;
+    UNTIL(SILENT, !bfd_set(x.b, &x.want) && x.state.error != -EAGAIN);
+    come_up();
     tear_down();
 }
 
@@ -868,8 +955,11 @@ static const struct unit_case cases[] = {
     UNIT(a_port_that_is_taken_is_an_error_until_it_is_free),
     UNIT(packets_are_counted),
     UNIT(a_session_goes_on_in_a_new_life),
+    UNIT(sessions_that_cannot_go_on_are_forgotten),
     UNIT(a_damaged_save_is_refused_or_harmless),
     UNIT(many_sessions_and_a_flood_beside_them),
+    UNIT(nobody_is_judged_while_the_thread_does_not_read),
+    UNIT(a_speaker_that_begins_and_ends_without_pause_is_refused),
     UNIT(there_is_no_thread_without_a_session),
     UNIT(the_thread_is_urgent_and_has_a_processor_of_its_own),
     UNIT(starvation_is_what_a_peer_may_notice),

@@ -1,6 +1,7 @@
 /* The parent against the real kernel: each case in a network namespace of its own, the test playing the
  * speaker. */
 #include "fib/heal.h"
+#include "fib/kernel.h"
 #include "fibtest.h"
 
 #define ROUTES4 "ip -4 route show proto 201"
@@ -546,6 +547,39 @@ static void lost_events_are_made_good_by_a_new_look(void)
 }
 
 /* 100,000 routes: not a timed test, the figures are for the reader. */
+static void count(void *n, const struct kevent *ev)
+{
+    (void)ev;
+    ++*(unsigned *)n;
+}
+
+/* Links are looked at when news of them were lost, also while the routes are. */
+static void a_dump_does_not_disturb_the_one_under_way(void)
+{
+    struct fibtest t;
+    struct kernel *k;
+    unsigned routes = 0, links = 0;
+    int rc;
+
+    if (!fibtest_namespace(&t))
+        return;
+    CU_ASSERT_TRUE(
+        run("for i in $(seq 20 39); do for k in $(seq 0 99); do echo route add unreachable 10.$i.$k.0/24 "
+            "proto 201; done; done | ip -batch -"));
+    CU_ASSERT_FATAL(kernel_open(&k) == 0);
+    kernel_configure(k, &(struct kernel_config){.table = 254, .protocol = 201});
+    CU_ASSERT_EQUAL(kernel_dump_start(k, KEVENT_ROUTE, AF_INET), 0);
+    CU_ASSERT_EQUAL(kernel_dump_step(k, count, &routes), 1);
+    CU_ASSERT_EQUAL_FATAL(kernel_dump(k, KEVENT_LINK, AF_UNSPEC, count, &links), 0);
+    CU_ASSERT_TRUE(links > 0);
+    while ((rc = kernel_dump_step(k, count, &routes)) > 0)
+        ;
+    CU_ASSERT_EQUAL(rc, 0);
+    CU_ASSERT_EQUAL(routes, 2000);
+    kernel_close(k);
+    fibtest_end(&t);
+}
+
 static void a_hundred_thousand_routes_in_and_out(void)
 {
     enum { N = 100000, CHUNK = 2000 };
@@ -684,6 +718,7 @@ static const struct unit_case cases[] = {
     UNIT(a_blackhole_has_the_place_of_the_route),
     UNIT(a_bound_address_is_known_again_or_swept),
     UNIT(preserve_leaves_routes_behind),
+    UNIT(a_dump_does_not_disturb_the_one_under_way),
     UNIT(lost_events_are_made_good_by_a_new_look),
     UNIT(routes_go_with_their_group_and_others_stay),
     UNIT(a_hundred_thousand_routes_in_and_out),

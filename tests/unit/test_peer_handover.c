@@ -153,6 +153,7 @@ static void restart(struct rig *r)
     struct luggage g = leave(r);
     CU_ASSERT_EQUAL(arrive(r, &g, &taken), 0);
     CU_ASSERT_EQUAL(taken.sessions, 1);
+    CU_ASSERT_TRUE(taken.whole);
 }
 
 static uint32_t paths(struct rig *r)
@@ -329,6 +330,7 @@ static void changed_configuration_resets(void)
     CU_ASSERT_EQUAL(arrive(&r, &g, &taken), 0);
     CU_ASSERT_EQUAL(taken.sessions, 0);
     CU_ASSERT_EQUAL(taken.ended, 1);
+    CU_ASSERT_FALSE(taken.whole);
     CU_ASSERT(raw_expect_notification(&r, &x, BGP_ERR_CEASE, BGP_CEASE_CONFIG_CHANGE, 1000));
     down(&r, &x);
 }
