@@ -7,9 +7,10 @@
 
 #include "fib/bfd_run.h"
 
-#define REPORT_US      10000  /* between two changes of state that are told */
-#define REPORT_REST_US 200000 /* of what else changes */
-#define RETRY_FIRST_MS 1000   /* opening a socket */
+#define REPORT_US      10000   /* between two changes of state that are told */
+#define REPORT_REST_US 200000  /* of what else changes */
+#define COUNT_US       2000000 /* the counters, when nothing else does */
+#define RETRY_FIRST_MS 1000    /* opening a socket */
 #define RETRY_MAX_MS   30000
 #define PORT_TRIES     32
 #define ADMIN_DOWN_US  5000
@@ -128,6 +129,7 @@ void bfd_flow_send(struct bfd_thread *t, struct bfd_flow *f, enum bfd_occasion w
     bool passing = rc == -EAGAIN || rc == -ENOBUFS || rc == -EINTR;
     if (f->retry_us == BFD_NEVER && !passing)
         f->error = rc;
+    f->packets_out += !rc;
 }
 
 /* Reports */
@@ -179,9 +181,10 @@ static void report(struct bfd_thread *t, struct bfd_flow *f)
 
     f->report_us = BFD_NEVER;
     describe(f, &ev.state);
-    if (f->leaving || (f->told_us && !memcmp(&ev.state, &f->told, sizeof f->told)))
+    if (f->leaving)
         return;
-    uint64_t gap = is_urgent(&ev.state, &f->told) ? REPORT_US : REPORT_REST_US;
+    bool same = f->told_us && !memcmp(&ev.state, &f->told, sizeof f->told);
+    uint64_t gap = same ? COUNT_US : is_urgent(&ev.state, &f->told) ? REPORT_US : REPORT_REST_US;
     if (f->told_us && t->turn_us < f->told_us + gap) {
         f->report_us = f->told_us + gap;
         return;
@@ -189,6 +192,8 @@ static void report(struct bfd_thread *t, struct bfd_flow *f)
     f->told = ev.state;
     ev.state.starvations = t->starvations;
     ev.state.starved_us = t->starved_us;
+    ev.state.packets_in = f->packets_in;
+    ev.state.packets_out = f->packets_out;
     if (!bfd_ring_put(&t->events, &ev)) {
         f->told.peer.af = 0; /* so that it differs */
         f->report_us = t->turn_us + REPORT_US;

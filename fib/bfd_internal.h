@@ -55,6 +55,7 @@ struct bfd_flow {
     uint32_t backoff_ms;          /* of opening sockets */
     uint64_t retry_us, report_us; /* BFD_NEVER: no */
     uint64_t leave_us, repeat_us;
+    uint64_t packets_in, packets_out;
     uint64_t told_us;         /* the last report */
     struct fm_bfd_state told; /* what it said */
     uint64_t due_us;          /* key in the heap */

@@ -72,6 +72,7 @@ static void on_datagram(struct bfd_thread *t, const struct bfd_datagram *d, bool
     if (!f || !bfd_flow_is_running(f))
         return;
     bool failed = f->session.failed;
+    f->packets_in++;
     f->final_due |= bfd_session_receive(&f->session, &p, t->turn_us);
     f->failure_untold |= f->session.failed && !failed;
     f->stalled_us = t->stalled_us;

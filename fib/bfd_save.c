@@ -10,7 +10,7 @@
 
 #include "fib/bfd_internal.h"
 
-#define HEAD      "bfd-sessions 2"
+#define HEAD      "bfd-sessions 3"
 #define LONGEST   2048
 #define FUTURE_US (3 * (uint64_t)UINT32_MAX) /* no timer is set farther ahead */
 
@@ -62,6 +62,8 @@ static const struct field fields[] = {
     FIELD(session.since_us),
     FIELD(session.sent_us),
     FIELD(session.next_us),
+    FIELD(packets_in),
+    FIELD(packets_out),
 };
 #define N_FIELDS (sizeof fields / sizeof *fields)
 

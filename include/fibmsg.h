@@ -309,6 +309,8 @@ struct fm_bfd_state {
     uint32_t starved_us;                 /* the longest that it was not let to run */
     uint32_t reserved2;
     uint64_t since_ms; /* CLOCK_MONOTONIC: of the present state */
+    /* Control packets of the session, those that were not dropped (RFC 5880 6.8.6); up to two seconds old. */
+    uint64_t packets_in, packets_out;
 };
 
 /* What a speaker leaves to the next one. */
@@ -335,7 +337,7 @@ _Static_assert(sizeof(struct fm_nexthop) == 24, "fibmsg layout");
 _Static_assert(sizeof(struct fm_nexthop_state) == 56, "fibmsg layout");
 _Static_assert(sizeof(struct fm_group) == 8 + 28 * FM_GROUP_MEMBERS, "fibmsg layout");
 _Static_assert(sizeof(struct fm_bfd) == 52, "fibmsg layout");
-_Static_assert(sizeof(struct fm_bfd_state) == 112, "fibmsg layout");
+_Static_assert(sizeof(struct fm_bfd_state) == 128, "fibmsg layout");
 _Static_assert(sizeof(struct fm_keep) == 8, "fibmsg layout");
 _Static_assert(sizeof(struct fm_route) == 28, "fibmsg layout");
 _Static_assert(sizeof(struct fm_result) == 12, "fibmsg layout");

@@ -1,4 +1,5 @@
-/* show bfd peers: the sessions of BFD as the parent last told them, in the names and words of FRR's bfdd; and
+/* show bfd peers: the sessions of BFD as the parent last told them, in the names and words of FRR's bfdd, as
+ * are those of its two shorter forms, brief (whose JSON is that of the long one) and counters; and
  * the lines about BFD of show bgp neighbors. */
 #include <inttypes.h>
 #include <stdio.h>
@@ -34,10 +35,9 @@ static void json_remote(struct writer *w, const struct fm_bfd_state *st)
     writer_bool(w, "remoteControlPlaneIndependent", st->flags & FM_BFD_REMOTE_CPI);
 }
 
-static void json_session(struct exec *e, const struct peer *p, const struct peer_info *i)
+/* Which session it is. */
+static void json_name(struct exec *e, const struct peer_info *i)
 {
-    static const struct fm_bfd_state unknown = {.state = FM_BFD_DOWN, .remote_state = FM_BFD_DOWN};
-    const struct fm_bfd_state *st = i->bfd_state ? i->bfd_state : &unknown;
     struct ip_addr peer = addr_from_bytes(i->bfd->peer.af, i->bfd->peer.addr), local = local_of(i);
     const struct fib_address *own = fibclient_subnet_of(e->s->fib, &peer, i->bfd->peer.scope);
     bool multihop = i->bfd->flags & FM_BFD_MULTIHOP;
@@ -45,7 +45,6 @@ static void json_session(struct exec *e, const struct peer *p, const struct peer
         multihop ? NULL : fibclient_link(e->s->fib, own ? own->ifindex : i->bfd->peer.scope);
     struct writer *w = e->w;
 
-    writer_object(w, NULL);
     writer_bool(w, "multihop", multihop);
     writer_addr(w, "peer", &peer);
     if (local.af)
@@ -53,6 +52,16 @@ static void json_session(struct exec *e, const struct peer *p, const struct peer
     writer_str(w, "vrf", "default");
     if (link)
         writer_str(w, "interface", link->name);
+}
+
+static void json_session(struct exec *e, const struct peer *p, const struct peer_info *i)
+{
+    static const struct fm_bfd_state unknown = {.state = FM_BFD_DOWN, .remote_state = FM_BFD_DOWN};
+    const struct fm_bfd_state *st = i->bfd_state ? i->bfd_state : &unknown;
+    struct writer *w = e->w;
+
+    writer_object(w, NULL);
+    json_name(e, i);
     writer_uint(w, "id", st->discriminator);
     writer_uint(w, "remote-id", st->remote_discriminator);
     writer_bool(w, "passive-mode", false);
@@ -68,7 +77,7 @@ static void json_session(struct exec *e, const struct peer *p, const struct peer
     writer_uint(w, "detect-multiplier", i->bfd->multiplier);
     json_remote(w, st);
     writer_uint(w, "detection-time", st->detection_us / 1000);
-    if (multihop)
+    if (i->bfd->flags & FM_BFD_MULTIHOP)
         writer_uint(w, "minimum-ttl", i->bfd->min_ttl);
     writer_str(w, "bgpPeer", peer_name(p));
     writer_bool(w, "strict", peer_config(p)->bfd.strict);
@@ -188,16 +197,54 @@ static bool brief_row(struct table *t, const struct peer *p, const struct peer_i
         t, (const char *[]){id, from, addr_format(&peer, to), st ? bfd_state_name(st->state) : "-"});
 }
 
+static bool counters_row(struct table *t, const struct peer *p, const struct peer_info *i)
+{
+    static const struct fm_bfd_state unknown;
+    const struct fm_bfd_state *st = i->bfd_state ? i->bfd_state : &unknown;
+    char in[24], out[24], ups[16], downs[16];
+
+    snprintf(in, sizeof in, "%" PRIu64, st->packets_in);
+    snprintf(out, sizeof out, "%" PRIu64, st->packets_out);
+    snprintf(ups, sizeof ups, "%" PRIu32, st->ups);
+    snprintf(downs, sizeof downs, "%" PRIu32, st->downs);
+    return table_add(t, (const char *[]){peer_name(p), in, out, ups, downs});
+}
+
+static void json_counters(struct exec *e, const struct peer *p, const struct peer_info *i)
+{
+    static const struct fm_bfd_state unknown;
+    const struct fm_bfd_state *st = i->bfd_state ? i->bfd_state : &unknown;
+    struct writer *w = e->w;
+
+    writer_object(w, NULL);
+    json_name(e, i);
+    writer_uint(w, "control-packet-input", st->packets_in);
+    writer_uint(w, "control-packet-output", st->packets_out);
+    writer_uint(w, "echo-packet-input", 0); /* asynchronous mode has none */
+    writer_uint(w, "echo-packet-output", 0);
+    writer_uint(w, "session-up", st->ups);
+    writer_uint(w, "session-down", st->downs);
+    writer_str(w, "bgpPeer", peer_name(p));
+    writer_end(w);
+}
+
 static const struct view {
     unsigned columns;
     const char *heading[TABLE_COLUMNS];
     bool (*row)(struct table *t, const struct peer *p, const struct peer_info *i);
-} full = {7, {"Neighbor", "Status", "Since", "Sends each", "Hears each", "Detection", "Hops"}, text_row},
-  brief = {4, {"SessionId", "LocalAddress", "PeerAddress", "Status"}, brief_row};
+    void (*json)(struct exec *e, const struct peer *p, const struct peer_info *i);
+} full = {7,
+          {"Neighbor", "Status", "Since", "Sends each", "Hears each", "Detection", "Hops"},
+          text_row,
+          json_session},
+  brief = {4, {"SessionId", "LocalAddress", "PeerAddress", "Status"}, brief_row, json_session},
+  counters = {5, {"Neighbor", "Packets in", "Packets out", "Ups", "Downs"}, counters_row, json_counters};
 
 enum exec_result show_bfd_peers(struct exec *e)
 {
-    const struct view *v = command_has(e->cmd, "brief") ? &brief : &full;
+    const struct view *v = command_has(e->cmd, "brief")      ? &brief
+                           : command_has(e->cmd, "counters") ? &counters
+                                                             : &full;
     struct table t = {.columns = v->columns};
     const struct fm_bfd_state *last = NULL;
     struct peer_info i;
@@ -212,7 +259,7 @@ enum exec_result show_bfd_peers(struct exec *e)
         if (i.bfd_state && (!last || i.bfd_state->starvations > last->starvations))
             last = i.bfd_state;
         if (writer_json(e->w))
-            json_session(e, p, &i);
+            v->json(e, p, &i);
         else
             ok = v->row(&t, p, &i);
     }

@@ -266,6 +266,8 @@ static unsigned hear(void)
     }
 }
 
+static unsigned sent; /* by the peer, packets that are sound */
+
 static void send_raw(const void *data, size_t n)
 {
     CU_ASSERT_EQUAL(sendto(x.sock, data, n, 0, (void *)&x.to, x.to_len), (ssize_t)n);
@@ -284,6 +286,7 @@ static void say_as(uint8_t state, uint32_t your, uint8_t flags)
 
     bfd_packet_encode(&p, bytes);
     send_raw(bytes, sizeof bytes);
+    sent++;
 }
 
 /* As a sound peer would. */
@@ -597,11 +600,32 @@ static void a_port_that_is_taken_is_an_error_until_it_is_free(void)
     tear_down();
 }
 
+/* Told with the next change, else from time to time. */
+static void packets_are_counted(void)
+{
+    if (!set_up())
+        return;
+    unsigned before = sent;
+    come_up();
+    stay_up_ms(300);
+    x.want.interval_us = 60000; /* a change, so that they are told now */
+    CU_ASSERT_EQUAL(bfd_set(x.b, &x.want), 0);
+    uint64_t in = x.state.packets_in, out = x.state.packets_out;
+    UNTIL(FM_BFD_UP, x.state.tx_us == 60000);
+    CU_ASSERT(x.state.packets_in > in && x.state.packets_in <= sent - before);
+    CU_ASSERT(x.state.packets_out > out && x.state.packets_out >= 5);
+    stay_up_ms(500);
+    in = x.state.packets_in;
+    UNTIL(FM_BFD_UP, x.state.packets_in > in);
+    tear_down();
+}
+
 /* In the state of a child so that its descriptors are its own; exit status 0: the session went on. */
 static _Noreturn void new_life(int fd)
 {
     struct bfd *b = bfd_new(&x.f);
     uint32_t discriminator = x.got.my_discriminator;
+    uint64_t packets = x.state.packets_in;
     int log = memfd_create("log", MFD_CLOEXEC);
     char said[4096] = "";
 
@@ -613,11 +637,15 @@ static _Noreturn void new_life(int fd)
     if (!b || bfd_restore(b, fd) || bfd_set(b, &x.want))
         _exit(1);
     bfd_sweep(b);
+    UNTIL(SILENT, x.state.since_ms);
+    bool counted = packets >= 2 && x.state.packets_in >= packets;
     for (int i = 0; i < 10; i++)
         stay_up_ms(40);
     bool same = x.got.my_discriminator == discriminator && x.got.state == FM_BFD_UP;
     if (pread(log, said, sizeof said - 1, 0) < 0 || strstr(said, "session is up"))
         _exit(3); /* that is no news */
+    if (!counted)
+        _exit(4);
     _exit(same && x.state.state == FM_BFD_UP && x.state.ups == 1 && !x.state.downs ? 0 : 2);
 }
 
@@ -925,6 +953,7 @@ static const struct unit_case cases[] = {
     UNIT(the_unclaimed_ends_with_admin_down),
     UNIT(a_stop_says_admin_down_before_it_returns),
     UNIT(a_port_that_is_taken_is_an_error_until_it_is_free),
+    UNIT(packets_are_counted),
     UNIT(a_session_goes_on_in_a_new_life),
     UNIT(sessions_that_cannot_go_on_are_forgotten),
     UNIT(a_damaged_save_is_refused_or_harmless),

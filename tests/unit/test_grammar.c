@@ -39,6 +39,7 @@ static void commands_parse_to_their_row(void)
         {"sh bfd peers json", CMD_SHOW_BFD, true},
         {"show bf p", CMD_SHOW_BFD, false},
         {"show bfd peers b json", CMD_SHOW_BFD, true},
+        {"show bfd peers counters", CMD_SHOW_BFD, false},
         {"show policy", CMD_SHOW_POLICY, false},
         {"sh pol from-tor json", CMD_SHOW_POLICY, true},
         {"show policy from-tor 10.0.0.0/8", CMD_SHOW_POLICY, false},

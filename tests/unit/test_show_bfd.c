@@ -161,6 +161,33 @@ static void brief_is_a_line_each(void)
     end();
 }
 
+static void counters_are_named_as_bfdds(void)
+{
+    begin();
+    with_bfd(0, FM_BFD_UP);
+    with_bfd(1, FM_BFD_DOWN);
+    peers[1].info.bfd_state = NULL;
+    told[0].packets_in = 5000000000;
+    told[0].packets_out = 4321;
+    told[0].downs = 2;
+    run("sh bfd peers cou");
+    expect_output("Neighbor Packets in Packets out Ups Downs\n"
+                  "10.0.0.1 5000000000        4321   1 2\n"
+                  "10.0.0.2          0           0   0 0\n");
+    expect_tidy();
+    json_t *j = run_json("show bfd peers counters json");
+    const json_t *up = json_array_get(j, 0);
+    CU_ASSERT_EQUAL(json_array_size(j), 2);
+    CU_ASSERT_STRING_EQUAL(text_of(up, "peer"), "10.0.0.1");
+    CU_ASSERT_STRING_EQUAL(text_of(up, "interface"), "eth0");
+    CU_ASSERT_EQUAL(number_of(up, "control-packet-input"), 5000000000);
+    CU_ASSERT_EQUAL(number_of(up, "control-packet-output"), 4321);
+    CU_ASSERT(number_of(up, "session-up") == 1 && number_of(up, "session-down") == 2);
+    CU_ASSERT_TRUE(json_is_integer(json_object_get(up, "echo-packet-input")));
+    json_decref(j);
+    end();
+}
+
 /* It is the thread's; who was told last knows most. */
 static void starvation_is_shown_once_there_was_one(void)
 {
@@ -180,10 +207,8 @@ static void starvation_is_shown_once_there_was_one(void)
 }
 
 static const struct unit_case cases[] = {
-    UNIT(the_names_and_units_are_frrs),
-    UNIT(the_table_fits_and_says_what_is_wrong),
-    UNIT(without_sessions_it_says_so),
-    UNIT(brief_is_a_line_each),
-    UNIT(starvation_is_shown_once_there_was_one),
+    UNIT(the_names_and_units_are_frrs), UNIT(the_table_fits_and_says_what_is_wrong),
+    UNIT(without_sessions_it_says_so),  UNIT(brief_is_a_line_each),
+    UNIT(counters_are_named_as_bfdds),  UNIT(starvation_is_shown_once_there_was_one),
 };
 UNIT_MAIN("show_bfd", cases)
