@@ -9,18 +9,19 @@
 
 enum node_kind { NODE_SCALAR, NODE_SEQ, NODE_MAP };
 struct node {
-    enum node_kind kind;
-    bool plain; /* a scalar without quotes */
-    bool open;  /* not complete yet: an alias to it would be a loop */
+    uint8_t kind; /* enum node_kind */
+    bool plain;   /* a scalar without quotes */
+    bool open;    /* not complete yet: an alias to it would be a loop */
     unsigned line, col;
     uint32_t weight;     /* nodes below and with this one, aliases expanded */
+    unsigned n;          /* items */
     char *text;          /* scalar */
-    struct node **items; /* NODE_MAP: key, value, key, value … */
-    unsigned n, cap;
-    struct node *next; /* all nodes, for freeing; an alias makes a node appear in two places */
+    struct node **items; /* NODE_MAP: key, value, key, value …; an alias makes a node appear in two places */
 };
+struct tree_chunk;
 struct tree {
-    struct node *all, *root;
+    struct node *root;
+    struct tree_chunk *chunks; /* all that the tree consists of lies in these */
 };
 
 /* Where in the configuration, as "peers[0].bfd". name NULL: an index. */

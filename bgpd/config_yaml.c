@@ -6,11 +6,16 @@
  * it, so the expanded size is added up while the tree is built and bounded, which stops "billion laughs" at
  * the alias that would go too far.
  *
+ * Nodes, texts and lists of items lie one behind the other in a few chunks and go all at once. A chunk's
+ * pages come in one call: a fault for each would take longer than to parse what fills it.
+ *
  * Not here: what keys mean (config_schema.c), and types: a scalar is text until somebody knows what it should
  * be. */
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
 #include <yaml.h>
 
 #include "config_int.h"
@@ -19,12 +24,21 @@
 #define MAX_NODES   1000000 /* aliases expanded; a file of 1 MiB without aliases stays below */
 #define MAX_ANCHORS 256
 
+#define CHUNK_BYTES (64 * 1024u)
+
+struct tree_chunk {
+    struct tree_chunk *next;
+    size_t size, used; /* with this header */
+};
+
 struct builder {
     struct load *ld;
     struct tree *tree;
     yaml_parser_t parser;
     struct node *stack[MAX_DEPTH];
     unsigned depth;
+    struct node **items; /* those of all open nodes, outermost first */
+    unsigned n_items, cap_items;
     struct {
         char *name;
         struct node *node;
@@ -44,30 +58,54 @@ static int fail(struct builder *b, yaml_mark_t m, const char *what)
     return -EINVAL;
 }
 
+static void populate(void *p, size_t size)
+{
+    uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE), from = ((uintptr_t)p + page - 1) & ~(page - 1);
+    uintptr_t to = ((uintptr_t)p + size) & ~(page - 1);
+    if (from < to)
+        madvise((void *)from, to - from, MADV_POPULATE_WRITE); /* Linux 5.14; only to be faster */
+}
+
+static void *take(struct tree *t, size_t bytes)
+{
+    struct tree_chunk *c = t->chunks;
+    bytes = (bytes + 7) & ~(size_t)7;
+    if (!c || bytes > c->size - c->used) {
+        size_t size = bytes + sizeof *c > CHUNK_BYTES ? bytes + sizeof *c : CHUNK_BYTES;
+        c = malloc(size);
+        if (!c)
+            return NULL;
+        populate(c, size);
+        *c = (struct tree_chunk){.next = t->chunks, .size = size, .used = sizeof *c};
+        t->chunks = c;
+    }
+    c->used += bytes;
+    return (char *)c + c->used - bytes;
+}
+
 static struct node *new_node(struct builder *b, enum node_kind kind, yaml_mark_t m)
 {
-    struct node *n = malloc(sizeof *n);
+    struct node *n = take(b->tree, sizeof *n);
     if (!n)
         return NULL;
     *n = at_mark(m);
-    n->kind = kind;
+    n->kind = (uint8_t)kind;
     n->weight = 1;
-    n->next = b->tree->all;
-    b->tree->all = n;
     return n;
 }
 
-static int append(struct node *parent, struct node *child)
+static int append(struct builder *b, struct node *parent, struct node *child)
 {
-    if (parent->n == parent->cap) {
-        unsigned cap = parent->cap ? parent->cap * 2 : 4;
-        struct node **items = realloc(parent->items, cap * sizeof(struct node *));
+    if (b->n_items == b->cap_items) {
+        unsigned cap = b->cap_items ? b->cap_items * 2 : 256;
+        struct node **items = realloc(b->items, cap * sizeof(struct node *));
         if (!items)
             return -ENOMEM;
-        parent->items = items;
-        parent->cap = cap;
+        b->items = items;
+        b->cap_items = cap;
     }
-    parent->items[parent->n++] = child;
+    b->items[b->n_items++] = child;
+    parent->n++;
     return 0;
 }
 
@@ -81,7 +119,7 @@ static int attach(struct builder *b, struct node *n, yaml_mark_t m)
     struct node *parent = b->stack[b->depth - 1];
     if (parent->kind == NODE_MAP && parent->n % 2 == 0 && n->kind != NODE_SCALAR)
         return fail(b, m, "a key must be a word, not a list or a mapping");
-    return append(parent, n);
+    return append(b, parent, n);
 }
 
 /* A node is complete: its weight counts in every node that is still open, innermost first. */
@@ -138,7 +176,7 @@ static int on_scalar(struct builder *b, const yaml_event_t *ev)
     if (memchr(ev->data.scalar.value, 0, len))
         return fail(b, ev->start_mark, "a value must not contain a zero byte");
     struct node *n = new_node(b, NODE_SCALAR, ev->start_mark);
-    if (!n || !(n->text = malloc(len + 1)))
+    if (!n || !(n->text = take(b->tree, len + 1)))
         return -ENOMEM;
     memcpy(n->text, ev->data.scalar.value, len);
     n->text[len] = 0;
@@ -170,7 +208,13 @@ static int on_open(struct builder *b, enum node_kind kind, const yaml_char_t *an
 static int on_close(struct builder *b, yaml_mark_t m)
 {
     struct node *n = b->stack[--b->depth];
+    size_t bytes = n->n * sizeof(struct node *);
     n->open = false;
+    if (n->n && !(n->items = take(b->tree, bytes)))
+        return -ENOMEM;
+    b->n_items -= n->n;
+    if (n->n)
+        memcpy(n->items, b->items + b->n_items, bytes);
     return add_weight(b, n, m);
 }
 
@@ -260,19 +304,17 @@ int tree_parse(struct load *ld, const char *text, size_t len, struct tree *out)
     }
     for (unsigned i = 0; i < b.n_anchors; i++)
         free(b.anchors[i].name);
+    free(b.items);
     yaml_parser_delete(&b.parser);
     return err;
 }
 
 void tree_free(struct tree *t)
 {
-    for (struct node *n = t->all, *next; n; n = next) {
-        next = n->next;
-        if (n->text)
-            explicit_bzero(n->text, strlen(n->text)); /* may be a password */
-        free(n->text);
-        free(n->items);
-        free(n);
+    for (struct tree_chunk *c = t->chunks, *next; c; c = next) {
+        next = c->next;
+        explicit_bzero(c, c->used); /* there may be passwords in it */
+        free(c);
     }
     *t = (struct tree){0};
 }

@@ -11,11 +11,15 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 int configfile_read_fd(int fd, size_t max, char **text, size_t *len)
 {
-    size_t room = 4096, n = 0;
+    struct stat st;
+    size_t n = 0, room = !fstat(fd, &st) && st.st_size > 0 && (uint64_t)st.st_size <= max
+                             ? (size_t)st.st_size + 1
+                             : 4096;
     char *buf = malloc(room + 1);
     int rc = buf ? 0 : -ENOMEM;
     while (!rc) {

@@ -77,7 +77,7 @@ static void apply(struct drain *d, enum drain_phase phase)
     speaker_drain_changed(d->s);
 }
 
-static bool all_told(const struct drain *d)
+bool drain_is_told(const struct drain *d)
 {
     struct peer_set *ps = d->s->peers;
     for (unsigned i = 0; i < peer_set_count(ps); i++) {
@@ -106,7 +106,7 @@ static void due(void *arg)
     struct drain *d = arg;
     if (d->phase == DRAIN_SHUTDOWN)
         withdraw(d);
-    else if (all_told(d) || loop_now_ms() - d->since_ms > TELL_MS)
+    else if (drain_is_told(d) || loop_now_ms() - d->since_ms > TELL_MS)
         wake_all(d);
     else
         timer_set(d->timer, LOOK_MS);
@@ -201,7 +201,7 @@ const char *drain_text(const struct drain *d, char *buf, size_t size)
 bool drain_wait(struct drain *d, struct drain_waiter *w)
 {
     if (d->phase == DRAIN_OFF || drain_left_ms(d) == DRAIN_NEVER ||
-        (d->phase == DRAIN_WITHDRAWN && all_told(d)))
+        (d->phase == DRAIN_WITHDRAWN && drain_is_told(d)))
         return false;
     w->next = d->waiters;
     d->waiters = w;

@@ -37,6 +37,7 @@ struct drain_waiter {
 /* False: there is nothing to wait for. The waiter is the caller's until wake or drain_forget. */
 bool drain_wait(struct drain *d, struct drain_waiter *w);
 void drain_forget(struct drain *d, struct drain_waiter *w);
+bool drain_is_told(const struct drain *d); /* nothing waits to be said to a peer whose session is up */
 
 /* The state file's line, if there is a drain; and back: false when the line is something else. */
 void drain_save(const struct drain *d, FILE *f);

@@ -235,5 +235,6 @@ void speaker_handover_resume(struct speaker *s)
         log_info("taken over from the former process", F_UINT("sessions", taken.sessions),
                  F_UINT_IF("ended", taken.ended), F_UINT("routes", taken.routes),
                  F_UINT("ms", loop_now_ms() - began));
+    s->whole = !r && taken.whole;
     close_got(h);
 }

@@ -1,4 +1,5 @@
-/* The state of a planned restart: a header, the sessions one after the other, then attributes and routes.
+/* The state of a planned restart: a header, the sessions one after the other, the history of peers that have
+ * none, then attributes and routes.
  *
  * All of Adj-RIB-In goes along, of every peer. The new process is then where the old one was, to the byte:
  * the tables as they were, the start of an unfinished message, and the rest of the stream in the socket. So
@@ -25,8 +26,7 @@
 
 static const char magic[8] = "UNDERLAY";
 
-/* False: another format, or none at all. */
-static void header(struct handover_io *io, uint32_t *sessions)
+static void header(struct handover_io *io, uint32_t *sessions, bool *whole)
 {
     char word[sizeof magic];
     uint32_t format = HANDOVER_FORMAT;
@@ -36,6 +36,7 @@ static void header(struct handover_io *io, uint32_t *sessions)
     if (memcmp(word, magic, sizeof word) || format != HANDOVER_FORMAT)
         hio_fail(io);
     HIO(io, *sessions);
+    HIO(io, *whole);
 }
 
 static void note_lost(struct handover_left *h, const struct peer *p, const char *why)
@@ -59,6 +60,19 @@ static void choose(struct speaker *s, struct handover_left *h, struct peer **ses
     }
 }
 
+/* Whether all the routes that peers have from us are accounted for: those of peers that are down stay behind,
+ * and some may be about to come again. */
+static bool is_whole(const struct speaker *s, const struct handover_left *h)
+{
+    bool whole = !h->lost && !s->deferring;
+    for (unsigned i = 0; i < peer_set_count(s->peers); i++) {
+        const struct peer *p = peer_set_at(s->peers, i);
+        const uint32_t *paths = peer_rib(p)->paths;
+        whole &= peer_established(p) || !(paths[FAM_IPV4] || paths[FAM_IPV6]);
+    }
+    return whole;
+}
+
 int handover_save(struct speaker *s, struct handover_left *out)
 {
     unsigned room = peer_set_count(s->peers) + 1;
@@ -71,9 +85,11 @@ int handover_save(struct speaker *s, struct handover_left *out)
     if (!r && !(r = hio_begin_write(&io, out->state))) {
         choose(s, out, sessions);
         uint32_t n = out->n;
-        header(&io, &n);
+        bool whole = is_whole(s, out);
+        header(&io, &n, &whole);
         for (unsigned i = 0; i < out->n; i++)
             peer_handover_save(sessions[i], &io);
+        peer_handover_save_histories(s->peers, &io);
         handover_save_routes(s, &io, sessions, out->n);
         r = hio_end(&io);
     }
@@ -112,10 +128,11 @@ int handover_load(struct speaker *s, int state, const int *fds, unsigned n, stru
     struct handover_io io;
     uint32_t count = 0;
     unsigned used = 0;
+    bool whole = false;
 
     *out = (struct handover_taken){0};
     if (!hio_begin_read(&io, state)) {
-        header(&io, &count);
+        header(&io, &count, &whole);
         if (count > PEERS_MOST)
             hio_fail(&io);
     }
@@ -126,6 +143,8 @@ int handover_load(struct speaker *s, int state, const int *fds, unsigned n, stru
         io.error = -ENOMEM;
     if (!io.error)
         used = take_sessions(s, &io, sessions, changed, count, fds, n, out);
+    if (!io.error)
+        peer_handover_load_histories(s->peers, &io);
     for (unsigned i = used; i < n; i++)
         if (fds[i] >= 0)
             close(fds[i]);
@@ -140,6 +159,7 @@ int handover_load(struct speaker *s, int state, const int *fds, unsigned n, stru
         else
             out->ended += sessions[i] != NULL;
     }
+    out->whole = !r && whole && out->sessions == count;
     free(changed);
     free(sessions);
     return r;

@@ -9,7 +9,7 @@ struct handover_io;
 struct speaker;
 
 /* Count it up with every change of what is written, whatever the build. */
-#define HANDOVER_FORMAT 2
+#define HANDOVER_FORMAT 3
 
 struct handover_left {
     int state;     /* a sealed memfd */
@@ -26,6 +26,7 @@ struct handover_taken {
     unsigned sessions; /* Established again */
     unsigned ended;    /* taken, and closed with a word: the configuration has changed */
     uint32_t routes;
+    bool whole; /* all that the former process had from peers is here, with their sessions */
 };
 /* Takes all connections of fds (-1: one that is missing) over or closes them. 0, or -errno: the state is not
  * sound, and nothing was taken over. */
@@ -43,6 +44,9 @@ uint32_t handover_load_routes(struct speaker *s, struct handover_io *io, struct 
 const char *peer_handover_obstacle(const struct peer *p);
 int peer_handover_fd(const struct peer *p);
 void peer_handover_save(struct peer *p, struct handover_io *io);
+/* Of the peers without a session: how often it was up, and why it is not. */
+void peer_handover_save_histories(struct peer_set *ps, struct handover_io *io);
+void peer_handover_load_histories(struct peer_set *ps, struct handover_io *io); /* after the sessions */
 /* Reads one session and takes it up over fd, which it owns; -1: it is lost. NULL: none, the connection is
  * closed, with a word where the peer should have one (*ended). *changed: the key of the configuration that
  * forbids the session.

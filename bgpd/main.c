@@ -32,9 +32,11 @@ static const char help_text[] =
     "  --version              print the version and exit\n"
     "  --help                 print this and exit\n"
     "\n"
-    "It stays in the foreground. SIGHUP reloads the configuration, SIGTERM closes\n"
-    "the sessions and removes its routes. Exit status: 0 stopped, 1 configuration,\n"
-    "2 usage, 3 the system (permission, port or socket taken, kernel).\n"
+    "It stays in the foreground. SIGHUP reloads the configuration, SIGUSR2 starts\n"
+    "the program anew without losing a session, SIGTERM closes the sessions and\n"
+    "removes its routes, unless on-stop is preserve. Exit status: 0 stopped,\n"
+    "1 configuration, 2 usage, 3 the system (permission, port or socket taken,\n"
+    "kernel).\n"
     "See underlayd(8), underlay.yaml(5), underlayctl(8).\n";
 
 struct options {

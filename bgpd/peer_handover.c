@@ -290,7 +290,37 @@ void peer_handover_save(struct peer *p, struct handover_io *io)
     }
 }
 
+void peer_handover_save_histories(struct peer_set *ps, struct handover_io *io)
+{
+    bool more = true;
+    for (unsigned i = 0; i < ps->n; i++) {
+        struct peer *p = ps->peers[i];
+        if (peer_established(p))
+            continue;
+        HIO(io, more);
+        hio_text(io, p->name, sizeof p->name);
+        history_fields(io, &p->h);
+    }
+    more = false;
+    HIO(io, more);
+}
+
 /* In */
+
+/* A peer of a range that has no session need not be here. */
+void peer_handover_load_histories(struct peer_set *ps, struct handover_io *io)
+{
+    bool more;
+    for (HIO(io, more); more && !io->error; HIO(io, more)) {
+        char name[PEER_NAMELEN];
+        struct peer_history h = {0};
+        hio_text(io, name, sizeof name);
+        history_fields(io, &h);
+        struct peer *p = io->error ? NULL : peer_set_find(ps, name);
+        if (p && p->state == PEER_IDLE && !p->h.established)
+            p->h = h;
+    }
+}
 
 static struct peer *find(struct peer_set *ps, const struct handed *x)
 {
@@ -430,7 +460,9 @@ static bool dismiss(struct peer_set *ps, const struct handed *x, int fd, uint8_t
         return false;
     }
     const struct bgp_error out = peer_restart_is_notified(&x->s) ? bgp_error_wrap(&why) : why;
-    log_info("session not taken over: the peer is not configured any more", F_STR("peer", x->name));
+    log_info(cease == BGP_CEASE_DECONFIGURED ? "session not taken over: the peer is not configured any more"
+                                             : "session not taken over: the peer's AS or ours has changed",
+             F_STR("peer", x->name));
     peer_set_dismiss(ps, c, &out);
     return true;
 }

@@ -168,7 +168,8 @@ bool peer_refresh_end(struct peer *p)
     for (enum family f = 0; f < FAM_COUNT; f++) {
         if (p->refresh.out[f] && !adjout_family_pending(p->adjout, f) && put(l, f, END))
             p->refresh.out[f] = false;
-        again |= p->refresh.out[f] || p->refresh.due[f];
+        /* What waits for an End-of-RIB that is held is woken with it. */
+        again |= p->refresh.out[f] || (p->refresh.due[f] && adjout_eor_sent(p->adjout, f));
     }
     return again;
 }

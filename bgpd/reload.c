@@ -44,11 +44,8 @@ static void log_end(const struct reload *r, const char *errors, const char *note
     free(first);
 }
 
-static void finish(struct reload *r, const char *errors, const char *notes)
+static void count(struct speaker *s, const char *errors)
 {
-    log_end(r, errors, notes);
-    struct speaker *s = r->s;
-    s->reloading = false;
     s->reloads.last_refused = errors;
     if (errors) {
         s->reloads.refused++;
@@ -56,6 +53,15 @@ static void finish(struct reload *r, const char *errors, const char *notes)
         s->reloads.done++;
         s->reloads.done_wall = wall_now_s();
     }
+}
+
+static void finish(struct reload *r, const char *errors, const char *notes)
+{
+    log_end(r, errors, notes);
+    struct speaker *s = r->s;
+    s->reloading = false;
+    if (!r->only_check)
+        count(s, errors);
     if (!s->stopping && !r->only_check)
         speaker_ready_again(s);
     r->done(r->arg, errors, notes);

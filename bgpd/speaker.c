@@ -352,9 +352,11 @@ static void check_deferral(struct speaker *s)
 {
     if (!s->deferring || rib_has_work(s->rib) || !nexthop_all_resolved(s->nexthops))
         return;
-    for (unsigned i = 0; i < peer_set_count(s->peers); i++)
-        if (!peer_has_sent_all(peer_set_at(s->peers, i)))
+    for (unsigned i = 0; i < peer_set_count(s->peers); i++) {
+        const struct peer *p = peer_set_at(s->peers, i);
+        if (!peer_has_sent_all(p) && (peer_established(p) || !s->whole))
             return;
+    }
     end_deferral(s);
 }
 

@@ -45,6 +45,7 @@ struct speaker {
     bool kept[FAM_COUNT]; /* the kernel has routes of ours from before this process */
     bool running;         /* links and state file known, peers started */
     bool deferring;       /* End-of-RIB of what we learn: after a restart, until peers have sent theirs */
+    bool whole;           /* a hand-over has brought all routes: no peer that is down is waited for then */
     struct timer *defer;
     bool fib_settled; /* see control/health.h */
     struct {

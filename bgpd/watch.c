@@ -44,6 +44,14 @@ static const char *name_of(const struct watch *w, unsigned i)
     return slash ? slash + 1 : path;
 }
 
+/* What errno says of limits on descriptors and disks is about other limits here, inotify(7). */
+static const char *limit_hint(int error)
+{
+    return error == EMFILE   ? "sysctl fs.inotify.max_user_instances, or the limit of open files"
+           : error == ENOSPC ? "sysctl fs.inotify.max_user_watches"
+                             : NULL;
+}
+
 static void add_directory(struct watch *w, unsigned i)
 {
     const char *path = path_of(w, i);
@@ -51,9 +59,10 @@ static void add_directory(struct watch *w, unsigned i)
     char *dir = n ? strndup(path, n) : strdup(".");
 
     w->directory[i] = dir ? inotify_add_watch(w->fd, dir, EVENTS) : -1;
-    if (w->directory[i] < 0)
+    int error = w->directory[i] >= 0 ? 0 : dir ? errno : ENOMEM;
+    if (error)
         log_warn("watch: changes of the file are not seen; a restart of underlayd may help",
-                 F_STR("file", path), F_ERR(dir ? errno : ENOMEM));
+                 F_STR("file", path), F_ERR(error), F_STR_IF("hint", limit_hint(error)));
     free(dir);
 }
 
@@ -127,7 +136,9 @@ static void begin(struct watch *w)
     w->fd = inotify_init1(IN_NONBLOCK | IN_CLOEXEC);
     w->io = w->directory && w->fd >= 0 ? io_new(w->s->loop, w->fd, on_event, w) : NULL;
     if (!w->io) {
-        log_warn("watch: changes of the configuration are not seen", F_ERR(errno));
+        int error = errno;
+        log_warn("watch: changes of the configuration are not seen", F_ERR(error),
+                 F_STR_IF("hint", limit_hint(error)));
         return;
     }
     io_want(w->io, IO_READ);

@@ -109,6 +109,8 @@ static int adopt(struct bfd *b, const struct bfd_saved *s)
         if (!p)
             return -ENOMEM;
         p->terms = f->terms;
+        p->state.state = f->session.state; /* that is no news: the former life has said it */
+        p->state.flags = f->session.failed ? FM_BFD_FAILED : 0;
         p->flow = f;
         p->overruled = f->overruled;
     }

@@ -13,11 +13,10 @@
 
 #include "fib/bfd_run.h"
 
-#define TURN_BATCHES    8     /* of BFD_BATCH packets, from one socket in one turn */
-#define TURN_FLOWS      256   /* timers in one turn */
-#define FLOOD_US        1000  /* after a turn that did not read all */
-#define LATE_US         1000  /* less is not counted */
-#define STARVED_US      10000 /* counted as starvation */
+#define TURN_BATCHES    8    /* of BFD_BATCH packets, from one socket in one turn */
+#define TURN_FLOWS      256  /* timers in one turn */
+#define FLOOD_US        1000 /* after a turn that did not read all */
+#define LATE_US         1000 /* less is not counted */
 #define STARVED_TELL_US 1000000
 #define STOP_GAP_US     2000 /* between the rounds of AdminDown at a stop */
 
@@ -202,8 +201,18 @@ static unsigned sleep_until(struct bfd_thread *t, uint64_t us)
     return ready;
 }
 
-/* Something was due, and we are here only now. */
-static void note_delay(struct bfd_thread *t, uint64_t due_us, uint64_t now_us)
+/* Half of the shortest interval at which we send. */
+static uint64_t noticeable_us(const struct bfd_thread *t)
+{
+    uint64_t least = BFD_MAX_US;
+    const struct bfd_flow *f;
+
+    for (uint32_t i = 1; (f = bfd_table_at(t->table, i)); i++)
+        least = bfd_earlier(least, bfd_session_remote_detection_us(&f->session) / f->session.multiplier);
+    return least / 2;
+}
+
+void bfd_note_delay(struct bfd_thread *t, uint64_t due_us, uint64_t now_us)
 {
     uint64_t since = due_us > t->turn_us ? due_us : t->turn_us;
 
@@ -211,7 +220,7 @@ static void note_delay(struct bfd_thread *t, uint64_t due_us, uint64_t now_us)
         return;
     uint64_t late = now_us - since;
     t->stalled_us += (uint32_t)late;
-    if (late < STARVED_US)
+    if (late < noticeable_us(t))
         return;
     t->starvations++;
     if (late > t->starved_us)
@@ -238,7 +247,7 @@ static void turn(struct bfd_thread *t)
     unsigned ready = sleep_until(t, due);
     uint64_t now = loop_now_us();
 
-    note_delay(t, due, now);
+    bfd_note_delay(t, due, now);
     t->turn_us = now;
     carry_out(t);
     for (unsigned i = 0; i < BFD_LISTENERS; i++)

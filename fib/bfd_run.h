@@ -29,13 +29,16 @@ struct bfd_thread {
     bool flooded;                 /* there may be more to read than was read in this turn */
     bool told, stopping;
     uint32_t stalled_us;              /* not let to run, in all */
-    uint32_t starvations, starved_us; /* of STARVED_US and more; the longest */
+    uint32_t starvations, starved_us; /* such as a peer may notice, see bfd_note_delay; the longest */
     uint32_t told_starvations;        /* the speaker knows of */
     uint64_t told_us;                 /* since then */
 };
 
 /* bfd_run.c: until BFD_CMD_STOP. */
 void bfd_run(struct bfd_thread *t);
+/* Something was due, and we are here only now: added to stalled_us from 1 ms on, a starvation from half of
+ * the shortest interval on at which a session sends. Less is noise: no peer misses a packet for it. */
+void bfd_note_delay(struct bfd_thread *t, uint64_t due_us, uint64_t now_us);
 
 /* bfd_flow.c */
 void bfd_flow_open(struct bfd_thread *t, struct bfd_flow *f,

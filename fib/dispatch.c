@@ -30,7 +30,7 @@ struct dispatch {
     int fd; /* with the message that is judged, -1: none or taken */
 };
 
-#define AHEAD          16  /* records */
+#define AHEAD          8   /* records */
 #define ZEBRA_PROTOCOL 186 /* FRR's zebra takes every such route for its own and deletes it */
 
 static bool all_zero(const void *p, size_t n)
@@ -453,8 +453,10 @@ static const char *judge(struct dispatch *d, const struct fm_header *h, const vo
     uint32_t n = h->count ? h->count : 1;
     size_t size = fm_record_size(h->type);
     for (uint32_t i = 0; i < n; i++) {
+        if (h->type == FM_ROUTES && i + 2 * AHEAD < n)
+            routes_prefetch(d->f->routes, (const void *)(record + (i + 2 * AHEAD) * size));
         if (h->type == FM_ROUTES && i + AHEAD < n)
-            routes_prefetch(d->f->routes, (const void *)(record + (i + AHEAD) * size));
+            routes_prefetch_route(d->f->routes, (const void *)(record + (i + AHEAD) * size));
         const char *wrong = row->on(d, record + i * size);
         if (wrong)
             return wrong;

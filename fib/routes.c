@@ -200,6 +200,12 @@ void routes_prefetch(const struct routes *r, const struct fm_route *m)
     route_table_prefetch(&r->tables[f], m->addr, m->len, names_unreachable(m));
 }
 
+void routes_prefetch_route(const struct routes *r, const struct fm_route *m)
+{
+    enum family f = m->af == AF_INET6 ? FAM_IPV6 : FAM_IPV4;
+    route_table_prefetch_route(&r->tables[f], m->addr, m->len, names_unreachable(m));
+}
+
 int routes_apply(struct routes *r, const struct fm_route *m)
 {
     enum family f = family_of_af(m->af);

@@ -12,8 +12,9 @@ void routes_free(struct routes *r);
 /* One validated fm_route. Answered later by FM_ROUTE_RESULTS. 0; -ENOMEM or -ENOSPC were answered as a result
  * too. */
 int routes_apply(struct routes *r, const struct fm_route *m);
-/* One that comes soon, not validated yet: fetches the memory that routes_apply will want. */
+/* One that comes soon, not validated yet: fetch the memory that routes_apply will want, in two steps. */
 void routes_prefetch(const struct routes *r, const struct fm_route *m);
+void routes_prefetch_route(const struct routes *r, const struct fm_route *m);
 /* Sends the results gathered so far. */
 void routes_flush_results(struct routes *r);
 void routes_wake(struct routes *r);   /* the channel has room again */

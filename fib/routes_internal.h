@@ -26,12 +26,16 @@ enum route_flag {
 };
 enum route_error { RE_NONE, RE_CONNECTED, RE_CONFLICT, RE_NEXTHOP, RE_PREFSRC, RE_FAILED };
 
-/* 16 bytes an IPv4 route, 28 an IPv6 one; plus 5 to 7 in the index. */
+/* 16 bytes an IPv4 route, 28 an IPv6 one; plus 9 to 12 in the index. */
 struct route {
     uint32_t cookie;
     uint32_t want : 20, flags : 12;
     uint32_t have : 20, len : 8, error : 4;
     uint8_t addr[];
+};
+
+struct route_slot {
+    uint32_t hash, index; /* index 0: empty */
 };
 
 struct route_table {
@@ -42,8 +46,8 @@ struct route_table {
     uint32_t used;
     uint32_t free; /* list of unused slots through cookie */
     uint8_t *records;
-    uint32_t *slots; /* see routes_table.c; 0: empty */
-    uint32_t n_slots;
+    struct route_slot *slots; /* see routes_table.c */
+    uint32_t size, homes;
     uint32_t seed;
 };
 
@@ -58,6 +62,9 @@ void route_table_reset(struct route_table *t);
 uint32_t route_table_find(const struct route_table *t, const uint8_t *addr, uint8_t len, bool unreachable);
 /* Soon to be looked up: a table of millions of routes is in no cache. */
 void route_table_prefetch(const struct route_table *t, const uint8_t *addr, uint8_t len, bool unreachable);
+/* After that, and before the lookup. */
+void route_table_prefetch_route(const struct route_table *t, const uint8_t *addr, uint8_t len,
+                                bool unreachable);
 /* The existing or a new, zeroed one; 0: out of memory or full. Moves the records: pointers from route_at are
  * void. */
 uint32_t route_table_get(struct route_table *t, const uint8_t *addr, uint8_t len, bool unreachable);
@@ -68,6 +75,7 @@ uint64_t route_table_memory(const struct route_table *t);
 struct route_queue {
     uint32_t *refs;
     uint32_t n, size;
+    uint32_t chosen; /* so many at the start come next, the last one first */
 };
 #define ROUTE_REF_IPV6 0x80000000u
 static inline enum family routes_ref_family(uint32_t ref)

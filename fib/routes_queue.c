@@ -10,9 +10,14 @@
  * what has gathered.
  *
  * A queued route may have changed its mind since: what it takes is decided when its turn comes (routes.c).
- * Routes are taken out in random order: the kernel's trie is many times slower when it shrinks from one end.
+ *
+ * The order is the kernel's: its trie is twice as slow when it grows, and many times when it shrinks, from
+ * one end, and in a fully random order every step of it waits for memory. So a part of the queue is chosen at
+ * random, which spreads over all of the trie, and that part is written in the order of the addresses, which
+ * leaves neighbours in memory beside each other too: to drop them with their group later takes half the time.
  */
 #include <stdlib.h>
+#include <string.h>
 
 #include "fib/groups.h"
 #include "fib/routes_internal.h"
@@ -23,6 +28,9 @@
 #define REMOVE_US   3    /* what it takes the kernel to delete one route, */
 #define FLUSH_SHARE 16   /* so many times as long as to look at one while a group goes: it looks at all */
 #define GROUP_LEAST 1024 /* routes for which it is worth to look */
+#define RUN         16   /* neighbours in the queue, which came together and lie together */
+#define CHOSEN_MAX  8192 /* a multiple of it */
+#define AHEAD       RUN  /* records: what it takes to fetch one from memory */
 
 static struct route *route_of(const struct routes *r, uint32_t ref)
 {
@@ -147,6 +155,79 @@ static uint32_t next_random(struct routes *r, uint32_t n)
     return (uint32_t)(((r->random * 0x2545F4914F6CDD1Dull >> 32) * n) >> 32);
 }
 
+struct keyed {
+    uint64_t key;
+    uint32_t ref;
+};
+
+/* By their keys, largest first; stable, a byte at a time, without those bytes in which they are all the same.
+ * Returns the one of the two arrays that has the result. */
+static struct keyed *sort_keyed(struct keyed *a, struct keyed *spare, uint32_t n)
+{
+    for (unsigned shift = 0; shift < 64; shift += 8) {
+        uint32_t starts[257] = {0};
+        for (uint32_t i = 0; i < n; i++)
+            starts[0xff - (a[i].key >> shift & 0xff) + 1]++;
+        if (starts[0xff - (a[0].key >> shift & 0xff) + 1] == n)
+            continue;
+        for (unsigned b = 1; b < 256; b++)
+            starts[b] += starts[b - 1];
+        for (uint32_t i = 0; i < n; i++)
+            spare[starts[0xff - (a[i].key >> shift & 0xff)]++] = a[i];
+        struct keyed *done = spare;
+        spare = a;
+        a = done;
+    }
+    return a;
+}
+
+static uint64_t key_of(const struct routes *r, uint32_t ref)
+{
+    uint64_t key;
+    if (routes_ref_family(ref) == FAM_IPV4) {
+        uint32_t key32;
+        memcpy(&key32, route_of(r, ref)->addr, sizeof key32);
+        return be32toh(key32);
+    }
+    memcpy(&key, route_of(r, ref)->addr, sizeof key);
+    return be64toh(key);
+}
+
+/* Runs at random places, to the start of the queue: up to max routes. Returns how many. */
+static uint32_t scatter(struct routes *r, struct route_queue *q, uint32_t max)
+{
+    uint32_t runs = q->n / RUN, n = 0;
+    uint32_t saved[RUN];
+
+    if (q->n <= max)
+        return q->n;
+    for (uint32_t i = 0; n < max; i++, n += RUN) {
+        uint32_t *to = q->refs + n, *from = q->refs + (i + next_random(r, runs - i)) * RUN;
+        memcpy(saved, from, sizeof saved);
+        memmove(from, to, sizeof saved);
+        memcpy(to, saved, sizeof saved);
+    }
+    return n;
+}
+
+/* The next ones to be taken, to the start of the queue. */
+static void choose(struct routes *r, struct route_queue *q)
+{
+    static struct keyed room[2][CHOSEN_MAX];
+    uint32_t n = scatter(r, q, CHOSEN_MAX);
+
+    for (uint32_t i = 0; i < n + AHEAD; i++) {
+        if (i < n)
+            routes_fetch(r, room[0][i].ref = q->refs[i]);
+        if (i >= AHEAD)
+            room[0][i - AHEAD].key = key_of(r, room[0][i - AHEAD].ref);
+    }
+    const struct keyed *sorted = sort_keyed(room[0], room[1], n);
+    for (uint32_t i = 0; i < n; i++)
+        q->refs[i] = sorted[i].ref;
+    q->chosen = n;
+}
+
 unsigned routes_take(struct routes *r, uint32_t *out, unsigned max)
 {
     struct route_queue *q = r->missing.n ? &r->missing : &r->moves;
@@ -157,11 +238,12 @@ unsigned routes_take(struct routes *r, uint32_t *out, unsigned max)
         if (removals_gather(r))
             return 0;
     }
-    unsigned n = q->n < max ? q->n : max;
+    if (q->n && !q->chosen)
+        choose(r, q);
+    unsigned n = q->chosen < max ? q->chosen : max;
     for (unsigned i = 0; i < n; i++) {
-        uint32_t k = next_random(r, q->n);
-        out[i] = q->refs[k];
-        q->refs[k] = q->refs[--q->n];
+        out[i] = q->refs[--q->chosen];
+        q->refs[q->chosen] = q->refs[--q->n];
         routes_fetch(r, out[i]);
     }
     if (!q->n)

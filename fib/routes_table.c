@@ -2,12 +2,14 @@
  * to the index.
  *
  * The parent must know every route of ours to tell a replace from an add and ours from foreign, so at a
- * million routes this is most of its memory. Hence packed records, four bytes of index a slot at up to 7/8
+ * million routes this is most of its memory. Hence packed records, eight bytes of index a slot at up to 7/8
  * load, nothing else; and both arrays are given back when the last route goes.
  *
- * At such a load the records must not be looked at to see that they are others. A slot therefore says how far
- * its route is from its home slot, and along a run the homes only rise (Robin Hood hashing): a lookup looks
- * at records of its own home only, gives up where those end, and a removal closes the gap without a record.
+ * A million records are in no cache, so they must not be looked at to see that they are others. A slot has
+ * the whole hash beside the index, and the slots are in the order of the hashes: each is at its home, which
+ * is its hash scaled to the size, or behind it where that was taken. So a lookup ends where greater hashes
+ * begin, a removal closes the gap, and the index grows by copying from one end to the other, all without a
+ * record.
  *
  * The hash is seeded, as peers choose the prefixes.
  */
@@ -18,21 +20,8 @@
 #include "fib/routes_internal.h"
 
 #define FIRST_CAPACITY 64u
-#define INDEX_BITS     24
-#define MAX_ROUTES     (1u << INDEX_BITS) /* a family: a speaker gone mad does not eat the node */
-#define FAR            (1u << INDEX_BITS) /* one slot farther from home */
-#define FAR_MAX        255u
-#define AHEAD          16 /* records: what it takes to fetch a slot from memory */
-
-static uint32_t slot_index(uint32_t slot)
-{
-    return slot & (FAR - 1);
-}
-
-static uint32_t slot_far(uint32_t slot)
-{
-    return slot >> INDEX_BITS;
-}
+#define MAX_ROUTES     (1u << 24) /* a family: a speaker gone mad does not eat the node */
+#define BEYOND         256u       /* slots behind the last home; the very last one stays empty */
 
 void route_table_init(struct route_table *t, enum family f)
 {
@@ -49,22 +38,26 @@ void route_table_reset(struct route_table *t)
     route_table_init(t, t->family);
 }
 
-/* A hash of 32 bits scaled to a size that need not be a power of two: the index grows by half, so that at no
+static uint32_t hash_of(const struct route_table *t, const uint8_t *addr, uint8_t len, bool unreachable)
+{
+    return hash_bytes(addr, family_bytes(t->family), t->seed ^ (len | (unreachable ? 0x100u : 0)));
+}
+
+/* Scaled to a number of homes that need not be a power of two: the index grows by a quarter, so that at no
  * size it is much larger than it must be. */
-static uint32_t home_of(const struct route_table *t, const uint8_t *addr, uint8_t len, bool unreachable)
+static uint32_t home_of(const struct route_table *t, uint32_t hash)
 {
-    uint32_t hash = hash_bytes(addr, family_bytes(t->family), t->seed ^ (len | (unreachable ? 0x100u : 0)));
-    return (uint32_t)((uint64_t)hash * t->n_slots >> 32);
+    return (uint32_t)((uint64_t)hash * t->homes >> 32);
 }
 
-static uint32_t home_of_route(const struct route_table *t, const struct route *e)
+/* Where the slots with this hash are, or would be. */
+static uint32_t lower_bound(const struct route_table *t, uint32_t hash)
 {
-    return home_of(t, e->addr, e->len, e->flags & RF_UNREACHABLE);
-}
+    uint32_t s = home_of(t, hash);
 
-static uint32_t next_slot(const struct route_table *t, uint32_t s)
-{
-    return s + 1 == t->n_slots ? 0 : s + 1;
+    while (t->slots[s].index && t->slots[s].hash < hash)
+        s++;
+    return s;
 }
 
 static bool matches(const struct route_table *t, const struct route *e, const uint8_t *addr, uint8_t len,
@@ -74,86 +67,91 @@ static bool matches(const struct route_table *t, const struct route *e, const ui
            !memcmp(e->addr, addr, family_bytes(t->family));
 }
 
-static uint32_t find(const struct route_table *t, uint32_t home, const uint8_t *addr, uint8_t len,
+static uint32_t find(const struct route_table *t, uint32_t hash, const uint8_t *addr, uint8_t len,
                      bool unreachable)
 {
-    for (uint32_t s = home, far = 0; t->slots[s] && slot_far(t->slots[s]) >= far;
-         s = next_slot(t, s), far++) {
-        uint32_t i = slot_index(t->slots[s]);
-        if (slot_far(t->slots[s]) == far && matches(t, route_at(t, i), addr, len, unreachable))
-            return i;
-    }
+    for (uint32_t s = lower_bound(t, hash); t->slots[s].index && t->slots[s].hash == hash; s++)
+        if (matches(t, route_at(t, t->slots[s].index), addr, len, unreachable))
+            return t->slots[s].index;
     return 0;
 }
 
 uint32_t route_table_find(const struct route_table *t, const uint8_t *addr, uint8_t len, bool unreachable)
 {
-    return t->used ? find(t, home_of(t, addr, len, unreachable), addr, len, unreachable) : 0;
+    return t->used ? find(t, hash_of(t, addr, len, unreachable), addr, len, unreachable) : 0;
 }
 
 void route_table_prefetch(const struct route_table *t, const uint8_t *addr, uint8_t len, bool unreachable)
 {
     if (t->used)
-        __builtin_prefetch(&t->slots[home_of(t, addr, len, unreachable)], 1);
+        __builtin_prefetch(&t->slots[home_of(t, hash_of(t, addr, len, unreachable))], 1);
 }
 
-/* Puts index i behind those of its home or an earlier one; what follows moves on by one. False: something
- * would be too far from home. */
-static bool link_index(struct route_table *t, uint32_t home, uint32_t i)
+void route_table_prefetch_route(const struct route_table *t, const uint8_t *addr, uint8_t len,
+                                bool unreachable)
 {
-    uint32_t s = home, far = 0, end;
+    if (!t->used)
+        return;
+    uint32_t hash = hash_of(t, addr, len, unreachable), s = lower_bound(t, hash);
+    if (t->slots[s].hash == hash)
+        __builtin_prefetch(route_at(t, t->slots[s].index), 1);
+}
 
-    for (; t->slots[s] && slot_far(t->slots[s]) >= far; s = next_slot(t, s))
-        far++;
-    if (far > FAR_MAX)
+/* False: there is no room behind the last home. */
+static bool link_index(struct route_table *t, uint32_t hash, uint32_t i)
+{
+    uint32_t s = lower_bound(t, hash), end = s;
+
+    while (t->slots[end].index)
+        end++;
+    if (end + 1 == t->size)
         return false;
-    for (end = s; t->slots[end]; end = next_slot(t, end))
-        if (slot_far(t->slots[end]) == FAR_MAX)
-            return false;
-    uint32_t put = far * FAR | i;
-    for (; t->slots[s]; s = next_slot(t, s)) {
-        uint32_t moved = t->slots[s] + FAR;
-        t->slots[s] = put;
-        put = moved;
-    }
-    t->slots[s] = put;
+    memmove(&t->slots[s + 1], &t->slots[s], (end - s) * sizeof *t->slots);
+    t->slots[s] = (struct route_slot){.hash = hash, .index = i};
     return true;
 }
 
-static bool link_all(struct route_table *t)
+/* Whether what is linked finds room with so many homes. */
+static bool fits(const struct route_table *t, uint32_t homes)
 {
-    uint32_t homes[AHEAD]; /* of the next ones, on their way from memory */
+    uint64_t next = 0;
 
-    for (uint32_t i = 1; i < t->n + AHEAD; i++) {
-        uint32_t k = i % AHEAD;
-        if (i > AHEAD && route_at(t, i - AHEAD)->flags & RF_USED && !link_index(t, homes[k], i - AHEAD))
-            return false;
-        if (i >= t->n)
+    for (uint32_t s = 0; s < t->size; s++) {
+        if (!t->slots[s].index)
             continue;
-        homes[k] = home_of_route(t, route_at(t, i));
-        __builtin_prefetch(&t->slots[homes[k]], 1);
+        uint64_t home = (uint64_t)t->slots[s].hash * homes >> 32;
+        next = (home > next ? home : next) + 1;
     }
-    return true;
+    return next < homes + BEYOND;
 }
 
+/* In place: all go to the end, and in order from there to their new places, which are never farther. So the
+ * index is not twice in memory, and only what is new of it is touched for the first time. */
 static bool grow_index(struct route_table *t)
 {
-    uint32_t *old = t->slots, old_n = t->n_slots;
+    uint32_t homes = t->homes ? t->homes + t->homes / 4 : FIRST_CAPACITY;
 
-    for (uint32_t n = old_n ? old_n + old_n / 2 : FIRST_CAPACITY; n < 4 * MAX_ROUTES; n += n / 2) {
-        t->slots = calloc(n, sizeof *t->slots);
-        if (!t->slots)
-            break;
-        t->n_slots = n;
-        if (link_all(t)) {
-            free(old);
-            return true;
-        }
-        free(t->slots);
+    while (!fits(t, homes))
+        homes += homes / 4;
+    uint32_t size = homes + BEYOND, from = size, to = 0;
+    struct route_slot *slots = homes < 4 * MAX_ROUTES ? realloc(t->slots, size * sizeof *slots) : NULL;
+    if (!slots)
+        return false;
+    for (uint32_t s = t->size; s-- > 0;)
+        if (slots[s].index)
+            slots[--from] = slots[s];
+    t->slots = slots;
+    t->size = size;
+    t->homes = homes;
+    memset(slots, 0, from * sizeof *slots);
+    for (; from < size; from++, to++) {
+        struct route_slot slot = slots[from];
+        slots[from].index = 0;
+        uint32_t home = home_of(t, slot.hash);
+        to = home > to ? home : to;
+        slots[to] = slot;
     }
-    t->slots = old;
-    t->n_slots = old_n;
-    return false;
+    return true;
 }
 
 static bool grow_records(struct route_table *t)
@@ -179,9 +177,9 @@ static void free_record(struct route_table *t, uint32_t i)
 
 uint32_t route_table_get(struct route_table *t, const uint8_t *addr, uint8_t len, bool unreachable)
 {
-    if ((t->used + 1) * 8ull > t->n_slots * 7ull && !grow_index(t))
+    if ((t->used + 1) * 8ull > t->homes * 7ull && !grow_index(t))
         return 0;
-    uint32_t home = home_of(t, addr, len, unreachable), i = find(t, home, addr, len, unreachable);
+    uint32_t hash = hash_of(t, addr, len, unreachable), i = find(t, hash, addr, len, unreachable);
     if (i)
         return i;
     if (!t->free && t->n >= t->capacity && !grow_records(t))
@@ -192,29 +190,29 @@ uint32_t route_table_get(struct route_table *t, const uint8_t *addr, uint8_t len
     else
         i = t->n++;
     struct route *e = route_at(t, i);
-    memset(e, 0, t->record);
-    e->flags = RF_USED | (unreachable ? RF_UNREACHABLE : 0);
-    e->len = len;
+    *e = (struct route){.flags = RF_USED | (unreachable ? RF_UNREACHABLE : 0), .len = len};
     memcpy(e->addr, addr, family_bytes(t->family));
-    if (!link_index(t, home, i) && !grow_index(t)) {
-        free_record(t, i);
-        return 0;
-    }
+    while (!link_index(t, hash, i))
+        if (!grow_index(t)) {
+            free_record(t, i);
+            return 0;
+        }
     t->used++;
     return i;
 }
 
 static void unlink_index(struct route_table *t, uint32_t i)
 {
-    uint32_t s = home_of_route(t, route_at(t, i)), next;
+    const struct route *e = route_at(t, i);
+    uint32_t s = lower_bound(t, hash_of(t, e->addr, e->len, e->flags & RF_UNREACHABLE));
 
-    while (slot_index(t->slots[s]) != i)
-        s = next_slot(t, s);
-    while (next = next_slot(t, s), slot_far(t->slots[next])) {
-        t->slots[s] = t->slots[next] - FAR;
-        s = next;
-    }
-    t->slots[s] = 0;
+    while (t->slots[s].index != i)
+        s++;
+    uint32_t end = s + 1;
+    while (t->slots[end].index && home_of(t, t->slots[end].hash) < end)
+        end++;
+    memmove(&t->slots[s], &t->slots[s + 1], (end - s - 1) * sizeof *t->slots);
+    t->slots[end - 1] = (struct route_slot){0};
 }
 
 void route_table_remove(struct route_table *t, uint32_t i)
@@ -227,5 +225,5 @@ void route_table_remove(struct route_table *t, uint32_t i)
 
 uint64_t route_table_memory(const struct route_table *t)
 {
-    return (uint64_t)t->capacity * t->record + (uint64_t)t->n_slots * sizeof *t->slots;
+    return (uint64_t)t->capacity * t->record + (uint64_t)t->size * sizeof *t->slots;
 }

@@ -305,7 +305,7 @@ struct fm_bfd_state {
     uint32_t remote_tx_us, remote_rx_us; /* theirs, 0 unknown */
     uint32_t detection_us;               /* the negotiated detection time, 0 none */
     uint32_t ups, downs;                 /* so often since it was defined */
-    uint32_t starvations;                /* of the whole BFD thread */
+    uint32_t starvations;                /* of the whole BFD thread: for half of an interval and more */
     uint32_t starved_us;                 /* the longest that it was not let to run */
     uint32_t reserved2;
     uint64_t since_ms; /* CLOCK_MONOTONIC: of the present state */

@@ -264,6 +264,17 @@ static void drain_drop(struct exec *e)
     free(e->state);
 }
 
+/* Who waits is about to switch the node off. */
+static enum exec_result drain_waited(struct exec *e)
+{
+    if (drain_phase(e->s->drain) != DRAIN_WITHDRAWN)
+        return exec_fail(e, STATUS_REFUSED, "the drain was taken back by another command");
+    if (!drain_is_told(e->s->drain))
+        return exec_fail(e, STATUS_REFUSED,
+                         "drained, but not every peer has taken the withdrawal yet; see show bgp summary");
+    return EXEC_DONE;
+}
+
 /* False: exec_fail was called. */
 static bool drain_delay(struct exec *e, uint64_t *ms)
 {
@@ -287,7 +298,7 @@ enum exec_result change_drain(struct exec *e)
     struct drain *d = e->s->drain;
     uint64_t ms;
     if (e->state)
-        return EXEC_DONE; /* has waited */
+        return drain_waited(e);
     if (!drain_delay(e, &ms))
         return EXEC_DONE;
     drain_begin(d, ms, !command_arg(e->cmd, "SECONDS"));

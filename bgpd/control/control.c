@@ -21,6 +21,7 @@
 
 #include "control/exec.h"
 #include "control/state.h"
+#include "handover.h"
 #include "lib/sendbuf.h"
 #include "log.h"
 #include "loop.h"
@@ -175,8 +176,19 @@ static bool next_request(struct client *cl)
     return true;
 }
 
+/* What this process still does is lost on the next one. Only the restart itself has an answer to give. */
+static bool comes_too_late(const struct client *cl)
+{
+    return speaker_handover_is_over(cl->c->s) && cl->cmd.row->id != CMD_RESTART;
+}
+
 static void run_request(struct client *cl)
 {
+    if (comes_too_late(cl)) {
+        put_status(cl, STATUS_REFUSED, "the daemon is restarting; ask again");
+        client_end_request(cl);
+        return;
+    }
     enum exec_result r = exec_step(&cl->exec);
     put_frame(cl);
     cl->waiting = r == EXEC_WAIT;

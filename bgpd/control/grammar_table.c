@@ -22,7 +22,7 @@ const struct grammar_row grammar_rows[] = {
     {CMD_SHOW_IP_ROUTE, "show ip route [PREFIX|ADDRESS]",
      "our IPv4 routes as the kernel has them, and those it does not have", GRAMMAR_JSON},
     {CMD_SHOW_IPV6_ROUTE, "show ipv6 route [PREFIX|ADDRESS]", "the same for IPv6", GRAMMAR_JSON},
-    {CMD_SHOW_BFD, "show bfd peers", "BFD with the peers: state, timers, and what stands in the way",
+    {CMD_SHOW_BFD, "show bfd peers [brief]", "BFD with the peers: state, timers, and what stands in the way",
      GRAMMAR_JSON},
     {CMD_SHOW_POLICY, "show policy [POLICY [PREFIX]]",
      "policies, the rules of one, or what it makes of a prefix and why", GRAMMAR_JSON},

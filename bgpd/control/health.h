@@ -12,11 +12,11 @@ struct health *health_new(struct speaker *s); /* NULL: out of memory */
 void health_free(struct health *h);
 
 /* Ready is when all of these hold:
- *   started  links, addresses and the state file are known, peers were started
- *   session  at least one session is established
- *   fib      once since the speaker's start the kernel had all that the peers had sent by then, one of them
- * with End-of-RIB (or Established for 5 s without); later changes do not take that back drain    the node is
- * not drained */
+ * - started: links, addresses and the state file are known, peers were started
+ * - session: at least one session is established
+ * - fib: once since the speaker's start the kernel had all that the peers had sent by then, one of them with
+ *   End-of-RIB (or Established for 5 s without); later changes do not take that back
+ * - drain: the node is not drained */
 #define HEALTH_CHECKS 4
 struct health_check {
     const char *name;

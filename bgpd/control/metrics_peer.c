@@ -264,7 +264,6 @@ static void fill(struct peer_samples *s, struct row *r, const struct peer *p)
     r->v[C_RESET] = i.last_reset_ms ? i.last_reset_ms : ABSENT;
     r->v[C_CODE] = i.last_error.code;
     r->v[C_SUBCODE] = i.last_error.subcode;
-    fill_bfd(r, &i);
 }
 
 static int by_serial(const void *a, const void *b)
@@ -330,8 +329,9 @@ static void write_row(const struct row *r, unsigned family, unsigned column, str
 
 static void write_starvation(struct peer_samples *p, struct metrics *w)
 {
-    metrics_family(w, &(struct metric){"underlay_bfd_starvations", METRIC_COUNTER, NULL,
-                                       "Times that the thread of BFD was let to run 10 ms late or more."});
+    metrics_family(
+        w, &(struct metric){"underlay_bfd_starvations", METRIC_COUNTER, NULL,
+                            "Times that BFD was let to run late by half of its shortest interval or more."});
     metrics_put(w, NULL, p->starvations);
     metrics_family(w, &(struct metric){"underlay_bfd_longest_starvation_seconds", METRIC_GAUGE, "seconds",
                                        "The longest that it was late."});

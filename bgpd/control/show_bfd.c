@@ -172,14 +172,36 @@ static void text_starvation(struct writer *w, const struct fm_bfd_state *st)
     show_wrap(w, 0, 0, line);
 }
 
+/* As bfdd's: by discriminator and addresses. */
+static bool brief_row(struct table *t, const struct peer *p, const struct peer_info *i)
+{
+    const struct fm_bfd_state *st = i->bfd_state;
+    struct ip_addr peer = addr_from_bytes(i->bfd->peer.af, i->bfd->peer.addr), local = local_of(i);
+    char id[16] = "-", from[ADDR_STRLEN] = "-", to[ADDR_STRLEN];
+
+    (void)p;
+    if (st)
+        snprintf(id, sizeof id, "%" PRIu32, st->discriminator);
+    if (local.af)
+        addr_format(&local, from);
+    return table_add(
+        t, (const char *[]){id, from, addr_format(&peer, to), st ? bfd_state_name(st->state) : "-"});
+}
+
+static const struct view {
+    unsigned columns;
+    const char *heading[TABLE_COLUMNS];
+    bool (*row)(struct table *t, const struct peer *p, const struct peer_info *i);
+} full = {7, {"Neighbor", "Status", "Since", "Sends each", "Hears each", "Detection", "Hops"}, text_row},
+  brief = {4, {"SessionId", "LocalAddress", "PeerAddress", "Status"}, brief_row};
+
 enum exec_result show_bfd_peers(struct exec *e)
 {
-    static const char *const heading[] = {"Neighbor",   "Status",    "Since", "Sends each",
-                                          "Hears each", "Detection", "Hops"};
-    struct table t = {.columns = 7};
+    const struct view *v = command_has(e->cmd, "brief") ? &brief : &full;
+    struct table t = {.columns = v->columns};
     const struct fm_bfd_state *last = NULL;
     struct peer_info i;
-    bool ok = writer_json(e->w) || table_add(&t, heading);
+    bool ok = writer_json(e->w) || table_add(&t, v->heading);
 
     writer_array(e->w, NULL);
     for (unsigned k = 0; ok && k < peer_set_count(e->s->peers); k++) {
@@ -192,16 +214,20 @@ enum exec_result show_bfd_peers(struct exec *e)
         if (writer_json(e->w))
             json_session(e, p, &i);
         else
-            ok = text_row(&t, p, &i);
+            ok = v->row(&t, p, &i);
     }
     writer_end(e->w);
+    if (v == &brief && t.rows)
+        writer_text(e->w, "Session count: %u\n", t.rows - 1);
     if (t.rows > 1)
         table_print(&t, e->w);
     else if (t.rows == 1)
         writer_text(e->w, "No BFD sessions: no peer that is wanted has `bfd`\n");
     free(t.cells);
-    text_remarks(e);
-    text_starvation(e->w, last);
+    if (v == &full) {
+        text_remarks(e);
+        text_starvation(e->w, last);
+    }
     return EXEC_DONE;
 }
 

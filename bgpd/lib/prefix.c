@@ -250,17 +250,27 @@ static uint64_t fold(uint64_t a, uint64_t b)
     return (uint64_t)p ^ (uint64_t)(p >> 64);
 }
 
+static uint64_t mix(uint64_t h, uint64_t w)
+{
+    return fold(h ^ w, 0xa0761d6478bd642fu ^ (h << 32 | h >> 32));
+}
+
 uint32_t hash_bytes(const void *p, size_t n, uint32_t seed)
 {
     const uint8_t *b = p;
     uint64_t h = fold(seed ^ 0x9e3779b97f4a7c15u, n ^ 0xd6e8feb86659fd93u);
-    while (n > 0) {
-        uint64_t w = 0;
-        size_t take = n < 8 ? n : 8;
-        memcpy(&w, b, take);
-        h = fold(h ^ w, 0xa0761d6478bd642fu ^ (h << 32 | h >> 32));
-        b += take;
-        n -= take;
+    for (; n >= 8; n -= 8, b += 8) {
+        uint64_t w;
+        memcpy(&w, b, 8);
+        h = mix(h, w);
+    }
+    if (n >= 4) { /* the two may overlap: n is in h already */
+        uint32_t first, last;
+        memcpy(&first, b, 4);
+        memcpy(&last, b + n - 4, 4);
+        h = mix(h, (uint64_t)first << 32 | last);
+    } else if (n) {
+        h = mix(h, (uint64_t)b[0] << 16 | (uint64_t)b[n / 2] << 8 | b[n - 1]);
     }
     h = fold(h ^ 0xe7037ed1a0b428dbu, 0x8ebc6af09c88c6e3u);
     return (uint32_t)(h ^ h >> 32);

@@ -31,6 +31,7 @@ struct nexthop_table {
     struct slab groups;   /* struct group */
     struct ixhash by_addr, by_members;
     uint64_t member_bytes;
+    uint64_t last_named;
     uint32_t seed; /* peers choose the addresses */
 };
 
@@ -147,6 +148,7 @@ void nexthop_put(struct nexthop_table *t, uint32_t id)
     if (t->ops.unwatch)
         t->ops.unwatch(t->arg, nh);
     nh->refs = 0;
+    t->last_named = 0; /* another one may get the id */
     slab_free(&t->nexthops, id);
 }
 
@@ -175,6 +177,11 @@ static void set_alive(struct nexthop_table *t, struct nexthop *nh)
     nh->dead = false;
 }
 
+uint64_t *nexthop_last_named(struct nexthop_table *t)
+{
+    return &t->last_named;
+}
+
 void nexthop_name(struct nexthop_table *t, uint32_t id, uint16_t source, enum family f, bool anew)
 {
     struct nexthop *nh = slab_at(&t->nexthops, id);
@@ -198,6 +205,7 @@ void nexthop_lose(struct nexthop_table *t, uint16_t source, uint8_t families)
 {
     const struct nexthop *lost[NEXTHOP_BATCH];
     unsigned n = 0;
+    t->last_named = 0;
     for (uint32_t id = 1; id < t->nexthops.next; id++) {
         struct nexthop *nh = slab_at(&t->nexthops, id);
         if (!nh->refs || !nh->named || nh->shared || nh->dead || nh->source != source ||

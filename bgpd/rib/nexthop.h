@@ -64,6 +64,13 @@ static inline bool nexthop_is_named(const struct nexthop *nh, uint16_t source, e
 {
     return nh->named && !nh->dead && nh->families >> f & 1 && (nh->shared || nh->source == source);
 }
+/* The source, next hop and family that were last found to be so, by whom that asks for each path; 0 as soon
+ * as it may be so no more. */
+uint64_t *nexthop_last_named(struct nexthop_table *t);
+static inline uint64_t nexthop_naming(uint32_t id, uint16_t source, enum family f)
+{
+    return (uint64_t)id << 32 | (uint32_t)source << 8 | (uint32_t)f;
+}
 /* The source gives one. anew: the one that did so before has none left. */
 void nexthop_name(struct nexthop_table *t, uint32_t id, uint16_t source, enum family f, bool anew);
 /* The source has no path left of these families (1 << enum family): the next hops that it alone named, in no

@@ -27,6 +27,7 @@ struct rib *rib_new(const struct rib_config *c, const struct rib_hooks *h, void 
     r->arg = arg;
     r->attrs = attrs;
     r->nexthops = nexthops;
+    r->last_named = nexthop_last_named(nexthops);
     r->pos = 1;
     slab_init(&r->paths, sizeof(struct rib_path));
     fib_errors_init(r);

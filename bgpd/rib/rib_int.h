@@ -38,6 +38,7 @@ struct rib {
     void *arg;
     struct attr_table *attrs;
     struct nexthop_table *nexthops;
+    uint64_t *last_named; /* nexthop_last_named */
     struct rib_table table[FAM_COUNT];
     struct slab paths;
     uint32_t **path_ids; /* beside the chunks of paths, see rib_pathid.c */
@@ -136,7 +137,12 @@ struct source *source_new(struct rib *r);
 void source_old_gone(struct rib *r, enum family f, struct source *s); /* one path of old less; may free s */
 
 /* rib_nexthop.c */
-void source_names(struct rib *r, enum family f, uint16_t source, const struct attr *a); /* gives a path */
+void source_names_other(struct rib *r, enum family f, uint16_t source, uint32_t nexthop);
+static inline void source_names(struct rib *r, enum family f, uint16_t source, const struct attr *a)
+{
+    if (nexthop_naming(a->nexthop, source, f) != *r->last_named) /* gives a path, mostly over the same */
+        source_names_other(r, f, source, a->nexthop);
+}
 void source_lost_paths(struct rib *r, const struct source *s); /* all of a family, maybe */
 
 /* rib_stale.c: marks or drops those paths of the entry that are due. */

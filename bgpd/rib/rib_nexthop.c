@@ -21,12 +21,15 @@ static bool source_is_gone(const struct rib *r, uint16_t number)
     return true;
 }
 
-void source_names(struct rib *r, enum family f, uint16_t source, const struct attr *a)
+void source_names_other(struct rib *r, enum family f, uint16_t source, uint32_t nexthop)
 {
-    const struct nexthop *nh = nexthop_by_id(r->nexthops, a->nexthop);
-    if (nh && !nexthop_is_named(nh, source, f))
-        nexthop_name(r->nexthops, nh->id, source, f,
+    const struct nexthop *nh = nexthop_by_id(r->nexthops, nexthop);
+    if (!nh)
+        return;
+    if (!nexthop_is_named(nh, source, f))
+        nexthop_name(r->nexthops, nexthop, source, f,
                      nh->named && nh->source != source && source_is_gone(r, nh->source));
+    *r->last_named = nexthop_naming(nexthop, source, f);
 }
 
 void source_lost_paths(struct rib *r, const struct source *s)

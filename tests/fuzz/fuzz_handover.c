@@ -16,7 +16,7 @@ uint64_t unit_starved_ms(void)
     return 0;
 }
 static const uint8_t header[] = {'U', 'N', 'D', 'E', 'R', 'L', 'A', 'Y', 0, 0, 0, HANDOVER_FORMAT,
-                                 0,   0,   0,   1};
+                                 0,   0,   0,   1,   1};
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {

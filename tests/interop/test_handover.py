@@ -2,6 +2,7 @@
 import re
 import signal
 
+import rawhttp
 from lab import LabError, wait_for
 from peers import Frr
 from runner import cases, feature
@@ -175,7 +176,7 @@ def test_what_a_reload_would_reset_is_reset(lab):
 
 @feature("Planned restart: sessions are handed over")
 def test_a_configuration_that_does_not_load_refuses_the_restart(lab):
-    pair = Pair(lab, "frr").up()
+    pair = Pair(lab, "frr", metrics={"listen": f"127.0.0.1:{rawhttp.PORT}"}).up()
     node = pair.underlay
     before, speaker = node.neighbor(), node.speaker()
     node.write("router: {asn: nonsense}\n")
@@ -183,6 +184,21 @@ def test_a_configuration_that_does_not_load_refuses_the_restart(lab):
     assert done.returncode == 1 and "router.asn" in done.stderr, done
     assert node.speaker() == speaker and node.neighbor()["bgpTimerUpEstablishedEpoch"] == before["bgpTimerUpEstablishedEpoch"]
     assert "restart refused" in node.process.output()
+    metrics = rawhttp.get(pair.node, "/metrics").text.splitlines()  # nobody has asked for a reload
+    assert "underlay_config_last_reload_successful 1" in metrics and 'underlay_config_reloads_total{result="refused"} 0' in metrics
+
+
+@feature("Planned restart: sessions are handed over")
+def test_a_peer_that_was_down_is_not_waited_for(lab):
+    pair = Pair(lab, "frr", peer={"export": "all"}, networks=(FAR4,)).up()
+    node = pair.underlay
+    wait_for(lambda: node.installed(FAR4), what="a route")
+    node.config["peers"].append({"address": "10.0.1.77", "asn": 65009, "passive": True, "multihop": 2})
+    node.write()
+    node.command("reload")
+    assert "1 of 1 sessions handed over" in node.command("restart speaker")
+    node.command(f"advertise {NEW_VIP}")
+    wait_for(lambda: pair.tor.has(NEW_VIP), 10, "what is new is told")
 
 
 @feature("Planned restart: sessions are handed over")

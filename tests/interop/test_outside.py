@@ -78,6 +78,9 @@ def test_metrics_of_bfd_where_it_is_configured(lab):
     state = lambda: value(families(pair.node), "underlay_bfd_peer_state", peer=pair.theirs)
     wait_for(lambda: state() == 1, 20, "BFD is up")
     assert value(families(pair.node), "underlay_bfd_peer_downs_total", peer=pair.theirs) == 0
+    found = families(pair.node)
+    late = [value(found, f"underlay_bfd_{name}") for name in ("starvations_total", "longest_starvation_seconds")]
+    assert (late[0] > 0) == (late[1] > 0), late
     pair.tor.bfd_process().stop(signal.SIGKILL)
     wait_for(lambda: state() == 0, 20, "BFD is down")
     assert value(families(pair.node), "underlay_bfd_peer_downs_total", peer=pair.theirs) == 1

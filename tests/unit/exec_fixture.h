@@ -112,8 +112,9 @@ const struct peer_offences *peer_offences(const struct peer *p)
 static struct {
     enum drain_phase phase;
     uint64_t after_ms;
-    bool again;
+    bool again, untold;
     struct drain_waiter *waiter;
+    enum drain_phase ends; /* what it is when the waiting is over */
 } drain;
 void drain_begin(struct drain *d, uint64_t after_ms, bool again)
 {
@@ -147,7 +148,13 @@ bool drain_wait(struct drain *d, struct drain_waiter *w)
 {
     (void)d;
     drain.waiter = w;
+    drain.phase = drain.ends;
     return true;
+}
+bool drain_is_told(const struct drain *d)
+{
+    (void)d;
+    return !drain.untold;
 }
 void drain_forget(struct drain *d, struct drain_waiter *w)
 {

@@ -47,7 +47,9 @@ struct kernel {
     int claim;  /* what kernel_claim returns */
     bool routes_monitored;
     bool dump_endless;
-    unsigned dumps_aborted, link_dumps, dumps_interrupted;
+    unsigned dumps_interrupted; /* so many of routes, the next ones, end with -EINTR, */
+    unsigned looks_interrupted; /* and so many of anything else */
+    unsigned route_dumps, dumps_aborted, link_dumps;
     bool overflown;   /* of the monitor: said once, */
     unsigned waiting; /* and then there are events to read, of nothing */
 };
@@ -249,7 +251,8 @@ int kernel_lookup(struct kernel *k, const struct ip_addr *a, struct kroute *out,
 
 int kernel_dump_start(struct kernel *k, enum kevent_type what, uint8_t af)
 {
-    (void)k, (void)what, (void)af;
+    (void)af;
+    k->route_dumps += what == KEVENT_ROUTE;
     return 0;
 }
 
@@ -257,6 +260,10 @@ int kernel_dump_start(struct kernel *k, enum kevent_type what, uint8_t af)
 int kernel_dump_step(struct kernel *k, kevent_fn *fn, void *arg)
 {
     (void)fn, (void)arg;
+    if (k->dumps_interrupted) {
+        k->dumps_interrupted--;
+        return -EINTR;
+    }
     return k->dump_endless;
 }
 
@@ -276,9 +283,9 @@ int kernel_dump(struct kernel *k, enum kevent_type what, uint8_t af, kevent_fn *
         ev.u.nexthop = k->nexthops[i];
         fn(arg, &ev);
     }
-    if (!k->dumps_interrupted)
+    if (!k->looks_interrupted)
         return 0;
-    k->dumps_interrupted--;
+    k->looks_interrupted--;
     return -EINTR;
 }
 

@@ -79,6 +79,16 @@ static void drain_takes_a_delay_and_waits_if_told(void)
     expect_error(STATUS_USAGE, "after 86401 is out of range; expected 0 to 86400 seconds");
     run_for("drain wait", false, 1); /* the client goes away while it waits */
     CU_ASSERT_PTR_NULL(drain.waiter);
+    drain.ends = DRAIN_WITHDRAWN;
+    run("drain wait");
+    CU_ASSERT_EQUAL(status, 0);
+    drain.untold = true;
+    run("drain wait");
+    expect_error(STATUS_REFUSED, "not every peer has taken the withdrawal");
+    drain.ends = DRAIN_OFF; /* somebody said undrain */
+    run("drain wait");
+    expect_error(STATUS_REFUSED, "taken back");
+    drain.untold = false;
     drain.phase = DRAIN_OFF;
     end();
 }

@@ -97,6 +97,34 @@ static void the_key_that_forces_a_reset_is_named(void)
     config_free(b);
 }
 
+/* A build that digests otherwise would reset every session that it takes over from the one before. */
+static void digests_are_the_same_in_every_build(void)
+{
+    static const struct {
+        const char *key;
+        uint64_t digest;
+    } known[] = {{"hold-time", 0x8b8e52184015c4ed},
+                 {"password", 0xab23f0eec020c951},
+                 {"families", 0x082f2207b4e88cc4}};
+    struct config *c = load("router: {asn: 64512}\n"
+                            "peers: [{address: 10.0.1.1, asn: 65001, password: secret, families: [ipv4]}]\n");
+    const char *key;
+    unsigned found = 0;
+    CU_ASSERT_PTR_NOT_NULL_FATAL(c);
+    for (unsigned i = 0;; i++) {
+        uint64_t digest = peer_config_digest(c->peers, i, &key);
+        if (!key)
+            break;
+        for (unsigned k = 0; k < sizeof known / sizeof *known; k++)
+            if (!strcmp(known[k].key, key)) {
+                CU_ASSERT_EQUAL(digest, known[k].digest);
+                found++;
+            }
+    }
+    CU_ASSERT_EQUAL(found, sizeof known / sizeof *known);
+    config_free(c);
+}
+
 static void ranges_are_paired_by_their_prefix(void)
 {
     struct config *a =
@@ -238,12 +266,9 @@ static void a_changed_vip_is_seen(void)
 }
 
 static const struct unit_case cases[] = {
-    UNIT(a_changed_peer_key_means_what_it_should),
-    UNIT(the_key_that_forces_a_reset_is_named),
-    UNIT(peers_are_paired_by_address),
-    UNIT(ranges_are_paired_by_their_prefix),
-    UNIT(unnumbered_peers_are_paired_by_interface),
-    UNIT(changes_beside_the_peers_are_classified),
-    UNIT(a_changed_vip_is_seen),
+    UNIT(a_changed_peer_key_means_what_it_should), UNIT(the_key_that_forces_a_reset_is_named),
+    UNIT(digests_are_the_same_in_every_build),     UNIT(peers_are_paired_by_address),
+    UNIT(ranges_are_paired_by_their_prefix),       UNIT(unnumbered_peers_are_paired_by_interface),
+    UNIT(changes_beside_the_peers_are_classified), UNIT(a_changed_vip_is_seen),
 };
 UNIT_MAIN("config_diff", cases)

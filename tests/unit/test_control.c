@@ -14,6 +14,7 @@
 #include "control/control.h"
 #include "control/exec.h"
 #include "control/state.h"
+#include "handover.h"
 #include "loop.h"
 #include "speaker.h"
 #include "unit.h"
@@ -24,7 +25,14 @@
 /* The fakes. */
 
 static unsigned steps, ended, big;
+static bool over;
 static struct exec *waiting;
+
+bool speaker_handover_is_over(const struct speaker *s)
+{
+    (void)s;
+    return over;
+}
 
 enum exec_result exec_step(struct exec *e)
 {
@@ -208,6 +216,20 @@ static void pipelined_requests_are_answered_in_order(void)
     say(fd, "text show version\ntext clear bgp *\njson show version\n");
     turn(20);
     expect(fd, "5\ntext\n0 0\n2 1\nno3\n{}\n0 0\n");
+    close(fd);
+    end();
+}
+
+static void nothing_is_done_after_a_hand_over(void)
+{
+    begin();
+    int fd = client();
+    over = true;
+    say(fd, "text show version\ntext restart\n");
+    turn(20);
+    expect(fd, "35 1\nthe daemon is restarting; ask again2 1\nno");
+    CU_ASSERT_EQUAL(steps, 1);
+    over = false;
     close(fd);
     end();
 }
@@ -428,6 +450,7 @@ static const struct unit_case cases[] = {
     UNIT(a_client_that_does_not_read_is_paused_and_loses_nothing),
     UNIT(waiting_for_an_event_costs_no_turns),
     UNIT(a_client_that_vanishes_ends_its_request),
+    UNIT(nothing_is_done_after_a_hand_over),
     UNIT(stopping_with_open_requests_frees_them),
     UNIT(the_33rd_client_is_told_so),
     UNIT(without_descriptors_clients_wait_and_the_loop_sleeps),

@@ -310,7 +310,11 @@ static void a_link_that_goes_leaves_its_routes_to_the_backup_at_once(void)
     GROUP(2, 2, "10.9.0.2", "10.9.1.2");
     route("10.50.0.0/16", 1, 1);
     route("10.51.0.0/16", 2, 2);
+    unsigned written = x.k.group_writes;
     set_link(2, false);
+    /* The group that the kernel has made smaller is not written, the one that it has deleted not in vain. */
+    CU_ASSERT_EQUAL(x.k.group_writes, written + 1);
+    CU_ASSERT_FALSE(x.f.resolve_refused);
     GOES("10.51.0.0/16", "10.9.1.2");
     settle(3);
     GOES("10.50.0.0/16", "10.9.1.2");

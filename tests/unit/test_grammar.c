@@ -38,6 +38,7 @@ static void commands_parse_to_their_row(void)
         {"show ipv6 route 2001:db8::/32", CMD_SHOW_IPV6_ROUTE, false},
         {"sh bfd peers json", CMD_SHOW_BFD, true},
         {"show bf p", CMD_SHOW_BFD, false},
+        {"show bfd peers b json", CMD_SHOW_BFD, true},
         {"show policy", CMD_SHOW_POLICY, false},
         {"sh pol from-tor json", CMD_SHOW_POLICY, true},
         {"show policy from-tor 10.0.0.0/8", CMD_SHOW_POLICY, false},

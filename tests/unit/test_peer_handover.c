@@ -112,7 +112,7 @@ static struct luggage leave(struct rig *r)
     struct luggage g = {.session = -1};
     struct handover_left left;
     CU_ASSERT_EQUAL_FATAL(handover_save(&r->a.s, &left), 0);
-    CU_ASSERT_EQUAL(left.n, 1);
+    CU_ASSERT_EQUAL(left.n, peer_established(rig_peer(&r->a)));
     CU_ASSERT_EQUAL(left.lost, 0);
     g.n = (size_t)lseek(left.state, 0, SEEK_END);
     g.bytes = malloc(g.n);
@@ -153,6 +153,7 @@ static void restart(struct rig *r)
     struct luggage g = leave(r);
     CU_ASSERT_EQUAL(arrive(r, &g, &taken), 0);
     CU_ASSERT_EQUAL(taken.sessions, 1);
+    CU_ASSERT_TRUE(taken.whole);
 }
 
 static uint32_t paths(struct rig *r)
@@ -329,6 +330,7 @@ static void changed_configuration_resets(void)
     CU_ASSERT_EQUAL(arrive(&r, &g, &taken), 0);
     CU_ASSERT_EQUAL(taken.sessions, 0);
     CU_ASSERT_EQUAL(taken.ended, 1);
+    CU_ASSERT_FALSE(taken.whole);
     CU_ASSERT(raw_expect_notification(&r, &x, BGP_ERR_CEASE, BGP_CEASE_CONFIG_CHANGE, 1000));
     down(&r, &x);
 }
@@ -359,6 +361,33 @@ static void shut_down_meanwhile(void)
     r.a.peers[0].shutdown = true;
     CU_ASSERT_EQUAL(arrive(&r, &g, &taken), 0);
     CU_ASSERT(raw_expect_notification(&r, &x, BGP_ERR_CEASE, BGP_CEASE_ADMIN_SHUTDOWN, 1000));
+    down(&r, &x);
+}
+
+static void without_a_session_the_history_goes_along(void)
+{
+    struct rig r;
+    struct raw x;
+    struct handover_taken taken;
+    up(&r, &x, &simple);
+    peer_shutdown(rig_peer(&r.a), NULL);
+    CU_ASSERT(raw_expect_notification(&r, &x, BGP_ERR_CEASE, BGP_CEASE_ADMIN_SHUTDOWN, 1000));
+    rig_settle(&r, 20);
+    const struct peer_info before = info(&r);
+    char why[160];
+    snprintf(why, sizeof why, "%s", before.last_reset);
+    CU_ASSERT(*why && before.dropped_count == 1);
+    struct luggage g = leave(&r);
+    r.a.peers[0].shutdown = true;
+    CU_ASSERT_EQUAL(arrive(&r, &g, &taken), 0);
+    CU_ASSERT_EQUAL(taken.sessions + taken.ended, 0);
+    const struct peer_info after = info(&r);
+    CU_ASSERT_TRUE(after.admin_down && after.state == PEER_IDLE);
+    CU_ASSERT_STRING_EQUAL(after.last_reset, why);
+    CU_ASSERT(after.last_reset_ms >= before.last_reset_ms && after.last_reset_ms < 60000);
+    CU_ASSERT(after.established_count == 1 && after.dropped_count == 1);
+    CU_ASSERT_EQUAL(after.stats.updates_out, before.stats.updates_out);
+    CU_ASSERT_EQUAL(after.stats.notifications_out, 1);
     down(&r, &x);
 }
 
@@ -621,6 +650,7 @@ static const struct unit_case cases[] = {
     UNIT(changed_configuration_resets),
     UNIT(removed_peer_is_told_so),
     UNIT(shut_down_meanwhile),
+    UNIT(without_a_session_the_history_goes_along),
     UNIT(peer_that_left_meanwhile),
     UNIT(broken_state),
     UNIT(hold_timer_runs_on),

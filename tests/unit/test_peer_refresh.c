@@ -18,18 +18,31 @@ static struct peer_info info(struct node *n)
 
 static unsigned said; /* ROUTE-REFRESH messages, in this session */
 
-static void up(struct rig *r, struct raw *x, const struct capabilities *caps)
+static void set_up(struct rig *r, bool hold_eor)
 {
     said = 0;
     rig_set_up(r);
+    r->a.s.deferring = hold_eor;
+    if (hold_eor)
+        r->a.peers[0].export = EXPORT_ALL; /* what the node originates has nothing to wait for */
     r->a.peers[0].passive = true;
     r->a.config.router.graceful_restart.enabled = true; /* the enhanced form comes with it */
     r->a.config.router.graceful_restart.restart_time_ms = 120000;
     r->a.config.router.graceful_restart.stale_time_ms = 360000;
     CU_ASSERT_EQUAL(rig_originate(&r->a, "192.0.2.0/24"), 0);
     rig_start(&r->a);
+}
+
+static void establish(struct rig *r, struct raw *x, const struct capabilities *caps)
+{
     CU_ASSERT_TRUE_FATAL(raw_connect(r, x, "127.0.0.2"));
     CU_ASSERT_TRUE_FATAL(raw_establish_with(r, x, caps));
+}
+
+static void up(struct rig *r, struct raw *x, const struct capabilities *caps)
+{
+    set_up(r, false);
+    establish(r, x, caps);
 }
 
 static void down(struct rig *r, struct raw *x)
@@ -153,6 +166,21 @@ static void requests_before_end_of_rib_wait_and_many_are_one(void)
     down(&r, &x);
 }
 
+static void a_request_behind_a_held_end_of_rib_costs_nothing_until_it_is_freed(void)
+{
+    struct rig r;
+    struct raw x;
+    set_up(&r, true);
+    establish(&r, &x, &enhanced);
+    say(&x, AFI_IPV4, 0);
+    heard(&r, &x);
+    CU_ASSERT_STRING_EQUAL(hear(&r, &x, 50), "U");
+    CU_ASSERT_FALSE(peer_tx_step(rig_peer(&r.a))); /* a step that asks for another would never end */
+    peer_set_release_eor(r.a.s.peers);
+    CU_ASSERT_STRING_EQUAL(hear(&r, &x, 50), "EBUF");
+    down(&r, &x);
+}
+
 static void what_is_not_said_again_goes_with_the_end(void)
 {
     struct rig r;
@@ -255,6 +283,7 @@ static const struct unit_case cases[] = {
     UNIT(a_request_is_served_between_begin_and_end),
     UNIT(a_peer_without_the_capability_gets_no_brackets),
     UNIT(requests_before_end_of_rib_wait_and_many_are_one),
+    UNIT(a_request_behind_a_held_end_of_rib_costs_nothing_until_it_is_freed),
     UNIT(what_is_not_said_again_goes_with_the_end),
     UNIT(an_end_that_never_comes_is_not_waited_for),
     UNIT(a_begin_before_end_of_rib_is_ignored),

@@ -240,6 +240,37 @@ static void the_first_path_of_a_new_session_revives(void)
     tear_down(&r);
 }
 
+/* The RIB asks once about paths over one next hop that follow each other, but not beyond this. */
+static void the_next_hop_named_last_dies_and_revives_too(void)
+{
+    struct rig r;
+    set_up(&r, 1);
+    say(&r, 1, P, 1, 1);
+    rib_peer_down(r.x.rib, r.peer[1]);
+    CU_ASSERT(dead(&r, 1));
+    rib_peer_up(r.x.rib, r.peer[1]);
+    say(&r, 1, P, 1, 1);
+    CU_ASSERT_FALSE(dead(&r, 1));
+    tear_down(&r);
+}
+
+static void a_next_hop_in_the_place_of_the_one_named_last_is_named(void)
+{
+    struct rig r;
+    set_up(&r, 1);
+    const struct attr *a = fx_attr(&r.x, 5, 1);
+    uint32_t id = a->nexthop;
+    fx_update(&r.x, r.peer[1], P, a);
+    fx_withdraw(&r.x, r.peer[1], P);
+    a = fx_attr(&r.x, 6, 1);
+    CU_ASSERT_EQUAL(a->nexthop, id);
+    fx_update(&r.x, r.peer[1], P, a);
+    CU_ASSERT_FALSE(nexthop_by_id(r.x.nexthops, id)->dead);
+    rib_peer_down(r.x.rib, r.peer[1]);
+    CU_ASSERT(nexthop_by_id(r.x.nexthops, id)->dead);
+    tear_down(&r);
+}
+
 /* IPv6 paths over an IPv4 next hop are nothing that happens; the RIB does not care. */
 static void a_family_that_is_kept_keeps_its_next_hops(void)
 {
@@ -298,6 +329,8 @@ static const struct unit_case cases[] = {
     UNIT(a_next_hop_of_two_sessions_outlives_one),
     UNIT(a_next_hop_is_inherited_from_a_peer_without_paths),
     UNIT(the_first_path_of_a_new_session_revives),
+    UNIT(the_next_hop_named_last_dies_and_revives_too),
+    UNIT(a_next_hop_in_the_place_of_the_one_named_last_is_named),
     UNIT(a_family_that_is_kept_keeps_its_next_hops),
     UNIT(nothing_dies_while_all_is_kept),
     UNIT(a_policy_that_sets_the_next_hop_names_it),

@@ -139,9 +139,51 @@ static void without_sessions_it_says_so(void)
     end();
 }
 
+static void brief_is_a_line_each(void)
+{
+    begin();
+    with_bfd(0, FM_BFD_UP);
+    with_bfd(1, FM_BFD_DOWN);
+    with_bfd(2, FM_BFD_DOWN);
+    peers[2].info.bfd_state = NULL;
+    told[1].error = -EADDRINUSE;
+    run("sh bfd peers br");
+    CU_ASSERT_STRING_EQUAL(output, "Session count: 3\n"
+                                   "SessionId LocalAddress PeerAddress Status\n"
+                                   "70            10.0.0.9    10.0.0.1 up\n"
+                                   "71            10.0.0.9    10.0.0.2 down\n"
+                                   "-                    -    10.0.0.3 -\n");
+    expect_tidy();
+    json_t *j = run_json("show bfd peers brief json"), *whole = run_json("show bfd peers json");
+    CU_ASSERT(json_array_size(j) == 3 && json_equal(j, whole)); /* so has bfdd */
+    json_decref(j);
+    json_decref(whole);
+    end();
+}
+
+/* It is the thread's; who was told last knows most. */
+static void starvation_is_shown_once_there_was_one(void)
+{
+    begin();
+    with_bfd(0, FM_BFD_UP);
+    with_bfd(1, FM_BFD_UP);
+    run("show bfd peers");
+    CU_ASSERT_PTR_NULL(strstr(output, "did not let BFD run"));
+    told[1].starvations = 7;
+    told[1].starved_us = 60001;
+    json_t *j = run_json("show bfd peers json");
+    CU_ASSERT_EQUAL(number_of(json_array_get(j, 0), "starvations"), 0);
+    CU_ASSERT_EQUAL(number_of(json_array_get(j, 1), "starvations"), 7);
+    CU_ASSERT_EQUAL(number_of(json_array_get(j, 1), "longestStarvationMsecs"), 61);
+    json_decref(j);
+    end();
+}
+
 static const struct unit_case cases[] = {
     UNIT(the_names_and_units_are_frrs),
     UNIT(the_table_fits_and_says_what_is_wrong),
     UNIT(without_sessions_it_says_so),
+    UNIT(brief_is_a_line_each),
+    UNIT(starvation_is_shown_once_there_was_one),
 };
 UNIT_MAIN("show_bfd", cases)
