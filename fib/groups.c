@@ -44,6 +44,8 @@ void content_free_unused(struct groups *g, uint32_t i)
 
     if (c->numbers || c->routes)
         return;
+    if (c->adopted && routes_are_checked(g->f->routes))
+        return; /* there may be more routes over it, not seen yet; the sweep comes after that */
     if (c->kernel_id)
         kernel_nexthop_delete(g->f->kernel, c->kernel_id);
     content_forget_group(g, i);

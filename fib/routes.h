@@ -35,6 +35,7 @@ void routes_sweep(struct routes *r);        /* unconfirmed ones go */
 void routes_check_begin(struct routes *r);
 void routes_check_seen(struct routes *r, const struct kroute *k);
 void routes_check_end(struct routes *r, bool complete);
+bool routes_are_checked(const struct routes *r); /* between begin and end */
 
 struct routes_counts {
     uint32_t routes, installed, pending, failed;

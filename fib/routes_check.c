@@ -304,6 +304,11 @@ void routes_check_end(struct routes *r, bool complete)
     task_wake(r->writer);
 }
 
+bool routes_are_checked(const struct routes *r)
+{
+    return r->checking;
+}
+
 bool routes_kept(const struct routes *r, enum family family)
 {
     FOR_EACH_ROUTE((struct routes *)(uintptr_t)r, f, i, e)

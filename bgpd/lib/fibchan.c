@@ -13,6 +13,7 @@
 #include "fibmsg.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <poll.h>
 #include <stdlib.h>
 #include <string.h>
@@ -365,7 +366,7 @@ static int enqueue(struct fibchan *c, const void *data, size_t len, int fd)
         return -ENOMEM;
     *q = (struct queued){.len = len, .fd = -1};
     memcpy(q->data, data, len);
-    if (fd >= 0 && (q->fd = dup(fd)) < 0) {
+    if (fd >= 0 && (q->fd = fcntl(fd, F_DUPFD_CLOEXEC, 0)) < 0) {
         free(q);
         return -ENOMEM;
     }

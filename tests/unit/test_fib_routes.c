@@ -446,8 +446,8 @@ static void a_look_that_was_interrupted_is_taken_again(void)
     tear_down();
 }
 
-/* Between two buffers of a dump the group of the first route goes; the second one still shows it. */
-static void a_group_that_goes_during_a_check_is_not_found_again(void)
+/* A check at the start, which has shown the first of the routes over a group of a former life. */
+static struct kroute check_begins(void)
 {
     const uint32_t id = 87u << 24;
     struct knexthop hop = {.id = id + 1, .protocol = 87, .ifindex = 2},
@@ -462,14 +462,39 @@ static void a_group_that_goes_during_a_check_is_not_found_again(void)
     routes_check_begin(x.f.routes);
     CU_ASSERT_FATAL(prefix_parse("10.50.0.0/16", true, &k.prefix) == 0);
     routes_check_seen(x.f.routes, &k);
-    CU_ASSERT_NOT_EQUAL(groups_by_kernel_id(x.f.groups, group.id), 0);
-    routes_event(x.f.routes, &k, true);
-    CU_ASSERT_EQUAL(groups_by_kernel_id(x.f.groups, group.id), 0);
+    return k;
+}
+
+/* The dump may still show routes over it. */
+static void a_group_that_goes_during_a_check_is_not_found_again(void)
+{
+    struct kroute k = check_begins();
+
+    groups_lost(x.f.groups, groups_by_kernel_id(x.f.groups, k.nexthop_id));
+    settle(20);
+    CU_ASSERT_EQUAL(groups_by_kernel_id(x.f.groups, k.nexthop_id), 0);
     CU_ASSERT_FATAL(prefix_parse("10.51.0.0/16", true, &k.prefix) == 0);
     routes_check_seen(x.f.routes, &k);
     routes_check_end(x.f.routes, true);
     settle(20);
     CU_ASSERT_EQUAL(x.f.routes->installed, 1); /* something of ours, until the sweep */
+    tear_down();
+}
+
+static void a_route_that_goes_during_a_check_takes_no_other_along(void)
+{
+    struct kroute k = check_begins();
+
+    routes_event(x.f.routes, &k, true);
+    CU_ASSERT_NOT_EQUAL(groups_by_kernel_id(x.f.groups, k.nexthop_id), 0);
+    CU_ASSERT_FATAL(prefix_parse("10.51.0.0/16", true, &k.prefix) == 0);
+    routes_check_seen(x.f.routes, &k);
+    routes_check_end(x.f.routes, true);
+    CU_ASSERT_EQUAL(x.f.routes->installed, 1);
+    CU_ASSERT_NOT_EQUAL(groups_by_kernel_id(x.f.groups, k.nexthop_id), 0);
+    fib_sweep(&x.f);
+    settle(20);
+    CU_ASSERT_EQUAL(groups_by_kernel_id(x.f.groups, k.nexthop_id), 0);
     tear_down();
 }
 
@@ -581,6 +606,7 @@ static const struct unit_case cases[] = {
     UNIT(a_table_that_changes_under_every_dump_is_left_in_peace),
     UNIT(a_look_that_was_interrupted_is_taken_again),
     UNIT(a_group_that_goes_during_a_check_is_not_found_again),
+    UNIT(a_route_that_goes_during_a_check_takes_no_other_along),
     UNIT(after_an_overflow_all_that_waits_is_read_before_the_new_look),
     UNIT(a_kernel_without_nexthop_objects_is_refused),
     UNIT(what_is_written_together_is_in_the_order_of_the_addresses),

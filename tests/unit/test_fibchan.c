@@ -1,5 +1,6 @@
 /* fibchan: framing, malformed datagrams, descriptors, a full socket. */
 #include <errno.h>
+#include <fcntl.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -296,6 +297,23 @@ static void what_the_socket_does_not_take_is_queued_in_order(void)
     tear_down(&x);
 }
 
+/* The parent starts other programs meanwhile. */
+static void a_descriptor_that_waits_is_not_passed_on_by_an_exec(void)
+{
+    struct fixture x;
+    static struct fm_result r[5000];
+    struct fm_fd m = {.role = FM_ROLE_STATE};
+
+    set_up(&x);
+    while (fibchan_room(x.chan))
+        CU_ASSERT_EQUAL_FATAL(fibchan_send(x.chan, FM_ROUTE_RESULTS, r, 5000, -1), 0);
+    int copy = dup(STDIN_FILENO); /* what comes next has this number */
+    close(copy);
+    CU_ASSERT_EQUAL(fibchan_send(x.chan, FM_FD, &m, 1, STDIN_FILENO), 0);
+    CU_ASSERT_EQUAL(fcntl(copy, F_GETFD), FD_CLOEXEC);
+    tear_down(&x);
+}
+
 static void a_death_goes_ahead_of_routes_and_of_nothing_else(void)
 {
     struct fixture x;
@@ -371,6 +389,7 @@ static const struct unit_case cases[] = {
     UNIT(a_paused_channel_reads_later),
     UNIT(messages_that_take_long_are_not_all_read_in_one_turn),
     UNIT(what_the_socket_does_not_take_is_queued_in_order),
+    UNIT(a_descriptor_that_waits_is_not_passed_on_by_an_exec),
     UNIT(a_death_goes_ahead_of_routes_and_of_nothing_else),
     UNIT(wrong_counts_are_not_sent),
     UNIT(types_know_who_says_them),
