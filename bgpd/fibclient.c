@@ -586,6 +586,12 @@ int fibclient_keep(struct fibclient *c, enum fm_keep_kind kind, uint32_t index, 
     return fibchan_send(c->chan, FM_KEEP, &m, 1, fd);
 }
 
+void fibclient_keep_nothing(struct fibclient *c)
+{
+    const struct fm_keep m = {.kind = FM_KEEP_NOTHING};
+    send_or_die(c, FM_KEEP, &m, 1);
+}
+
 void fibclient_restart(struct fibclient *c, uint32_t flags)
 {
     const struct fm_flags m = {.flags = flags};

@@ -49,6 +49,7 @@ void fibclient_bfd_del(struct fibclient *c, const struct fm_nexthop *peer);
 int fibclient_bind(struct fibclient *c, const struct ip_addr *a, bool add);
 /* For the next speaker: fd is still the caller's. 0 or -errno. */
 int fibclient_keep(struct fibclient *c, enum fm_keep_kind kind, uint32_t index, int fd);
+void fibclient_keep_nothing(struct fibclient *c);            /* of what was said to be kept */
 void fibclient_restart(struct fibclient *c, uint32_t flags); /* says FM_RESTART, flushes; the last word */
 /* Asynchronous opens by role; cb owns fd (-1 with error -errno). */
 int fibclient_open(struct fibclient *c, enum fm_file_role role, uint32_t index,

@@ -104,6 +104,8 @@ static int give(struct speaker_handover *h, const struct handover_left *left)
     int r = fibclient_keep(fib, FM_KEEP_STATE, 0, left->state);
     for (unsigned i = 0; !r && i < left->n; i++)
         r = fibclient_keep(fib, FM_KEEP_SESSION, i, left->sessions[i]);
+    if (r)
+        fibclient_keep_nothing(fib); /* or connections that we close would stay open there */
     return r;
 }
 

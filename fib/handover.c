@@ -142,6 +142,10 @@ int handover_add(struct handover *h, const struct fm_keep *m, int fd)
 
 int handover_keep(struct handover *h, const struct fm_keep *m, int fd)
 {
+    if (m->kind == FM_KEEP_NOTHING && fd < 0) {
+        handover_drop(h);
+        return 0;
+    }
     int rc = h->n_kept + h->n_lost >= FM_KEEP_MOST ? -E2BIG : may_be_kept(h, m, fd) ? 0 : -EINVAL;
 
     if (!rc && (fd >= h->fd_limit - SPARE || handover_add(h, m, fd)))

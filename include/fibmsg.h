@@ -317,6 +317,7 @@ struct fm_bfd_state {
 enum fm_keep_kind {
     FM_KEEP_STATE = 1, /* a sealed memfd: what the sessions are; see bgpd/handover.h */
     FM_KEEP_SESSION,   /* a TCP connection; index as in the state */
+    FM_KEEP_NOTHING,   /* without a descriptor: the speaker stays, what was kept so far is closed */
 };
 #define FM_KEEP_MOST 16384
 struct fm_keep {

@@ -135,6 +135,25 @@ static void what_is_kept_goes_to_the_next_speaker_in_order(void)
     tear_down();
 }
 
+static void a_speaker_that_stays_after_all_has_its_connections_alone(void)
+{
+    int mine, theirs, other;
+
+    set_up_ready();
+    theirs = connection(&mine);
+    CU_ASSERT_EQUAL(keep(FM_KEEP_STATE, 0, sealed()), 0);
+    CU_ASSERT_EQUAL(keep(FM_KEEP_SESSION, 0, mine), 0);
+    CU_ASSERT_EQUAL(keep(FM_KEEP_NOTHING, 0, -1), 0);
+    CU_ASSERT_FALSE(is_open(theirs));
+    close(theirs);
+    theirs = connection(&other);
+    CU_ASSERT_EQUAL(keep(FM_KEEP_NOTHING, 0, other), -EINVAL);
+    CU_ASSERT_FALSE(is_open(theirs));
+    close(theirs);
+    CU_ASSERT_EQUAL(keep(FM_KEEP_STATE, 0, sealed()), 0); /* a restart that works is still possible */
+    tear_down();
+}
+
 static void what_is_no_session_and_no_state_is_refused(void)
 {
     int pair[2], mine, theirs;
@@ -284,6 +303,7 @@ static void a_signal_on_the_way_into_the_exec_waits_for_the_new_life(void)
 
 static const struct unit_case cases[] = {
     UNIT(what_is_kept_goes_to_the_next_speaker_in_order),
+    UNIT(a_speaker_that_stays_after_all_has_its_connections_alone),
     UNIT(what_is_no_session_and_no_state_is_refused),
     UNIT(without_a_clean_end_all_is_closed),
     UNIT(a_new_speaker_that_dies_before_it_is_ready_takes_all_with_it),
