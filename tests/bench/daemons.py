@@ -127,6 +127,7 @@ class Underlay(Daemon):
             text += (f"  - address: {n.address}\n    asn: {n.asn}\n    export: {export}\n"
                      f"    passive: {'true' if job.passive else 'false'}\n")
             text += f"    bfd: {{interval: {job.bfd}ms, multiplier: 3}}\n" if job.bfd else ""
+            text += "    idle-hold-max: 2s\n" if job.impatient else ""
         if job.vips:
             text += "advertise:\n  vips:\n" + "".join(f"    - prefix: {vip}\n" for vip in job.vips)
         return {"underlay.yaml": text + f"fib:\n  install: {'true' if job.fib else 'false'}\n"}
