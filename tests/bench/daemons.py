@@ -69,6 +69,7 @@ class Daemon:
     mode = 0o644  # of its files
     fib = True  # it can write to the kernel's table
     bfd = True
+    forgets_links = False  # a link that was down does not get all its routes back
     wrap = ()  # a program to run it by, with its arguments
 
     def __init__(self, build):
@@ -163,6 +164,7 @@ class Bird(Daemon):
 
 class Frr(Daemon):
     name, title, short, user = "frr", "FRR", "FRR", "frr"
+    forgets_links = True
     programs = ("/usr/lib/frr/bgpd", "/usr/lib/frr/zebra", "/usr/lib/frr/bfdd")
 
     def files(self, work, job):
