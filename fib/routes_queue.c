@@ -16,6 +16,7 @@
  * random, which spreads over all of the trie, and that part is written in the order of the addresses, which
  * leaves neighbours in memory beside each other too: to drop them with their group later takes half the time.
  */
+#include <endian.h>
 #include <stdlib.h>
 #include <string.h>
 

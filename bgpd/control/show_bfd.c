@@ -35,6 +35,13 @@ static void json_remote(struct writer *w, const struct fm_bfd_state *st)
     writer_bool(w, "remoteControlPlaneIndependent", st->flags & FM_BFD_REMOTE_CPI);
 }
 
+/* As the parent told it; down, as long as it has not. */
+static const struct fm_bfd_state *state_of(const struct peer_info *i)
+{
+    static const struct fm_bfd_state untold = {.state = FM_BFD_DOWN, .remote_state = FM_BFD_DOWN};
+    return i->bfd_state ? i->bfd_state : &untold;
+}
+
 /* Which session it is. */
 static void json_name(struct exec *e, const struct peer_info *i)
 {
@@ -56,8 +63,7 @@ static void json_name(struct exec *e, const struct peer_info *i)
 
 static void json_session(struct exec *e, const struct peer *p, const struct peer_info *i)
 {
-    static const struct fm_bfd_state unknown = {.state = FM_BFD_DOWN, .remote_state = FM_BFD_DOWN};
-    const struct fm_bfd_state *st = i->bfd_state ? i->bfd_state : &unknown;
+    const struct fm_bfd_state *st = state_of(i);
     struct writer *w = e->w;
 
     writer_object(w, NULL);
@@ -199,8 +205,7 @@ static bool brief_row(struct table *t, const struct peer *p, const struct peer_i
 
 static bool counters_row(struct table *t, const struct peer *p, const struct peer_info *i)
 {
-    static const struct fm_bfd_state unknown;
-    const struct fm_bfd_state *st = i->bfd_state ? i->bfd_state : &unknown;
+    const struct fm_bfd_state *st = state_of(i);
     char in[24], out[24], ups[16], downs[16];
 
     snprintf(in, sizeof in, "%" PRIu64, st->packets_in);
@@ -212,8 +217,7 @@ static bool counters_row(struct table *t, const struct peer *p, const struct pee
 
 static void json_counters(struct exec *e, const struct peer *p, const struct peer_info *i)
 {
-    static const struct fm_bfd_state unknown;
-    const struct fm_bfd_state *st = i->bfd_state ? i->bfd_state : &unknown;
+    const struct fm_bfd_state *st = state_of(i);
     struct writer *w = e->w;
 
     writer_object(w, NULL);
