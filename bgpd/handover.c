@@ -31,6 +31,7 @@ struct speaker_handover {
     void (*done)(void *arg, const char *error, const char *told);
     void *arg;
     struct timer *end;
+    struct handover_arrival arrival;
     int state; /* as got, -1 none */
     int *sessions;
     unsigned n, room;
@@ -227,16 +228,27 @@ void speaker_handover_resume(struct speaker *s)
     if (!speaker_handover_has(s))
         return;
     uint64_t began = loop_now_ms();
+    struct handover_arrival *arrival = &h->arrival;
+    *arrival = (struct handover_arrival){.planned = true, .sessions = h->n};
     int r = h->state < 0 ? -EBADMSG : handover_load(s, h->state, h->sessions, h->n, &taken);
     if (h->state >= 0)
         h->n = 0; /* handover_load has seen to all of them */
-    if (r)
+    if (r) {
+        arrival->wrong = r == -EBADMSG ? "it is of another version, or incomplete" : strerror(-r);
         log_warn("what the former process handed over cannot be used: falls back to graceful restart",
-                 F_STR("reason", r == -EBADMSG ? "it is of another version, or incomplete" : strerror(-r)));
-    else
+                 F_STR("reason", arrival->wrong));
+    } else {
+        arrival->taken = taken.sessions;
+        arrival->ended = taken.ended;
         log_info("taken over from the former process", F_UINT("sessions", taken.sessions),
                  F_UINT_IF("ended", taken.ended), F_UINT("routes", taken.routes),
                  F_UINT("ms", loop_now_ms() - began));
+    }
     s->whole = !r && taken.whole;
     close_got(h);
+}
+
+const struct handover_arrival *speaker_handover_arrival(const struct speaker *s)
+{
+    return &s->handover->arrival;
 }

@@ -16,6 +16,15 @@ struct speaker;
 struct fm_keep;
 struct speaker_handover;
 
+/* What became of the restart that this process came from. */
+struct handover_arrival {
+    bool planned;      /* a former process handed over something */
+    unsigned sessions; /* so many of them, */
+    unsigned taken;    /* Established again */
+    unsigned ended;    /* closed with a word: the configuration has changed */
+    const char *wrong; /* NULL, or why none could be taken over */
+};
+
 struct speaker_handover *speaker_handover_new(struct speaker *s); /* NULL: out of memory */
 void speaker_handover_free(struct speaker_handover *h);
 
@@ -33,5 +42,6 @@ bool speaker_handover_is_over(const struct speaker *s); /* all is with the paren
 bool speaker_handover_has(const struct speaker *s);     /* something was got and not taken up yet */
 /* Peers are made and the speaker is about to run: takes up what was got. The others start as ever. */
 void speaker_handover_resume(struct speaker *s);
+const struct handover_arrival *speaker_handover_arrival(const struct speaker *s);
 
 #endif

@@ -36,6 +36,7 @@ struct buffer {
 struct client {
     int fd, input; /* input -1: no more */
     bool json, by_line, unsendable;
+    FILE *output;
     const struct grammar *grammar;
     struct buffer in, out, lines;
     unsigned long line;     /* number of the last one read */
@@ -187,7 +188,7 @@ static void note_status(struct client *c, int status)
 
 static void put_error(const struct client *c, unsigned long line, const char *text)
 {
-    fflush(stdout);
+    fflush(c->output);
     if (c->by_line)
         fprintf(stderr, "line %lu: %s\n", line, text);
     else
@@ -358,7 +359,7 @@ static bool take_answers(struct client *c)
         size_t part = n < c->frame_left ? n : c->frame_left;
         if (c->last_frame)
             buffer_add(&c->error, p, part);
-        else if (part && fwrite(p, 1, part, stdout) != part)
+        else if (part && fwrite(p, 1, part, c->output) != part)
             return false;
         b->start += part;
         c->frame_left -= part;
@@ -385,7 +386,7 @@ static int read_answers(struct client *c)
 
 static int finish(struct client *c, int got)
 {
-    if (fflush(stdout) || ferror(stdout)) {
+    if (fflush(c->output) || ferror(c->output)) {
         fprintf(stderr, "underlayctl: cannot write the output: %s\n", strerror(errno));
         note_status(c, CLI_REFUSED);
     } else if (got < 0) {
@@ -422,7 +423,7 @@ static int client_run(struct client *c)
             if (got <= 0)
                 break;
             if (!c->n)
-                fflush(stdout);
+                fflush(c->output);
         }
     }
     if (got == 0 && c->input >= 0) {
@@ -432,15 +433,16 @@ static int client_run(struct client *c)
     return finish(c, got);
 }
 
-int client_run_one(int fd, bool json, const char *command)
+int client_run_one(int fd, bool json, const char *command, FILE *out)
 {
-    struct client c = {.fd = fd, .input = -1, .json = json};
+    struct client c = {.fd = fd, .input = -1, .json = json, .output = out};
     queue_request(&c, command);
     return client_run(&c);
 }
 
 int client_run_lines(int fd, bool json, int input, const struct grammar *g)
 {
-    struct client c = {.fd = fd, .input = input, .json = json, .by_line = true, .grammar = g};
+    struct client c = {
+        .fd = fd, .input = input, .json = json, .by_line = true, .output = stdout, .grammar = g};
     return client_run(&c);
 }

@@ -3,6 +3,7 @@
  * The command table is linked in, so that a typo is answered, and help given, without a daemon. What commands
  * do, and all that they print, is the daemon's. */
 #include <getopt.h>
+#include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -70,6 +71,82 @@ static int help_locally(const struct grammar *g, const struct command *cmd)
     return CLI_USAGE;
 }
 
+/* What the new process says of it. */
+static int ask_version(const char *socket, json_t **answer)
+{
+    char *text = NULL;
+    size_t size;
+    int fd, status = client_connect(socket, &fd);
+    *answer = NULL;
+    if (status)
+        return status;
+    FILE *out = open_memstream(&text, &size);
+    status = out ? client_run_one(fd, true, "show version", out) : CLI_UNREACHABLE;
+    close(fd);
+    if (out)
+        fclose(out);
+    if (!status)
+        *answer = json_loads(text, 0, NULL);
+    free(text);
+    return status;
+}
+
+static unsigned count_of(const json_t *object, const char *key)
+{
+    return (unsigned)json_integer_value(json_object_get(object, key));
+}
+
+static int restarted_but(const char *what)
+{
+    fprintf(stderr, "underlayctl: restarted, but %s; the log says why\n", what);
+    return CLI_REFUSED;
+}
+
+/* What the new process says of a restart of the speaker, or of the whole. */
+static int judge_restart(const json_t *version, bool whole)
+{
+    const json_t *restart = json_object_get(version, "plannedRestart");
+    const char *error = json_string_value(json_object_get(restart, "error"));
+    const char *running = json_string_value(json_object_get(version, "version"));
+    unsigned sessions = count_of(restart, "sessions"), taken = count_of(restart, "sessionsTakenOver"),
+             ended = count_of(restart, "sessionsEnded");
+    char text[256];
+
+    if (!restart)
+        return restarted_but("no session was taken over: they fall back to graceful restart");
+    if (taken + ended < sessions) {
+        snprintf(text, sizeof text,
+                 "%u of %u sessions were taken over%s%s: the others fall back to graceful restart", taken,
+                 sessions, error && *error ? ", as what was handed over cannot be used: " : "",
+                 error ? error : "");
+        return restarted_but(text);
+    }
+    if (whole && strcmp(running ? running : "", UNDERLAY_VERSION)) {
+        snprintf(text, sizeof text, "it is %.64s that runs, and this is %s",
+                 running ? running : "another version", UNDERLAY_VERSION);
+        return restarted_but(text);
+    }
+    if (ended)
+        printf("restarted; sessions ended for a changed configuration: %u\n", ended);
+    else
+        puts("restarted");
+    return CLI_OK;
+}
+
+static int await_restart(const char *socket, bool whole)
+{
+    json_t *version;
+    fflush(stdout);
+    int status = client_wait_served(socket, RESTART_S);
+    if (!status)
+        status = ask_version(socket, &version);
+    if (status)
+        return status;
+    status = judge_restart(version, whole);
+    json_decref(version);
+    return status;
+}
+
 static int run_command(const struct grammar *g, const char *socket, bool json, char **words, int n)
 {
     char error[512];
@@ -88,19 +165,15 @@ static int run_command(const struct grammar *g, const char *socket, bool json, c
         status = help_locally(g, &cmd);
         command_free(&cmd);
     } else {
-        bool restarts = cmd.row->id == CMD_RESTART;
+        bool restarts = cmd.row->id == CMD_RESTART, whole = cmd.n == 1;
         command_free(&cmd);
         status = client_connect(socket, &fd);
         if (!status) {
-            status = client_run_one(fd, json, line);
+            status = client_run_one(fd, json, line, stdout);
             close(fd);
         }
-        if (!status && restarts) {
-            fflush(stdout);
-            status = client_wait_served(socket, RESTART_S);
-            if (!status)
-                puts("restarted");
-        }
+        if (!status && restarts)
+            status = await_restart(socket, whole);
     }
     free(line);
     return status;

@@ -11,6 +11,7 @@
 #include "control/state.h"
 #include "drain.h"
 #include "fibclient.h"
+#include "handover.h"
 #include "loop.h"
 #include "speaker.h"
 
@@ -170,6 +171,24 @@ static void show_listener(struct exec *e)
     writer_end(e->w);
 }
 
+static void show_restart(struct exec *e)
+{
+    const struct handover_arrival *a = speaker_handover_arrival(e->s);
+    if (!a->planned)
+        return;
+    writer_text(e->w, "planned restart: %u of %u sessions taken over", a->taken, a->sessions);
+    if (a->ended)
+        writer_text(e->w, ", %u ended for a changed configuration", a->ended);
+    writer_text(e->w, "%s%s\n", a->wrong ? "; what was handed over cannot be used: " : "",
+                a->wrong ? a->wrong : "");
+    writer_object(e->w, "plannedRestart");
+    writer_uint(e->w, "sessions", a->sessions);
+    writer_uint(e->w, "sessionsTakenOver", a->taken);
+    writer_uint(e->w, "sessionsEnded", a->ended);
+    writer_str(e->w, "error", a->wrong ? a->wrong : "");
+    writer_end(e->w);
+}
+
 enum exec_result show_version(struct exec *e)
 {
     char up[UPTIME_STRLEN], id[ADDR_STRLEN];
@@ -186,6 +205,7 @@ enum exec_result show_version(struct exec *e)
     writer_str(e->w, "libevent", event_get_version());
     writer_text(e->w, "underlay %s, libevent %s\nspeaker up for %s, pid %d, router ID %s, AS %" PRIu32 "\n",
                 UNDERLAY_VERSION, event_get_version(), up, (int)getpid(), id, e->s->config->router.asn);
+    show_restart(e);
     show_listener(e);
     show_drain(e);
     writer_end(e->w);

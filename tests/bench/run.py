@@ -110,7 +110,7 @@ def parse_args():
     parser.add_argument("--only", default=",".join(rows.GROUPS), help="comma-separated: " + " ".join(rows.GROUPS))
     parser.add_argument("--daemons", default=",".join(d.name for d in daemons.ALL))
     parser.add_argument("--runs", type=int, default=3, help="rounds of each measurement")
-    parser.add_argument("--timeout", type=int, default=240, help="seconds for each step of one measurement")
+    parser.add_argument("--timeout", type=int, default=600, help="seconds for each step of one measurement")
     parser.add_argument("--markdown", metavar="FILE", help="the table as Markdown too")
     parser.add_argument("--perf", metavar="FILE", help="profile the daemon of the last measurement into it; not with vips")
     args = parser.parse_args()

@@ -63,7 +63,7 @@ class Restart:
 
     def __exit__(self, *_):
         self.daemon.process.send(signal.SIGCONT)
-        assert self.ctl.wait(30) == 0 and self.ctl.output().endswith("restarted\n"), self.ctl.output()
+        assert self.ctl.wait(30) == 0 and self.ctl.output().splitlines()[-1].startswith("restarted"), self.ctl.output()
 
     def unnoticed(self):
         """That the sessions are those of before, as we show them."""
@@ -166,8 +166,9 @@ def test_what_a_reload_would_reset_is_reset(lab):
     pair = Pair(lab, "frr").up()
     pair.underlay.config["peers"][0]["hold-time"] = "30s"
     pair.underlay.write()
-    with Restart(pair.underlay):
+    with Restart(pair.underlay) as restart:
         pass
+    assert restart.ctl.output().endswith("\nrestarted; sessions ended for a changed configuration: 1\n"), restart.ctl.output()
     wait_for(lambda: pair.underlay.neighbor()["connectionsEstablished"] == 2 and pair.underlay.established(), 20,
              "the session with the new hold time")
     assert any("6/6 (Cease/Other Configuration Change)" in line for line in pair.tor.notifications())
@@ -186,6 +187,21 @@ def test_a_configuration_that_does_not_load_refuses_the_restart(lab):
     assert "restart refused" in node.process.output()
     metrics = rawhttp.get(pair.node, "/metrics").text.splitlines()  # nobody has asked for a reload
     assert "underlay_config_last_reload_successful 1" in metrics and 'underlay_config_reloads_total{result="refused"} 0' in metrics
+
+
+@feature("Planned restart: sessions are handed over")
+def test_what_could_not_be_kept_is_told(lab):
+    pair = Pair(lab, "frr")
+    node = pair.underlay
+    node.wrap = ("prlimit", "--nofile=500:500")
+    pair.up()
+    done = node.ctl("restart speaker", json_out=False, check=False)
+    assert (done.returncode, done.stdout) == (1, "1 of 1 sessions handed over\n"), done
+    assert done.stderr == ("underlayctl: restarted, but no session was taken over: they fall back to graceful restart; "
+                           "the log says why\n"), done
+    assert "more connections than this process may keep" in node.process.output()
+    wait_for(lambda: node.established(), 30, "the session is back")
+    assert "plannedRestart" not in node.ctl("show version")
 
 
 @feature("Planned restart: sessions are handed over")

@@ -58,6 +58,7 @@ class Underlay:
         self.config_path = os.path.join(self.lab.dir, f"{self.name}.yaml")
         self.config = {"router": {"asn": asn, "id": sections.pop("id", "10.255.1.1"), **sections.pop("router", {})},
                        "peers": list(peers), "log": {"level": "debug"}, **sections}
+        self.wrap = ()  # what starts it, with arguments
         self.process = None
 
     def write(self, text=None):
@@ -67,7 +68,7 @@ class Underlay:
 
     def start(self, wait=True, argv=()):
         self.write()
-        self.process = self.node.start(UNDERLAYD, "--config", self.config_path, "--control-socket", self.socket, *argv,
+        self.process = self.node.start(*self.wrap, UNDERLAYD, "--config", self.config_path, "--control-socket", self.socket, *argv,
                                        log=f"{self.name}.log")
         if wait:
             wait_for(self._answers, what=f"{self.name} answers on its control socket")
