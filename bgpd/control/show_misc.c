@@ -179,8 +179,9 @@ static void show_restart(struct exec *e)
     writer_text(e->w, "planned restart: %u of %u sessions taken over", a->taken, a->sessions);
     if (a->ended)
         writer_text(e->w, ", %u ended for a changed configuration", a->ended);
-    writer_text(e->w, "%s%s\n", a->wrong ? "; what was handed over cannot be used: " : "",
-                a->wrong ? a->wrong : "");
+    writer_text(e->w, "\n");
+    if (a->wrong)
+        writer_text(e->w, "what was handed over cannot be used: %s\n", a->wrong);
     writer_object(e->w, "plannedRestart");
     writer_uint(e->w, "sessions", a->sessions);
     writer_uint(e->w, "sessionsTakenOver", a->taken);

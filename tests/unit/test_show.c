@@ -421,6 +421,29 @@ static void memory_version_and_configuration(void)
     end();
 }
 
+static void version_tells_of_a_planned_restart(void)
+{
+    begin();
+    arrival = (struct handover_arrival){.planned = true, .sessions = 3, .taken = 2, .ended = 1};
+    run("show version");
+    expect_output("\nplanned restart: 2 of 3 sessions taken over, 1 ended for a changed configuration\n");
+    expect_tidy();
+    arrival = (struct handover_arrival){.planned = true, .sessions = 3, .wrong = "it is of another version"};
+    run("show version");
+    expect_output("planned restart: 0 of 3 sessions taken over\nwhat was handed over cannot be used: it is "
+                  "of another version\n");
+    expect_tidy();
+    json_t *j = run_json("show version"), *restart = at(j, "plannedRestart");
+    CU_ASSERT_EQUAL(json_integer_value(at(restart, "sessions")), 3);
+    CU_ASSERT_EQUAL(json_integer_value(at(restart, "sessionsTakenOver")), 0);
+    CU_ASSERT_STRING_EQUAL(json_string_value(at(restart, "error")), "it is of another version");
+    json_decref(j);
+    arrival = (struct handover_arrival){0};
+    run("show version");
+    CU_ASSERT_PTR_NULL(strstr(output, "planned"));
+    end();
+}
+
 static void help_comes_from_the_table(void)
 {
     begin();
@@ -445,6 +468,7 @@ static const struct unit_case cases[] = {
     UNIT(hostile_peer_texts_stay_inside_their_line),
     UNIT(a_large_table_is_shown_in_bounded_steps),
     UNIT(memory_version_and_configuration),
+    UNIT(version_tells_of_a_planned_restart),
     UNIT(help_comes_from_the_table),
 };
 UNIT_MAIN("show", cases)
