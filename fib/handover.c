@@ -217,6 +217,6 @@ bool handover_pending(const struct handover *h)
 void handover_done(struct handover *h)
 {
     if (h->n_sent)
-        log_info("the new speaker is ready", F_UINT("taken_over", h->n_sent));
+        log_info("the new speaker is ready", F_UINT("handed_over", h->n_sent));
     h->n_sent = 0;
 }

@@ -71,7 +71,6 @@ static int help_locally(const struct grammar *g, const struct command *cmd)
     return CLI_USAGE;
 }
 
-/* What the new process says of it. */
 static int ask_version(const char *socket, json_t **answer)
 {
     char *text = NULL;
@@ -81,10 +80,14 @@ static int ask_version(const char *socket, json_t **answer)
     if (status)
         return status;
     FILE *out = open_memstream(&text, &size);
-    status = out ? client_run_one(fd, true, "show version", out) : CLI_UNREACHABLE;
+    if (!out) {
+        close(fd);
+        fprintf(stderr, "underlayctl: out of memory\n");
+        return CLI_UNREACHABLE;
+    }
+    status = client_run_one(fd, true, "show version", out);
     close(fd);
-    if (out)
-        fclose(out);
+    fclose(out);
     if (!status)
         *answer = json_loads(text, 0, NULL);
     free(text);
@@ -102,7 +105,8 @@ static int restarted_but(const char *what)
     return CLI_REFUSED;
 }
 
-/* What the new process says of a restart of the speaker, or of the whole. */
+/* By what the new process says: whether the restart, of the speaker or of the whole, was what was asked for.
+ */
 static int judge_restart(const json_t *version, bool whole)
 {
     const json_t *restart = json_object_get(version, "plannedRestart");
@@ -110,15 +114,16 @@ static int judge_restart(const json_t *version, bool whole)
     const char *running = json_string_value(json_object_get(version, "version"));
     unsigned sessions = count_of(restart, "sessions"), taken = count_of(restart, "sessionsTakenOver"),
              ended = count_of(restart, "sessionsEnded");
+    bool unusable = error && *error;
     char text[256];
 
     if (!restart)
-        return restarted_but("no session was taken over: they fall back to graceful restart");
+        return restarted_but("no session was taken over; they fall back to graceful restart");
     if (taken + ended < sessions) {
         snprintf(text, sizeof text,
-                 "%u of %u sessions were taken over%s%s: the others fall back to graceful restart", taken,
-                 sessions, error && *error ? ", as what was handed over cannot be used: " : "",
-                 error ? error : "");
+                 "%u of %u sessions were taken over%s%s%s; the others fall back to graceful restart", taken,
+                 sessions, unusable ? " (what was handed over cannot be used: " : "", unusable ? error : "",
+                 unusable ? ")" : "");
         return restarted_but(text);
     }
     if (whole && strcmp(running ? running : "", UNDERLAY_VERSION)) {

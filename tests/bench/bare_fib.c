@@ -7,7 +7,7 @@
  * faster.
  *
  * With --link-down the routes go because DEVICE is set down: how long the kernel takes for that, before it
- * tells anybody, comes first in every failover.
+ * tells anybody, comes first when a link is lost.
  *
  * Run it inside a network namespace: bare_fib [--link-down] ROUTES GATEWAY DEVICE [GATEWAY DEVICE]... Prints
  * one line of JSON.

@@ -7,7 +7,6 @@ own default. Configuration, sockets and pid files are in the directory of the ru
 import dataclasses
 import json
 import os
-import shutil
 import signal
 import subprocess
 

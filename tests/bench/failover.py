@@ -9,7 +9,6 @@ serves all runs of a row: the router is brought back, and everything waits until
 import argparse
 import dataclasses
 import json
-import os
 import statistics
 import subprocess
 import sys
@@ -22,7 +21,7 @@ import run
 from box import Box, Failed, wait_for
 from daemons import TORS, Job
 from lab import LabError, adding, require_root
-from procfs import pids_of, wait_quiet
+from procfs import wait_quiet
 
 POD, POD_GATEWAY = "10.98.0.2", "10.98.0.1"
 BFD_MS = 50

@@ -197,7 +197,7 @@ def test_what_could_not_be_kept_is_told(lab):
     pair.up()
     done = node.ctl("restart speaker", json_out=False, check=False)
     assert (done.returncode, done.stdout) == (1, "1 of 1 sessions handed over\n"), done
-    assert done.stderr == ("underlayctl: restarted, but no session was taken over: they fall back to graceful restart; "
+    assert done.stderr == ("underlayctl: restarted, but no session was taken over; they fall back to graceful restart; "
                            "the log says why\n"), done
     assert "more connections than this process may keep" in node.process.output()
     wait_for(lambda: node.established(), 30, "the session is back")
