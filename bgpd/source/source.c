@@ -120,7 +120,7 @@ static void put_u32(uint8_t *p, uint32_t v)
 static const struct attr *drained(struct sources *s, const struct attr *a)
 {
     struct attr_build b;
-    uint8_t communities[4 * 33]; /* 32 at most, and one */
+    uint8_t communities[4 * (ADVERTISE_COMMUNITIES + 1)];
     attr_to_build(s->s->attrs, a, &b);
     uint16_t len = b.part_len[PART_COMMUNITY];
     memcpy(communities, b.part[PART_COMMUNITY], len);
@@ -255,14 +255,19 @@ static int want(struct sources *s, const struct prefix *p, uint8_t by, struct so
     return 0;
 }
 
+void advertise_add_communities(struct advertise_options *o, const struct config_communities *c)
+{
+    for (unsigned i = 0; i < c->n_standard && o->n_communities < ADVERTISE_COMMUNITIES; i++)
+        o->communities[o->n_communities++] = c->standard[i];
+    for (unsigned i = 0; i < c->n_large && o->n_large < ADVERTISE_COMMUNITIES; i++)
+        memcpy(o->large[o->n_large++], c->large[i], sizeof o->large[0]);
+}
+
 static int want_vip(struct sources *s, const struct config_vip *v)
 {
     struct advertise_options o = {.has_med = v->has_med, .med = v->med, .weight = v->weight};
     struct source *src;
-    for (; o.n_communities < v->n_communities && o.n_communities < 32; o.n_communities++)
-        o.communities[o.n_communities] = v->communities[o.n_communities];
-    for (; o.n_large < v->n_large && o.n_large < 32; o.n_large++)
-        memcpy(o.large[o.n_large], v->large[o.n_large], sizeof o.large[0]);
+    advertise_add_communities(&o, &v->communities);
     const struct attr *a = make_attr(s, &o);
     if (!a)
         return -ENOMEM;

@@ -18,15 +18,18 @@ void sources_addresses_changed(struct sources *s);            /* for advertise.i
 
 /* CLI. communities are standard, large ones separate. Replaces an earlier advertisement of the same prefix.
  * 0, -ENOMEM, -EINVAL (martian or default). */
+#define ADVERTISE_COMMUNITIES 32
 struct advertise_options {
-    uint32_t communities[32];
+    uint32_t communities[ADVERTISE_COMMUNITIES];
     unsigned n_communities;
-    uint32_t large[32][3];
+    uint32_t large[ADVERTISE_COMMUNITIES][3];
     unsigned n_large;
     bool has_med;
     uint32_t med;
     uint32_t weight; /* told as link bandwidth, 1..ATTR_WEIGHT_MOST; 0: none */
 };
+/* Those of c as well, as many as there is room for. */
+void advertise_add_communities(struct advertise_options *o, const struct config_communities *c);
 int sources_advertise(struct sources *s, const struct prefix *p, const struct advertise_options *o);
 int sources_withdraw(struct sources *s,
                      const struct prefix *p); /* -ENOENT: not advertised by the CLI; -EBUSY: by the
