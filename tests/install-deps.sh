@@ -11,7 +11,7 @@ case $level in
 build) wanted=$build ;;
 demo) wanted="$build $labs frr" ;;
 bench) wanted="$build $labs frr bird2 gobgpd openbgpd" ;;
-check) wanted="$build $labs clang libclang-rt-dev libcunit1-dev frr bird2 gobgpd exabgp openbgpd tshark python3-prometheus-client" ;;
+check) wanted="$build $labs clang libclang-rt-dev libcunit1-dev frr bird2 gobgpd exabgp openbgpd tshark python3-prometheus-client containernetworking-plugins" ;;
 *) echo "usage: $0 build | check | demo | bench" >&2; exit 2 ;;
 esac
 
