@@ -514,12 +514,6 @@ int sources_drain(struct sources *s, enum drain_phase phase)
     return rc;
 }
 
-unsigned sources_pod_cidrs(const struct sources *s, const struct prefix **out)
-{
-    *out = s->pod_cidrs;
-    return s->n_pod_cidrs;
-}
-
 enum import_reason sources_own(const struct sources *s, const struct prefix *p)
 {
     for (unsigned i = 0; i < s->n_pod_cidrs; i++)

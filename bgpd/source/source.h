@@ -54,10 +54,6 @@ unsigned sources_pod_cidrs(const struct sources *s, const struct prefix **out);
  * at all; it stays originated in all other respects. 0 or -ENOMEM (the rest is done). */
 int sources_drain(struct sources *s, enum drain_phase phase);
 
-/* Those that pods of this node get addresses of, whoever says so. Borrowed until they change, which
- * speaker_own_prefixes_changed tells. */
-unsigned sources_pod_cidrs(const struct sources *s, const struct prefix **out);
-
 /* An address or prefix that the import must refuse: inside an own pod CIDR, or an own VIP/address. */
 enum import_reason sources_own(const struct sources *s, const struct prefix *p);
 
