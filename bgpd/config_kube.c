@@ -7,10 +7,8 @@
 
 #include <ctype.h>
 #include <errno.h>
-#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "config_int.h"
 #include "config_schema.h"
@@ -108,17 +106,9 @@ static int parse_unicast(const struct schema_key *k, void *field, const char *te
 
 static void derive_node(struct load *ld, struct config_kube *c)
 {
-    char host[HOST_NAME_MAX + 1] = "";
-    const char *name = getenv("NODE_NAME");
-    if (c->node)
-        return;
-    if (!name || !*name) {
-        gethostname(host, sizeof host - 1);
-        for (char *p = host; *p; p++)
-            *p = (char)tolower((unsigned char)*p);
-        name = host;
-    }
-    c->node = strdup(name);
+    char host[VARS_STRLEN];
+    if (!c->node)
+        c->node = strdup(vars_node_name(host));
     if (!c->node)
         ld->oom = true;
 }
