@@ -11,6 +11,8 @@
 #include <unistd.h>
 
 #include "fibclient.h"
+#include "kube/cni.h"
+#include "kube/kube.h"
 #include "log.h"
 #include "peer.h"
 #include "source/source.h"
@@ -132,9 +134,11 @@ static void apply(struct reload *r, struct config *new)
         s->router_id = new->router.id;
     rib_set_config(s->rib, &rc);
     error = sources_apply(s->sources, new);
+    kube_apply(s->kube, old);
     if (!error)
         error = peer_set_apply(s->peers, new);
     rib_reimport(s->rib, NULL);
+    cni_apply(s->cni);
     config_free(old);
     if (error)
         finish_errno(r, "applied in part", error);

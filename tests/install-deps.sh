@@ -5,7 +5,7 @@
 set -eu
 
 level=${1:-build}
-build="gcc libc6-dev make pkg-config libevent-dev libnl-3-dev libnl-route-3-dev libyaml-dev libjansson-dev libsystemd-dev libcap-dev"
+build="gcc libc6-dev make pkg-config libevent-dev libssl-dev libnl-3-dev libnl-route-3-dev libyaml-dev libjansson-dev libsystemd-dev libcap-dev"
 labs="python3 iproute2 procps iputils-ping tcpdump"
 case $level in
 build) wanted=$build ;;
