@@ -785,6 +785,28 @@ void *__wrap_tsearch(const void *key, void **root, int (*compare)(const void *, 
     return fails() ? NULL : __real_tsearch(key, root, compare);
 }
 
+/* An object that is there and cannot be taken in is none that the list did not have. */
+static void known_object_survives_a_list_without_memory(void)
+{
+    struct world w;
+    open_world(&w);
+    put(&w, KUBE_SERVICES, service("a", "Local", "192.0.2.1"));
+    put(&w, KUBE_SLICES, slice("a-1", "a", "IPv4", 1, 0));
+    put(&w, KUBE_NODES, json_of("{'metadata': {'name': 'n1'}}"));
+    json_t *changed[KUBE_KINDS] = {json_of("{'metadata': {'name': 'n1'}, 'spec': {'unschedulable': true}}"),
+                                   service("a", "Cluster", "192.0.2.2"), slice("a-1", "a", "IPv4", 0, 0)};
+    for (int kind = 0; kind < KUBE_KINDS; kind++) {
+        kube_store_list_begin(w.st, (enum kube_kind)kind);
+        fail_in = 0;
+        CU_ASSERT_EQUAL(put(&w, (enum kube_kind)kind, changed[kind]), -ENOMEM);
+        fail_in = -1;
+        kube_store_list_end(w.st, (enum kube_kind)kind);
+    }
+    CU_ASSERT(judge(&w, "192.0.2.1").advertise);
+    CU_ASSERT(kube_store_node(w.st) && !kube_store_node(w.st)->unschedulable);
+    close_world(&w);
+}
+
 /* Puts the object, with every single allocation failing in turn. */
 static void put_without_memory(struct world *w, enum kube_kind kind, json_t *object)
 {
@@ -860,5 +882,6 @@ static const struct unit_case cases[] = {
     UNIT(ten_thousand_services_take_a_few_megabytes),
     UNIT(random_events_leave_what_a_model_says),
     UNIT(without_memory_nothing_changes),
+    UNIT(known_object_survives_a_list_without_memory),
 };
 UNIT_MAIN("kube store", cases)
