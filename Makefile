@@ -26,7 +26,7 @@ LDFLAGS  = -pie -Wl,-z,relro,-z,now -Wl,--as-needed $(if $(SAN),-fsanitize=$(SAN
 LDLIBS  := $(shell pkg-config --libs $(PKGS) 2>/dev/null)
 
 LIB_SRCS = $(filter-out bgpd/main.c,$(wildcard bgpd/*.c bgpd/lib/*.c bgpd/wire/*.c bgpd/rib/*.c bgpd/source/*.c \
-           bgpd/control/*.c fib/*.c))
+           bgpd/control/*.c bgpd/kube/*.c fib/*.c))
 CLI_SRCS = $(wildcard bgpd/cli/*.c)
 LIB_OBJS = $(LIB_SRCS:%.c=$(BUILD)/obj/%.o)
 CLI_OBJS = $(CLI_SRCS:%.c=$(BUILD)/obj/%.o)

@@ -168,6 +168,7 @@ void config_free(struct config *c)
     if (!c)
         return;
     schema_release(&schema_root, c);
+    kube_access_reset(&c->advertise.kube.access);
     free(c);
 }
 

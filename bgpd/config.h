@@ -8,6 +8,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "config_kube.h"
 #include "log.h"
 #include "prefix.h"
 #include "rib/export.h"
@@ -82,9 +83,7 @@ struct peer_config {
 
 struct config_vip {
     struct prefix prefix;
-    uint32_t *communities; /* sorted, unique */
-    uint32_t (*large)[3];  /* sorted, unique */
-    unsigned n_communities, n_large;
+    struct config_communities communities;
     bool has_med;
     uint32_t med;
     uint32_t weight; /* sent as link bandwidth, so many Mbit/s; 0: none */
@@ -123,7 +122,9 @@ struct config {
         struct config_vip *vips;  /* prefixes are unique */
         char **interfaces;
         unsigned n_pod_cidrs, n_vips, n_interfaces;
+        struct config_kube kube;
     } advertise;
+    struct config_cni cni;
     struct policy **policies; /* in the order of the file; names are unique */
     unsigned n_policies;
     struct config_set *sets; /* as written; the policies hold what they stand for */

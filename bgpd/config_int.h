@@ -62,6 +62,7 @@ enum schema_shape {
     SHAPE_SET,       /* of words: bool[] at offset */
     SHAPE_MAP,       /* keys of `sub`, in the same struct; with a type also a single value, in short */
     SHAPE_MAPS,      /* list of `sub`: pointer at offset, count at `count` */
+    SHAPE_PAIRS,     /* names to text: the same, where the two keys of `sub` are the name and the text */
     SHAPE_TEMPLATES, /* names to `sub`; applied where they are named, not stored */
     SHAPE_POLICIES,  /* config_policy.c sees to it */
     SHAPE_SETS,
@@ -144,6 +145,12 @@ extern const struct value_type type_bool, type_uint, type_word, type_duration, t
     type_path, type_key_file, type_password, type_asn, type_peer_asn, type_router_id, type_addr, type_addr4,
     type_addr6, type_listen, type_prefix, type_ifname, type_interface, type_protocol, type_table,
     type_community, type_med, type_bind, type_limits, type_range, type_bfd, type_endpoint;
+
+/* config_kube.c */
+
+extern const struct value_type type_kube, type_server, type_taint, type_label_key, type_label_value,
+    type_unicast;
+void check_kube(struct load *ld); /* fills in what is derived, reads the kubeconfig */
 
 /* config_read.c, config_check.c */
 

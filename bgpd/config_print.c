@@ -49,6 +49,18 @@ static void print_list(FILE *f, const struct schema_key *k, const void *base)
     }
 }
 
+static void print_pairs(FILE *f, const struct schema_key *k, const void *base)
+{
+    struct list l = key_list(k, base);
+    for (unsigned i = 0; i < l.n; i++) {
+        const void *item = (char *)l.items + (size_t)i * k->size;
+        fputs(i ? ", " : "", f);
+        print_value(f, &k->sub->keys[0], key_field(&k->sub->keys[0], item));
+        fputs(": ", f);
+        print_value(f, &k->sub->keys[1], key_field(&k->sub->keys[1], item));
+    }
+}
+
 static void print_set(FILE *f, const struct schema_key *k, const void *base)
 {
     const bool *set = key_field(k, base);
@@ -62,12 +74,12 @@ static void print_set(FILE *f, const struct schema_key *k, const void *base)
     }
 }
 
-static void print_communities(FILE *f, const struct config_vip *v)
+static void print_communities(FILE *f, const struct config_communities *v)
 {
     char buf[COMMUNITY_STRLEN];
     const char *sep = "";
-    for (unsigned i = 0; i < v->n_communities; i++, sep = ", ")
-        fprintf(f, "%s\"%s\"", sep, community_format(v->communities[i], buf));
+    for (unsigned i = 0; i < v->n_standard; i++, sep = ", ")
+        fprintf(f, "%s\"%s\"", sep, community_format(v->standard[i], buf));
     for (unsigned i = 0; i < v->n_large; i++, sep = ", ")
         fprintf(f, "%s\"%s\"", sep, community_format_large(v->large[i], buf));
 }
@@ -150,6 +162,7 @@ static void print_key(FILE *f, const struct schema_key *k, const void *base, con
     fprintf(f, "%*s%s:%s", indent, "", k->name,
             k->shape == SHAPE_MAPS     ? "\n"
             : k->shape == SHAPE_SCALAR ? " "
+            : k->shape == SHAPE_PAIRS  ? " {"
                                        : " [");
     switch (k->shape) {
     case SHAPE_MAPS:
@@ -164,8 +177,12 @@ static void print_key(FILE *f, const struct schema_key *k, const void *base, con
     case SHAPE_SET:
         print_set(f, k, base);
         break;
+    case SHAPE_PAIRS:
+        print_pairs(f, k, base);
+        fputs("}\n", f);
+        return;
     case SHAPE_ADD:
-        print_communities(f, base);
+        print_communities(f, key_field(k, base));
         break;
     default:
         break;

@@ -103,6 +103,34 @@ static void read_added(struct load *ld, const struct schema_key *k, void *base, 
         read_scalar(ld, k, key_field(k, base), n->items[i], &(struct path){.up = path, .index = i});
 }
 
+/* Names are the user's, so that only texts and doubles are checked. */
+static void read_pairs(struct load *ld, const struct schema_key *k, void *base, const struct node *n,
+                       const struct path *path)
+{
+    const struct schema_key *name = &k->sub->keys[0], *text = &k->sub->keys[1];
+    if (n->kind != NODE_MAP) {
+        load_error(ld, n, path, "expected a mapping of names to text, not %s",
+                   node_is_null(n) ? "nothing" : kind_name(n));
+        return;
+    }
+    if (n->n / 2 > k->max) {
+        load_error(ld, n, path, "%u elements; %u at most", n->n / 2, k->max);
+        return;
+    }
+    if (key_list_reset(k, base, n->n / 2)) {
+        ld->oom = true;
+        return;
+    }
+    char *item = key_list(k, base).items;
+    for (unsigned i = 0; i + 1 < n->n; i += 2, item += k->size) {
+        struct path at = {.up = path, .name = n->items[i]->text};
+        if (node_find(n, n->items[i]->text) != n->items[i + 1])
+            load_error(ld, n->items[i], &at, "is there twice; keep one");
+        read_scalar(ld, name, key_field(name, item), n->items[i], &at);
+        read_scalar(ld, text, key_field(text, item), n->items[i + 1], &at);
+    }
+}
+
 static void read_set(struct load *ld, const struct schema_key *k, void *base, const struct node *n,
                      const struct path *path)
 {
@@ -193,6 +221,9 @@ static void read_key(struct load *ld, const struct schema_key *k, void *base, co
         break;
     case SHAPE_SET:
         read_set(ld, k, base, n, path);
+        break;
+    case SHAPE_PAIRS:
+        read_pairs(ld, k, base, n, path);
         break;
     case SHAPE_MAP:
         if (k->type && n->kind == NODE_SCALAR && !node_is_null(n))

@@ -102,6 +102,7 @@ static void keep_what_needs_restart(struct config *old, struct config *new)
     KEEP(router.port);
     KEEP(router.on_stop);
     KEEP(metrics.listen);
+    KEEP(cni.write);
 #undef KEEP
 }
 

@@ -142,6 +142,15 @@ static char *choose_state_path(const struct speaker *s)
     return n < 0 ? NULL : path;
 }
 
+/* What is last known of Kubernetes lies beside it. 0 or -ENOMEM. */
+static int choose_state_paths(struct speaker *s)
+{
+    s->state_path = choose_state_path(s);
+    if (s->state_path && asprintf(&s->kube_state_path, "%s-kubernetes", s->state_path) < 0)
+        s->kube_state_path = NULL;
+    return s->kube_state_path ? 0 : -ENOMEM;
+}
+
 static struct fm_settings make_settings(const struct config *c)
 {
     struct fm_settings m = {
@@ -164,25 +173,38 @@ static struct fm_settings make_settings(const struct config *c)
     return m;
 }
 
+/* All files that the parent may open for us; one that has no path is off. 0 or an exit status. */
+static int set_paths(const struct speaker *s, struct fm_path *paths, unsigned *n)
+{
+    const struct {
+        enum fm_file_role role;
+        const char *path;
+    } files[] = {{FM_ROLE_CONFIG, s->config_name},
+                 {FM_ROLE_CONTROL, s->control_path},
+                 {FM_ROLE_STATE, s->state_path},
+                 {FM_ROLE_KUBE_STATE, s->kube_state_path}, /* a reload may turn it on */
+                 {FM_ROLE_CNI, s->config->cni.write}};
+    int status = 0;
+
+    for (unsigned i = 0; !status && i < sizeof files / sizeof *files; i++)
+        if (files[i].path)
+            status = set_path(&paths[(*n)++], files[i].role, 0, files[i].path);
+    for (unsigned i = 0; !status && i < s->keys.n; i++)
+        status = set_path(&paths[(*n)++], FM_ROLE_KEY, i, s->keys.files[i].path);
+    return status;
+}
+
 /* Says to the parent all that it may open for us, once. 0 or an exit status. */
 static int send_start(struct speaker *s)
 {
     const struct config *c = s->config;
     unsigned n_paths = 0;
     struct fm_settings settings = make_settings(c);
-    struct fm_path *paths = calloc(3 + s->keys.n, sizeof *paths);
+    struct fm_path *paths = calloc(FM_ROLE_COUNT + s->keys.n, sizeof *paths);
     struct fm_listen *listens = calloc(c->router.n_listen + 1, sizeof *listens);
     unsigned n_listens = c->router.n_listen;
-    int status = paths && listens ? 0 : EXIT_SYSTEM;
+    int status = paths && listens ? set_paths(s, paths, &n_paths) : EXIT_SYSTEM;
 
-    if (!status)
-        status = set_path(&paths[n_paths++], FM_ROLE_CONFIG, 0, s->config_name);
-    if (!status)
-        status = set_path(&paths[n_paths++], FM_ROLE_CONTROL, 0, s->control_path);
-    if (!status)
-        status = set_path(&paths[n_paths++], FM_ROLE_STATE, 0, s->state_path);
-    for (unsigned i = 0; !status && i < s->keys.n; i++)
-        status = set_path(&paths[n_paths++], FM_ROLE_KEY, i, s->keys.files[i].path);
     for (unsigned i = 0; !status && i < c->router.n_listen; i++) {
         listens[i] = (struct fm_listen){.index = i, .af = c->router.listen[i].af, .role = FM_ROLE_LISTEN};
         memcpy(listens[i].addr, c->router.listen[i].b, sizeof listens[i].addr);
@@ -573,6 +595,7 @@ static void free_modules(struct speaker *s)
     config_free(s->config);
     free(s->control_path);
     free(s->state_path);
+    free(s->kube_state_path);
 }
 
 void speaker_log_setup(const struct speaker *s, const struct config *c)
@@ -624,8 +647,7 @@ int speaker_main(const struct speaker_options *o)
     s.reloads.done_wall = s.started_wall;
     speaker_log_setup(&s, s.config);
     s.control_path = strdup(o->control_socket ? o->control_socket : s.config->control.socket);
-    s.state_path = s.control_path ? choose_state_path(&s) : NULL;
-    int status = s.state_path ? find_user(&s, o->user) : EXIT_SYSTEM;
+    int status = s.control_path && !choose_state_paths(&s) ? find_user(&s, o->user) : EXIT_SYSTEM;
     if (!status && make_modules(&s, o->fib_fd)) {
         fputs("underlayd: out of memory\n", stderr);
         status = EXIT_SYSTEM;

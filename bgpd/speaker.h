@@ -59,7 +59,7 @@ struct speaker {
 
     /* Of the start. */
     const char *log_level; /* --log-level, NULL */
-    char *control_path, *state_path;
+    char *control_path, *state_path, *kube_state_path;
     struct keyfiles keys; /* password files by the number that the parent knows them by */
     uid_t uid;            /* the account without privilege */
     gid_t gid;

@@ -337,7 +337,7 @@ static void written(void *arg, int fd, unsigned events)
     st->data = NULL;
     close(st->fd);
     st->fd = -1;
-    int rc = st->error ? st->error : fibclient_commit_state(st->s->fib, committed, st);
+    int rc = st->error ? st->error : fibclient_commit(st->s->fib, FM_ROLE_STATE, committed, st);
     if (rc)
         saving_done(st, CANNOT_WRITE, rc);
 }
