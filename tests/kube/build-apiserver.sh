@@ -23,7 +23,7 @@ listed=$(sed -n 's/^URIs: *//p; s/^deb \(\[.*\] \)\?\(http[^ ]*\/debian\/\?\) .*
     grep '/debian/*$' | head -n 1)
 mirror=${MIRROR:-${listed:-http://deb.debian.org/debian}}
 keyring=/usr/share/keyrings/debian-archive-keyring.gpg
-mkdir -p "$work"/apt/lists/partial "$work"/apt/archives/partial "$work"/apt/etc "$work"/packages "$work"/root "$work"/home
+mkdir -p "$work"/apt/lists/partial "$work"/apt/archives/partial "$work"/apt/etc/apt.conf.d "$work"/apt/etc/preferences.d "$work"/packages "$work"/root "$work"/home
 : >"$work/apt/status"
 for type in deb deb-src; do
     echo "$type [signed-by=$keyring] $mirror bookworm main"
