@@ -152,6 +152,15 @@ extern const struct value_type type_kube, type_server, type_taint, type_label_ke
     type_unicast;
 void check_kube(struct load *ld); /* fills in what is derived, reads the kubeconfig */
 
+/* config_vars.c */
+
+#define VARS_STRLEN 256
+/* $NODE_NAME, else the host name in lower case, in buf. "": there is neither. */
+const char *vars_node_name(char buf[VARS_STRLEN]);
+/* *out NULL: nothing in it is to be expanded; else the text as it is meant, to be freed. 0, -EINVAL with
+ * *why, -ENOMEM. */
+int vars_expand(const char *text, char **out, struct why *why);
+
 /* config_read.c, config_check.c */
 
 void config_read(struct load *ld);  /* root into ld->config */

@@ -7,12 +7,11 @@
 
 #include <ctype.h>
 #include <errno.h>
-#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "config_int.h"
+#include "config_schema.h"
 
 #define WHERE "advertise.kubernetes"
 
@@ -107,17 +106,9 @@ static int parse_unicast(const struct schema_key *k, void *field, const char *te
 
 static void derive_node(struct load *ld, struct config_kube *c)
 {
-    char host[HOST_NAME_MAX + 1] = "";
-    const char *name = getenv("NODE_NAME");
-    if (c->node)
-        return;
-    if (!name || !*name) {
-        gethostname(host, sizeof host - 1);
-        for (char *p = host; *p; p++)
-            *p = (char)tolower((unsigned char)*p);
-        name = host;
-    }
-    c->node = strdup(name);
+    char host[VARS_STRLEN];
+    if (!c->node)
+        c->node = strdup(vars_node_name(host));
     if (!c->node)
         ld->oom = true;
 }
@@ -164,6 +155,17 @@ static void check_rules(struct load *ld, const struct config_kube *c, const stru
         else if (!takes && r->n_values)
             load_error(ld, list->items[i], &at, "has values; Exists and DoesNotExist take none");
     }
+}
+
+bool config_kube_same_selection(const struct config_kube *a, const struct config_kube *b)
+{
+    static const char *const keys[] = {"selector", "load-balancer-class"};
+    const struct schema_section *services = schema_find(&schema_kube, "services")->sub;
+    for (size_t i = 0; i < sizeof keys / sizeof *keys; i++)
+        if (!schema_equal(schema_find(services, keys[i]), outer_of(a, const struct config, advertise.kube),
+                          outer_of(b, const struct config, advertise.kube)))
+            return false;
+    return true;
 }
 
 void check_kube(struct load *ld)

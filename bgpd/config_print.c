@@ -15,6 +15,15 @@
 static void print_section(FILE *f, const struct schema_section *s, const void *base, const void *def,
                           unsigned indent);
 
+/* In single quotes no variable is put in: of a text that looks like one and is none, or is one by now. */
+static void print_verbatim(FILE *f, const char *s)
+{
+    fputc('\'', f);
+    for (; *s; s++)
+        fprintf(f, *s == '\'' ? "''" : "%c", *s);
+    fputc('\'', f);
+}
+
 /* Quoted unless every YAML reader takes it for the same word. */
 void config_print_text(FILE *f, const char *s)
 {
@@ -26,6 +35,10 @@ void config_print_text(FILE *f, const char *s)
         quote |= !strcmp(s, special[i]);
     if (!quote) {
         fputs(s, f);
+        return;
+    }
+    if (strstr(s, "${")) {
+        print_verbatim(f, s);
         return;
     }
     fputc('"', f);

@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "fibclient.h"
+#include "kube/cni.h"
 #include "log.h"
 #include "peer.h"
 #include "source/source.h"
@@ -135,6 +136,7 @@ static void apply(struct reload *r, struct config *new)
     if (!error)
         error = peer_set_apply(s->peers, new);
     rib_reimport(s->rib, NULL);
+    cni_apply(s->cni);
     config_free(old);
     if (error)
         finish_errno(r, "applied in part", error);

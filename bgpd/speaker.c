@@ -26,6 +26,7 @@
 #include "drain.h"
 #include "fibclient.h"
 #include "handover.h"
+#include "kube/cni.h"
 #include "log.h"
 #include "peer.h"
 #include "source/source.h"
@@ -392,9 +393,12 @@ void speaker_drain_changed(struct speaker *s)
  * node from being used. */
 void speaker_fib_idle(struct speaker *s)
 {
-    for (unsigned i = 0; !s->fib_settled && i < peer_set_count(s->peers); i++)
-        if (peer_synced(peer_set_at(s->peers, i)))
-            s->fib_settled = true;
+    if (s->fib_settled)
+        return;
+    for (unsigned i = 0; i < peer_set_count(s->peers); i++)
+        s->fib_settled |= peer_synced(peer_set_at(s->peers, i));
+    if (s->fib_settled)
+        cni_update(s->cni);
 }
 
 void speaker_peer_state_changed(struct speaker *s)
@@ -411,6 +415,7 @@ void speaker_peer_state_changed(struct speaker *s)
 void speaker_own_prefixes_changed(struct speaker *s)
 {
     rib_reimport(s->rib, NULL);
+    cni_update(s->cni);
 }
 
 /* The state file has been read (or there is none): sessions that an operator shut down must not come up for a
@@ -560,7 +565,10 @@ static int make_modules(struct speaker *s, int fib_fd)
     s->health = health_new(s);
     s->http = http_new(s);
     s->watch = watch_new(s);
-    return s->peers && s->sources && s->control && s->drain && s->health && s->http && s->watch ? 0 : -ENOMEM;
+    s->cni = cni_new(s);
+    return s->peers && s->sources && s->control && s->drain && s->health && s->http && s->watch && s->cni
+               ? 0
+               : -ENOMEM;
 }
 
 struct rib_config speaker_rib_config(const struct config *c)
@@ -581,6 +589,7 @@ static void free_modules(struct speaker *s)
     control_free(s->control);
     drain_free(s->drain);
     sources_free(s->sources);
+    cni_free(s->cni);
     peer_set_free(s->peers);
     fibclient_detach(s->fib);
     rib_free(s->rib);

@@ -20,6 +20,7 @@ struct speaker_handover;
 struct drain;
 struct health;
 struct http;
+struct cni;
 
 struct speaker {
     struct loop *loop;
@@ -39,6 +40,7 @@ struct speaker {
     struct drain *drain;
     struct health *health;
     struct http *http;
+    struct cni *cni;
     uint32_t router_id; /* host order; configured or chosen */
     uint64_t started_ms;
     int64_t started_wall;
@@ -89,7 +91,8 @@ int speaker_check(struct speaker *s, void (*done)(void *arg, const char *errors,
 void speaker_state_loaded(struct speaker *s); /* control: the state file has been read and its commands run */
 void speaker_peer_state_changed(
     struct speaker *s); /* some session came up, went down or finished its End-of-RIB */
-void speaker_own_prefixes_changed(struct speaker *s); /* import must be judged again */
+void speaker_own_prefixes_changed(
+    struct speaker *s); /* import must be judged again; pod CIDRs may be others */
 int speaker_import(struct speaker *s, enum family f, const struct prefix *p, const struct attr **a,
                    const struct rib_peer *from, bool judged); /* as rib_hooks.import */
 void speaker_drain_changed(struct speaker *s);
