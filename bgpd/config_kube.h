@@ -72,19 +72,16 @@ struct config_kube {
     struct kube_access access; /* read from kubeconfig; empty when not on */
 };
 
-/* Whether they choose the same services: those that were left out need not be seen again. */
-bool config_kube_same_selection(const struct config_kube *a, const struct config_kube *b);
-
 enum cni_plugin { CNI_BRIDGE, CNI_PTP };
 struct config_cni {
     char *write; /* path; NULL: off */
-    /* Whether they choose the same services: those that were left out need not be seen again. */
-bool config_kube_same_selection(const struct config_kube *a, const struct config_kube *b);
-
-enum cni_plugin plugin;
+    enum cni_plugin plugin;
     char *bridge; /* name of the bridge */
     uint32_t mtu; /* 0: the plugin's choice */
     bool masquerade;
 };
+
+/* Whether they choose the same services: those that were left out need not be seen again. */
+bool config_kube_same_selection(const struct config_kube *a, const struct config_kube *b);
 
 #endif

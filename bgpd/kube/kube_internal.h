@@ -44,8 +44,6 @@ struct kube {
     bool settings_wanted;
     char *settings_error;
     /* readiness.c */
-bool kube_readiness_new(struct kube *k);
-void kube_readiness_free(struct kube *k);
     struct kube_request *patch;
     struct timer *patch_retry;
     uint32_t patch_wait_ms;
