@@ -161,7 +161,8 @@ class FakeKube:
         returns True is followed by the usual answer."""
         self.answers[plural, verb].extend(answers)
 
-    def refuse(self, status, reason="", headers=""):
+    @staticmethod
+    def refuse(status, reason="", headers=""):
         """An answer: an error as the API server words it."""
         body = json.dumps({"kind": "Status", "apiVersion": "v1", "status": "Failure", "message": reason, "reason": reason, "code": status})
 
