@@ -111,8 +111,8 @@ def test_wrong_authority_and_expired_token(lab):
     lb(c, "first", VIP)
     c.sees(VIP)
     with c.quiet():
+        c.kube.write_token(c.kube.token(-LEEWAY - 1))  # asked for with the next connection
         c.kube.kill_server()
-        c.kube.write_token(c.kube.pki.token("kube-system", "underlay", "whoever", -LEEWAY - 1))
         c.kube.start_server()
         wait_for(lambda: "401" in c.status()["error"], 30, "the token has expired")
         assert c.status()["state"] == "stale"
