@@ -6,7 +6,7 @@
 set -eu
 
 level=${1:-build}
-build="gcc libc6-dev make pkg-config libevent-dev libnl-3-dev libnl-route-3-dev libyaml-dev libjansson-dev libsystemd-dev libcap-dev"
+build="gcc libc6-dev make pkg-config libevent-dev libssl-dev libnl-3-dev libnl-route-3-dev libyaml-dev libjansson-dev libsystemd-dev libcap-dev"
 labs="python3 iproute2 procps iputils-ping tcpdump"
 # A kubectl from elsewhere will do; Debian's own would not go beside it.
 kubernetes="etcd-server openssl containernetworking-plugins"

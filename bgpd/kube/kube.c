@@ -1,9 +1,9 @@
-/* Kubernetes in the speaker: three reflectors feed the store; what may have changed is judged a few addresses a turn; what is
- * to be advertised goes to source.c.
+/* Kubernetes in the speaker: three reflectors feed the store; what may have changed is judged a few addresses
+ * a turn; what is to be advertised goes to source.c.
  *
- * Nothing is judged before all three kinds were listed once, and until then what an earlier process has left on disk stands: a
- * half of what is known is not a reason to withdraw. That the API server is away changes nothing by itself; only stale-after
- * does. The node's own object is in kube_node.c. */
+ * Nothing is judged before all three kinds were listed once, and until then what an earlier process has left
+ * on disk stands: a half of what is known is not a reason to withdraw. That the API server is away changes
+ * nothing by itself; only stale-after does. The node's own object is in kube_node.c. */
 #include "kube/kube.h"
 
 #include <errno.h>
@@ -93,7 +93,8 @@ static void first_round_done(struct kube *k)
     kube_advertise_each(k->advertise, judge_entry, k);
     k->from_disk = false;
     kube_changed(k);
-    log_info("Kubernetes is known", F_STR("server", kube_client_server(k->client)), F_UINT("services", n.services),
+    log_info("Kubernetes is known", F_STR("server", kube_client_server(k->client)),
+             F_UINT("services", n.services),
              F_UINT("advertised", kube_advertise_count(k->advertise, UINT8_MAX)));
 }
 
@@ -134,8 +135,8 @@ static void write_file(void *arg, FILE *f)
 {
     struct kube *k = arg;
     char boot[64];
-    kube_saved_write(f, k->on ? kube_config(k)->node : "", kube_boot_id(boot), (const char *const *)k->annotations,
-                     k->advertise);
+    kube_saved_write(f, k->on ? kube_config(k)->node : "", kube_boot_id(boot),
+                     (const char *const *)k->annotations, k->advertise);
 }
 
 static const struct savedfile_ops file_ops = {
@@ -326,7 +327,8 @@ struct kube *kube_new(struct speaker *s)
     k->stale = timer_new(s->loop, stale_too_long, k);
     k->error_due = timer_new(s->loop, say_error, k);
     k->file = savedfile_new(s, s->kube_state_path, &file_ops, k);
-    if (k->advertise && k->judge && k->stale && k->error_due && k->file && kube_node_new(k) && kube_readiness_new(k) && kube_settings_new(k))
+    if (k->advertise && k->judge && k->stale && k->error_due && k->file && kube_node_new(k) &&
+        kube_readiness_new(k) && kube_settings_new(k))
         return k;
     kube_free(k);
     return NULL;
@@ -375,8 +377,8 @@ static int begin_watching(struct kube *k)
         return -ENOMEM;
     kube_store_configure(k->store, c, c->node);
     for (unsigned i = 0; i < KUBE_KINDS; i++) {
-        k->reflectors[i] = reflector_new(k->s->loop, k->client, (enum kube_kind)i, i == KUBE_NODES ? name : NULL,
-                                         NULL, &reflector_ops, k);
+        k->reflectors[i] = reflector_new(k->s->loop, k->client, (enum kube_kind)i,
+                                         i == KUBE_NODES ? name : NULL, NULL, &reflector_ops, k);
         if (!k->reflectors[i])
             return -ENOMEM;
     }

@@ -1,5 +1,5 @@
-/* Kubernetes as a source of what this node advertises (advertise.kubernetes): watches the API server, applies the rules, and
- * keeps the last word for the time when it is away. */
+/* Kubernetes as a source of what this node advertises (advertise.kubernetes): watches the API server, applies
+ * the rules, and keeps the last word for the time when it is away. */
 #ifndef UNDERLAY_KUBE_KUBE_H
 #define UNDERLAY_KUBE_KUBE_H
 
@@ -17,7 +17,7 @@ void kube_free(struct kube *k);
 void kube_apply(struct kube *k, const struct config *before);
 void kube_addresses_changed(struct kube *k);
 void kube_ready_changed(struct kube *k); /* s->fib_settled, or a session */
-void kube_stop(struct kube *k);          /* the daemon stops: nothing is asked any more; what is advertised stays */
+void kube_stop(struct kube *k); /* the daemon stops: nothing is asked any more; what is advertised stays */
 /* Writes what is still due to disk; done is called once, also at once. */
 void kube_flush(struct kube *k, void (*done)(void *arg), void *arg);
 
@@ -31,11 +31,11 @@ enum kube_state {
 enum kube_drain { KUBE_DRAIN_OFF, KUBE_DRAIN_GRACEFUL, KUBE_DRAIN_WITHDRAWN };
 struct kube_info {
     enum kube_state state;
-    bool from_disk;        /* what is advertised is what an earlier process knew */
-    uint64_t stale_ms;     /* 0 when current */
-    bool expired;          /* stale-after has passed: the VIPs are withdrawn */
-    const char *server;    /* "" none was reached yet */
-    const char *error;     /* "" none */
+    bool from_disk;             /* what is advertised is what an earlier process knew */
+    uint64_t stale_ms;          /* 0 when current */
+    bool expired;               /* stale-after has passed: the VIPs are withdrawn */
+    const char *server;         /* "" none was reached yet */
+    const char *error;          /* "" none */
     const char *settings_error; /* why the annotations of the node are not in force; "" none */
     enum kube_drain drain;
     bool node_deleted;
@@ -47,8 +47,8 @@ struct kube_info {
     unsigned advertised; /* prefixes */
 };
 void kube_info(const struct kube *k, struct kube_info *out);
-const char *kube_state_name(enum kube_state s); /* "current" */
-const char *kube_drain_name(enum kube_drain d); /* "graceful-shutdown" */
+const char *kube_state_name(enum kube_state s);       /* "current" */
+const char *kube_drain_name(enum kube_drain d);       /* "graceful-shutdown" */
 extern const char *const kube_kind_names[KUBE_KINDS]; /* "nodes", "services", "endpointslices" */
 /* Borrowed; NULL when off. */
 const struct kube_store *kube_get_store(const struct kube *k);

@@ -1,8 +1,9 @@
 /* This node's own object: its pod CIDRs and addresses, and when it wants to be left alone.
  *
- * Two reasons to leave. A cordon or a taint makes the services leave, and what else the node has stays: its pods are there until
- * they have been moved. When the object is deleted, all of it leaves. In both cases GRACEFUL_SHUTDOWN is said first, for as long
- * as the grace, unless there is nothing that could be taken back gracefully. An API server that is away is no reason at all. */
+ * Two reasons to leave. A cordon or a taint makes the services leave, and what else the node has stays: its
+ * pods are there until they have been moved. When the object is deleted, all of it leaves. In both cases
+ * GRACEFUL_SHUTDOWN is said first, for as long as the grace, unless there is nothing that could be taken back
+ * gracefully. An API server that is away is no reason at all. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -153,7 +154,8 @@ static void set_leave(struct kube *k, struct kube_leave *l, bool on, unsigned by
     else
         timer_set(l->grace, grace);
     if (on)
-        log_info(l->withdrawn ? "leaving: nothing is advertised for it" : "leaving: sent as a last choice until the grace is over",
+        log_info(l->withdrawn ? "leaving: nothing is advertised for it"
+                              : "leaving: sent as a last choice until the grace is over",
                  F_STR("reason", why), F_UINT("grace", l->withdrawn ? 0 : grace / 1000));
 }
 

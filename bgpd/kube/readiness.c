@@ -1,8 +1,8 @@
-/* Telling Kubernetes that this node's network works: a taint that kept pods away is removed, and the condition
- * NetworkUnavailable is set to False. Asked for by the configuration, since it needs the right to patch nodes. Done once sessions
- * are up and their routes are in the kernel; never taken back: a node that has lost its routers must not have its pods moved
- * because of us. The object itself says whether there is something left to do, so that a patch that was overtaken is made anew
- * from what it is then. */
+/* Telling Kubernetes that this node's network works: a taint that kept pods away is removed, and the
+ * condition NetworkUnavailable is set to False. Asked for by the configuration, since it needs the right to
+ * patch nodes. Done once sessions are up and their routes are in the kernel; never taken back: a node that
+ * has lost its routers must not have its pods moved because of us. The object itself says whether there is
+ * something left to do, so that a patch that was overtaken is made anew from what it is then. */
 #include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -37,7 +37,8 @@ static void done(void *arg, int error, const char *why)
     bool ok = !error && k->patch_status / 100 == 2;
     if (ok) {
         k->ready_error[0] = 0;
-        log_info("Kubernetes was told that the network of this node works", F_STR("node", kube_config(k)->node));
+        log_info("Kubernetes was told that the network of this node works",
+                 F_STR("node", kube_config(k)->node));
         k->patch_wait_ms = RETRY_MIN_MS;
         return; /* the watch tells the rest */
     }
@@ -46,9 +47,12 @@ static void done(void *arg, int error, const char *why)
         snprintf(k->ready_error, sizeof k->ready_error, "%s", why);
     else
         snprintf(k->ready_error, sizeof k->ready_error, "HTTP %u%s", k->patch_status,
-                 k->patch_status == 403 ? ": the account may not patch nodes; see contrib/kubernetes/readiness" : "");
+                 k->patch_status == 403
+                     ? ": the account may not patch nodes; see contrib/kubernetes/readiness"
+                     : "");
     if (!said)
-        log_warn("Kubernetes cannot be told that the network of this node works", F_STR("reason", k->ready_error));
+        log_warn("Kubernetes cannot be told that the network of this node works",
+                 F_STR("reason", k->ready_error));
     timer_set(k->patch_retry, k->patch_wait_ms);
     k->patch_wait_ms = k->patch_wait_ms * 2 < RETRY_MAX_MS ? k->patch_wait_ms * 2 : RETRY_MAX_MS;
 }
@@ -76,15 +80,15 @@ static void remove_taint(struct kube *k, unsigned i, const char *taint)
     snprintf(key_path, sizeof key_path, "%s/key", path);
     snprintf(key, sizeof key, "%.*s", (int)strcspn(taint, "=:"), taint);
     send_patch(k, "", "application/json-patch+json",
-               json_pack("[{s:s,s:s,s:s},{s:s,s:s}]", "op", "test", "path", key_path, "value", key, "op", "remove", "path",
-                         path));
+               json_pack("[{s:s,s:s,s:s},{s:s,s:s}]", "op", "test", "path", key_path, "value", key, "op",
+                         "remove", "path", path));
 }
 
 static void clear_condition(struct kube *k)
 {
     send_patch(k, "/status", "application/strategic-merge-patch+json",
-               json_pack("{s:{s:[{s:s,s:s,s:s,s:s}]}}", "status", "conditions", "type", "NetworkUnavailable", "status",
-                         "False", "reason", "UnderlayReady", "message",
+               json_pack("{s:{s:[{s:s,s:s,s:s,s:s}]}}", "status", "conditions", "type", "NetworkUnavailable",
+                         "status", "False", "reason", "UnderlayReady", "message",
                          "underlayd has sessions, and their routes are in the kernel"));
 }
 

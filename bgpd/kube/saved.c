@@ -76,7 +76,8 @@ static void put_entry(void *arg, const struct kube_entry *e)
     fputc('\n', f);
 }
 
-void kube_saved_write(FILE *f, const char *node, const char *boot, const char *const *annotations, const struct kube_advertise *a)
+void kube_saved_write(FILE *f, const char *node, const char *boot, const char *const *annotations,
+                      const struct kube_advertise *a)
 {
     fprintf(f, "%sboot %s\nnode ", heading, boot);
     put_text(f, node);
