@@ -211,6 +211,8 @@ static void set_expired(struct kube *k, bool expired)
     if (expired)
         log_warn("the API server is away for too long: service addresses are withdrawn",
                  F_UINT("stale_after", kube_config(k)->stale_after_ms / 1000));
+    else
+        kube_store_configure(k->store, kube_config(k), kube_config(k)->node); /* all is judged again */
     k->judged |= expired; /* also what is from disk */
     kube_judge_all(k);
 }
