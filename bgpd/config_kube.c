@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "config_int.h"
+#include "config_schema.h"
 
 #define WHERE "advertise.kubernetes"
 
@@ -154,6 +155,17 @@ static void check_rules(struct load *ld, const struct config_kube *c, const stru
         else if (!takes && r->n_values)
             load_error(ld, list->items[i], &at, "has values; Exists and DoesNotExist take none");
     }
+}
+
+bool config_kube_same_selection(const struct config_kube *a, const struct config_kube *b)
+{
+    static const char *const keys[] = {"selector", "load-balancer-class"};
+    const struct schema_section *services = schema_find(&schema_kube, "services")->sub;
+    for (size_t i = 0; i < sizeof keys / sizeof *keys; i++)
+        if (!schema_equal(schema_find(services, keys[i]), outer_of(a, const struct config, advertise.kube),
+                          outer_of(b, const struct config, advertise.kube)))
+            return false;
+    return true;
 }
 
 void check_kube(struct load *ld)

@@ -12,6 +12,7 @@
 
 #include "fibclient.h"
 #include "kube/cni.h"
+#include "kube/kube.h"
 #include "log.h"
 #include "peer.h"
 #include "source/source.h"
@@ -133,6 +134,7 @@ static void apply(struct reload *r, struct config *new)
         s->router_id = new->router.id;
     rib_set_config(s->rib, &rc);
     error = sources_apply(s->sources, new);
+    kube_apply(s->kube, old);
     if (!error)
         error = peer_set_apply(s->peers, new);
     rib_reimport(s->rib, NULL);

@@ -28,6 +28,8 @@
 #include "fibclient.h"
 #include "handover.h"
 #include "kube/cni.h"
+#include "kube/kube.h"
+#include "kube/saved.h"
 #include "log.h"
 #include "peer.h"
 #include "source/source.h"
@@ -398,8 +400,10 @@ void speaker_fib_idle(struct speaker *s)
         return;
     for (unsigned i = 0; i < peer_set_count(s->peers); i++)
         s->fib_settled |= peer_synced(peer_set_at(s->peers, i));
-    if (s->fib_settled)
-        cni_update(s->cni);
+    if (!s->fib_settled)
+        return;
+    cni_update(s->cni);
+    kube_ready_changed(s->kube);
 }
 
 void speaker_peer_state_changed(struct speaker *s)
@@ -464,6 +468,8 @@ void speaker_links_known(struct speaker *s, uint32_t kept)
     }
     rc = sources_apply(s->sources, s->config);
     if (!rc)
+        kube_apply(s->kube, NULL);
+    if (!rc)
         rc = peer_set_apply(s->peers, s->config);
     if (rc) {
         fprintf(stderr, "underlayd: cannot apply the configuration: %s\n", strerror(-rc));
@@ -478,6 +484,7 @@ void speaker_addresses_changed(struct speaker *s)
     if (!s->links_known || s->stopping)
         return;
     sources_addresses_changed(s->sources);
+    kube_addresses_changed(s->kube);
     peer_set_addresses_changed(s->peers);
 }
 
@@ -513,12 +520,18 @@ static void sessions_closed(void *arg)
     loop_stop(s->loop, 0);
 }
 
-static void state_written(void *arg)
+static void kube_written(void *arg)
 {
     struct speaker *s = arg;
     if (s->preserve)
         fibclient_detach(s->fib); /* that sessions end is nothing to the routes */
     peer_set_stop(s->peers, BGP_CEASE_ADMIN_SHUTDOWN, s->preserve, sessions_closed, s);
+}
+
+static void state_written(void *arg)
+{
+    struct speaker *s = arg;
+    kube_flush(s->kube, kube_written, s);
 }
 
 void speaker_stop(struct speaker *s, bool preserve)
@@ -529,6 +542,7 @@ void speaker_stop(struct speaker *s, bool preserve)
     s->preserve = preserve;
     log_info(preserve ? "stopping: connections are closed without a word, for a restart"
                       : "stopping: sessions are closed");
+    kube_stop(s->kube);
     control_state_flush(s->control, state_written, s);
 }
 
@@ -567,7 +581,9 @@ static int make_modules(struct speaker *s, int fib_fd)
     s->http = http_new(s);
     s->watch = watch_new(s);
     s->cni = cni_new(s);
-    return s->peers && s->sources && s->control && s->drain && s->health && s->http && s->watch && s->cni
+    s->kube = kube_new(s);
+    return s->peers && s->sources && s->control && s->drain && s->health && s->http && s->watch && s->cni &&
+                   s->kube
                ? 0
                : -ENOMEM;
 }
@@ -584,6 +600,7 @@ struct rib_config speaker_rib_config(const struct config *c)
 /* Order matters: users before what they use. */
 static void free_modules(struct speaker *s)
 {
+    kube_free(s->kube);
     http_free(s->http);
     health_free(s->health);
     watch_free(s->watch);

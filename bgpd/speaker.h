@@ -20,6 +20,8 @@ struct speaker_handover;
 struct drain;
 struct health;
 struct http;
+struct kube;
+struct kube_saved;
 struct cni;
 
 struct speaker {
@@ -41,6 +43,8 @@ struct speaker {
     struct drain *drain;
     struct health *health;
     struct http *http;
+    struct kube *kube;
+    struct kube_saved *kube_saved; /* at the start only; NULL: nothing */
     struct cni *cni;
     uint32_t router_id; /* host order; configured or chosen */
     uint64_t started_ms;
