@@ -20,6 +20,7 @@
 #include <sys/prctl.h>
 #include <unistd.h>
 
+#include "config_overlay.h"
 #include "control/control.h"
 #include "control/health.h"
 #include "control/http.h"
@@ -619,6 +620,7 @@ static void free_modules(struct speaker *s)
     loop_free(s->loop);
     keyfiles_free(&s->keys);
     config_free(s->config);
+    config_overlay_free(s->overlay);
     free(s->control_path);
     free(s->state_path);
     free(s->kube_state_path);
