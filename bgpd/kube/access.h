@@ -5,6 +5,9 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
+
+#include "prefix.h"
 
 struct config_files;
 
@@ -32,9 +35,17 @@ struct kube_access {
  * line: what is wrong, and what would be right. exec credentials, auth providers, user names with passwords,
  * proxies and insecure-skip-tls-verify are refused by name. */
 int kube_access_load(const char *path, const struct config_files *files, struct kube_access *out, char **why);
-void kube_access_reset(struct kube_access *a); /* wipes; zeroed is empty */
+void kube_access_reset(struct kube_access *a);                              /* wipes; zeroed is empty */
+int kube_access_copy(struct kube_access *out, const struct kube_access *a); /* 0 or -ENOMEM (out is empty) */
 bool kube_access_equal(const struct kube_access *a, const struct kube_access *b);
 /* Whether text is a server as above; else *why says what is wrong with it. */
 bool kube_server_valid(const char *text, const char **why);
+/* The same, and its parts. */
+struct kube_server {
+    char host[254];      /* without brackets */
+    struct ip_addr addr; /* af 0: host is a name */
+    uint16_t port;
+};
+bool kube_server_parse(const char *text, struct kube_server *out, const char **why);
 
 #endif

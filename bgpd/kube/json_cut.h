@@ -11,8 +11,8 @@ enum json_cut_mode {
     JSON_CUT_ITEMS,  /* one object; the elements of its member "items" are values by themselves: a list */
 };
 struct json_cut;
-/* max: bytes of one value. value gets each of them, zero-terminated, and may return negative to stop. NULL:
- * out of memory. */
+/* Values are objects; anything else in their place is refused. max: bytes of one. value gets each of them,
+ * zero-terminated, and may return negative to stop. NULL: out of memory. */
 struct json_cut *json_cut_new(enum json_cut_mode mode, size_t max,
                               int (*value)(void *arg, const char *text, size_t len), void *arg);
 void json_cut_free(struct json_cut *c);

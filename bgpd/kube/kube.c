@@ -211,8 +211,11 @@ static void set_expired(struct kube *k, bool expired)
     if (expired)
         log_warn("the API server is away for too long: service addresses are withdrawn",
                  F_UINT("stale_after", kube_config(k)->stale_after_ms / 1000));
-    k->judged |= expired; /* also what is from disk */
-    kube_judge_all(k);
+    else
+        kube_store_configure(k->store, kube_config(k), kube_config(k)->node); /* all is judged again */
+    kube_advertise_each(k->advertise, judge_entry, k); /* also what is from disk */
+    sources_kube_done(k->s->sources);
+    task_wake(k->judge);
 }
 
 static void stale_too_long(void *arg)

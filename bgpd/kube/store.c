@@ -131,16 +131,16 @@ void kube_store_set_node_view(struct kube_store *st, const struct kube_node_view
 
 const struct kube_service *kube_store_service_after(const struct kube_store *st, const char *after)
 {
-    struct service *s = tree_after(&st->services_by_name, after);
+    struct service *s = store_tree_after(&st->services_by_name, after);
     while (s && !s->object)
-        s = tree_after(&st->services_by_name, s->name);
+        s = store_tree_after(&st->services_by_name, s->name);
     return s ? s->object : NULL;
 }
 
 void kube_store_endpoints(const struct kube_store *st, const char *service, enum family f,
                           struct kube_endpoints *out)
 {
-    const struct service *s = tree_find(&st->services_by_name, service);
+    const struct service *s = store_tree_find(&st->services_by_name, service);
     *out = s ? service_endpoints(s, f) : (struct kube_endpoints){0};
 }
 

@@ -62,11 +62,11 @@ struct kube_store {
 };
 
 /* Trees by name, store_tree.c. */
-void *tree_find(void *const *tree, const char *name);
-int tree_add(struct kube_store *st, void **tree, void *named); /* not there yet. 0 or -ENOMEM */
-void tree_remove(struct kube_store *st, void **tree, const void *named);
-void *tree_after(void *const *tree, const char *name); /* NULL: the first */
-void tree_free(void **tree);
+void *store_tree_find(void *const *tree, const char *name);
+int store_tree_add(struct kube_store *st, void **tree, void *named); /* not there yet. 0 or -ENOMEM */
+void store_tree_remove(struct kube_store *st, void **tree, const void *named);
+void *store_tree_after(void *const *tree, const char *name); /* NULL: the first */
+void store_tree_free(void **tree);
 uint64_t block_bytes(const void *p); /* what malloc gave for it; 0 for NULL */
 
 /* Addresses, store_address.c. */

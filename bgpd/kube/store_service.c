@@ -9,7 +9,7 @@
 
 static struct service *service_get(struct kube_store *st, const char *name)
 {
-    struct service *s = tree_find(&st->services_by_name, name);
+    struct service *s = store_tree_find(&st->services_by_name, name);
     if (s)
         return s;
     uint32_t i = slab_alloc(&st->services);
@@ -20,7 +20,7 @@ static struct service *service_get(struct kube_store *st, const char *name)
     }
     s = service_at(st, i);
     *s = (struct service){.name = copy, .self = i};
-    if (tree_add(st, &st->services_by_name, s)) {
+    if (store_tree_add(st, &st->services_by_name, s)) {
         free(copy);
         *s = (struct service){0};
         slab_free(&st->services, i);
@@ -35,7 +35,7 @@ static void drop_if_unused(struct kube_store *st, struct service *s)
     if (s->object || s->slices)
         return;
     uint32_t i = s->self;
-    tree_remove(st, &st->services_by_name, s);
+    store_tree_remove(st, &st->services_by_name, s);
     st->blocks -= block_bytes(s->name);
     free(s->name);
     *s = (struct service){0};
@@ -86,7 +86,7 @@ static void service_end(struct kube_store *st, struct service *s)
 
 void service_gone(struct kube_store *st, const char *key)
 {
-    service_end(st, tree_find(&st->services_by_name, key));
+    service_end(st, store_tree_find(&st->services_by_name, key));
 }
 
 void services_sweep(struct kube_store *st)
@@ -161,7 +161,7 @@ static void slice_end(struct kube_store *st, struct slice *l)
     if (!l || !l->object)
         return;
     uint32_t i = l->self;
-    tree_remove(st, &st->slices_by_name, l);
+    store_tree_remove(st, &st->slices_by_name, l);
     recount(st, service_at(st, l->service), l->object, NULL);
     st->blocks -= block_bytes(l->object);
     kube_slice_free(l->object);
@@ -176,7 +176,7 @@ static int slice_add(struct kube_store *st, struct kube_slice *o, struct service
         return -ENOMEM;
     struct slice *l = slice_at(st, i);
     *l = (struct slice){o->name, o, s->self, st->marks[KUBE_SLICES], i};
-    if (tree_add(st, &st->slices_by_name, l)) {
+    if (store_tree_add(st, &st->slices_by_name, l)) {
         *l = (struct slice){0};
         slab_free(&st->slices, i);
         return -ENOMEM;
@@ -206,7 +206,7 @@ int slice_put(struct kube_store *st, const char *key, const json_t *object)
     struct kube_slice *o = kube_slice_parse(object, st->node_name);
     if (!o)
         return -ENOMEM;
-    struct slice *l = tree_find(&st->slices_by_name, key);
+    struct slice *l = store_tree_find(&st->slices_by_name, key);
     if (!o->service) {
         slice_end(st, l);
         kube_slice_free(o);
@@ -228,7 +228,7 @@ int slice_put(struct kube_store *st, const char *key, const json_t *object)
 
 void slice_gone(struct kube_store *st, const char *key)
 {
-    slice_end(st, tree_find(&st->slices_by_name, key));
+    slice_end(st, store_tree_find(&st->slices_by_name, key));
 }
 
 void slices_sweep(struct kube_store *st)
@@ -240,8 +240,8 @@ void slices_sweep(struct kube_store *st)
 
 void services_reset(struct kube_store *st)
 {
-    tree_free(&st->services_by_name);
-    tree_free(&st->slices_by_name);
+    store_tree_free(&st->services_by_name);
+    store_tree_free(&st->slices_by_name);
     for (uint32_t i = 1; i < st->services.next; i++) {
         struct service *s = service_at(st, i);
         if (!s->object && !s->slices)

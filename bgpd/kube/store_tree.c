@@ -16,14 +16,14 @@ static int by_name(const void *a, const void *b)
     return strcmp(((const struct named *)a)->name, ((const struct named *)b)->name);
 }
 
-void *tree_find(void *const *tree, const char *name)
+void *store_tree_find(void *const *tree, const char *name)
 {
     struct named key = {name};
     void **node = tfind(&key, tree, by_name);
     return node ? *node : NULL;
 }
 
-int tree_add(struct kube_store *st, void **tree, void *named)
+int store_tree_add(struct kube_store *st, void **tree, void *named)
 {
     if (!tsearch(named, tree, by_name))
         return -ENOMEM;
@@ -31,7 +31,7 @@ int tree_add(struct kube_store *st, void **tree, void *named)
     return 0;
 }
 
-void tree_remove(struct kube_store *st, void **tree, const void *named)
+void store_tree_remove(struct kube_store *st, void **tree, const void *named)
 {
     if (tdelete(named, tree, by_name))
         st->blocks -= NODE_BYTES;
@@ -46,14 +46,14 @@ struct above {
 
 static int look_above(const void *key, const void *node)
 {
-    struct above *a = (struct above *)key; /* not const where tree_after has it */
+    struct above *a = (struct above *)key; /* not const where store_tree_after has it */
     if (a->name && strcmp(a->name, ((const struct named *)node)->name) >= 0)
         return 1;
     a->nearest = (void *)node;
     return -1;
 }
 
-void *tree_after(void *const *tree, const char *name)
+void *store_tree_after(void *const *tree, const char *name)
 {
     struct above a = {name, NULL};
     (void)tfind(&a, tree, look_above);
@@ -65,7 +65,7 @@ static void keep(void *named)
     (void)named;
 }
 
-void tree_free(void **tree)
+void store_tree_free(void **tree)
 {
     tdestroy(*tree, keep);
     *tree = NULL;

@@ -17,6 +17,8 @@
  * Not here: threads. A loop and all its objects belong to one. */
 #include "loop.h"
 
+#include "lib/loop_base.h"
+
 #include <stdlib.h>
 #include <time.h>
 
@@ -73,6 +75,11 @@ void loop_free(struct loop *l)
     if (l->base)
         event_base_free(l->base);
     free(l);
+}
+
+struct event_base *loop_base(const struct loop *l)
+{
+    return l->base;
 }
 
 int loop_run(struct loop *l)
