@@ -67,7 +67,7 @@ class Pod:
         done = self.node.run("ping", "-n", "-c", count, "-W", wait, address, check=False, timeout=30)
         return done.returncode == 0, done.stdout + done.stderr
 
-    def told_unreachable(self, address, wait=5):
-        """A router says at once that there is no such pod; the packet does not go round until its TTL is used up."""
+    def told_unreachable(self, address, by, wait=5):
+        """A router says that there is no such pod; the packet does not go round until its TTL is used up."""
         answered, said = self.ping(address, wait=wait)
-        return not answered and bool(UNREACHABLE.search(said)) and "exceeded" not in said
+        return not answered and bool(UNREACHABLE.search(said)) and f"From {by} " in said
