@@ -19,7 +19,6 @@
     X(EVP_PKEY_free)                                                                                         \
     X(PEM_read_bio_PrivateKey)                                                                               \
     X(PEM_read_bio_X509)                                                                                     \
-    X(SSL_CTX_check_private_key)                                                                             \
     X(SSL_CTX_ctrl)                                                                                          \
     X(SSL_CTX_free)                                                                                          \
     X(SSL_CTX_get0_param)                                                                                    \

@@ -1,5 +1,5 @@
-/* The splitter of JSON against jansson: what both take is the same objects, wherever the text is split. The first
- * byte chooses stream or list, the second the length of the pieces. */
+/* The splitter of JSON against jansson: what both take is the same objects, wherever the text is split. The
+ * first byte chooses stream or list, the second the length of the pieces. */
 #include <errno.h>
 #include <jansson.h>
 
@@ -31,7 +31,8 @@ static int on_value(void *arg, const char *text, size_t len)
 }
 
 /* In pieces of n bytes. The end in *error, the rest (the caller's) in *rest. */
-static struct got cut(enum json_cut_mode mode, const uint8_t *data, size_t size, size_t n, int *error, char **rest)
+static struct got cut(enum json_cut_mode mode, const uint8_t *data, size_t size, size_t n, int *error,
+                      char **rest)
 {
     struct got g = {.values = json_array()};
     struct json_cut *c = json_cut_new(mode, MAX_VALUE, on_value, &g);
@@ -62,7 +63,8 @@ static json_t *reference_stream(const uint8_t *data, size_t size)
             at++;
             continue;
         }
-        json_t *j = json_loadb((const char *)data + at, size - at, JSON_DISABLE_EOF_CHECK | JSON_ALLOW_NUL, &e);
+        json_t *j =
+            json_loadb((const char *)data + at, size - at, JSON_DISABLE_EOF_CHECK | JSON_ALLOW_NUL, &e);
         if (!json_is_object(j)) {
             json_decref(j);
             json_decref(all);

@@ -1,5 +1,5 @@
-/* Answers of an HTTP server, whole and in pieces: the same status, the same body, the same end. The first byte is
- * the length of the pieces. */
+/* Answers of an HTTP server, whole and in pieces: the same status, the same body, the same end. The first
+ * byte is the length of the pieces. */
 #include <errno.h>
 
 #include "kube/reply.h"
