@@ -26,7 +26,7 @@ LDFLAGS  = -pie -Wl,-z,relro,-z,now -Wl,--as-needed $(if $(SAN),-fsanitize=$(SAN
 LDLIBS  := $(shell pkg-config --libs $(PKGS) 2>/dev/null)
 
 LIB_SRCS = $(filter-out bgpd/main.c,$(wildcard bgpd/*.c bgpd/lib/*.c bgpd/wire/*.c bgpd/rib/*.c bgpd/source/*.c \
-           bgpd/kube/*.c bgpd/control/*.c fib/*.c))
+           bgpd/control/*.c bgpd/kube/*.c fib/*.c))
 CLI_SRCS = $(wildcard bgpd/cli/*.c)
 LIB_OBJS = $(LIB_SRCS:%.c=$(BUILD)/obj/%.o)
 CLI_OBJS = $(CLI_SRCS:%.c=$(BUILD)/obj/%.o)
@@ -83,6 +83,7 @@ KUBE_TESTS = $(filter $(BUILD)/tests/test_kube_client% $(BUILD)/tests/test_kube_
 $(KUBE_TESTS): $(BUILD)/obj/tests/unit/kube_server.o
 $(KUBE_TESTS): LDLIBS += -levent_openssl -lssl -lcrypto
 $(BUILD)/tests/test_adjout_policy: LDFLAGS += -Wl,--wrap=policy_apply
+$(BUILD)/tests/test_kube_store: LDFLAGS += -Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc,--wrap=strdup,--wrap=tsearch
 
 benches: $(BENCHES)
 $(BUILD)/bench/%: $(BUILD)/obj/tests/bench/%.o $(BUILD)/libunderlay.a

@@ -8,6 +8,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "config_kube.h"
 #include "log.h"
 #include "prefix.h"
 #include "rib/export.h"
@@ -82,9 +83,7 @@ struct peer_config {
 
 struct config_vip {
     struct prefix prefix;
-    uint32_t *communities; /* sorted, unique */
-    uint32_t (*large)[3];  /* sorted, unique */
-    unsigned n_communities, n_large;
+    struct config_communities communities;
     bool has_med;
     uint32_t med;
     uint32_t weight; /* sent as link bandwidth, so many Mbit/s; 0: none */
@@ -100,8 +99,8 @@ struct endpoint {
 struct config {
     bool watch; /* reload when the file changes */
     struct {
-        uint32_t asn;
-        uint32_t id; /* 0: to be chosen from the node's addresses */
+        uint32_t asn; /* 0: left to an annotation of the node that is not there; then there are no peers */
+        uint32_t id;  /* 0: to be chosen from the node's addresses */
         struct ip_addr *listen;
         unsigned n_listen; /* 0: never listens */
         uint16_t port;
@@ -123,7 +122,9 @@ struct config {
         struct config_vip *vips;  /* prefixes are unique */
         char **interfaces;
         unsigned n_pod_cidrs, n_vips, n_interfaces;
+        struct config_kube kube;
     } advertise;
+    struct config_cni cni;
     struct policy **policies; /* in the order of the file; names are unique */
     unsigned n_policies;
     struct config_set *sets; /* as written; the policies hold what they stand for */
@@ -161,12 +162,15 @@ int peer_config_cmp(const struct peer_config *a, const struct peer_config *b);
 const struct peer_config *config_find_peer(const struct config *c,
                                            const struct ip_addr *address); /* or NULL */
 
+struct config_overlay; /* config_overlay.h */
+
 /* How config_load reads a password file. Puts at most size bytes into buf and what there was into *len (more
  * than size: too long). Returns 0 or -errno; -ENOKEY: a file that was not named when the daemon started,
  * which needs a restart. */
 struct config_files {
     int (*read)(void *arg, const char *path, char *buf, size_t size, size_t *len);
     void *arg;
+    const struct config_overlay *overlay; /* settings of this node that are not in the file; NULL: none */
 };
 /* For processes that may open files themselves (--check, the speaker while it is root). arg is not used. */
 int config_read_file(void *arg, const char *path, char *buf, size_t size, size_t *len);

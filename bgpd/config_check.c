@@ -391,6 +391,8 @@ void config_check(struct load *ld)
     s.cmp = cmp_addr;
     check_unique(ld, s, node_find(node_find(ld->root, "router"), "listen"), &listen, NULL, no_addr);
     check_advertise(ld);
+    check_kube(ld);
     check_peers(ld);
+    overlay_note_files(ld);
     config_check_policies(ld);
 }

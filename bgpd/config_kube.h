@@ -81,4 +81,7 @@ struct config_cni {
     bool masquerade;
 };
 
+/* Whether they choose the same services: those that were left out need not be seen again. */
+bool config_kube_same_selection(const struct config_kube *a, const struct config_kube *b);
+
 #endif

@@ -15,6 +15,15 @@
 static void print_section(FILE *f, const struct schema_section *s, const void *base, const void *def,
                           unsigned indent);
 
+/* In single quotes no variable is put in: of a text that looks like one and is none, or is one by now. */
+static void print_verbatim(FILE *f, const char *s)
+{
+    fputc('\'', f);
+    for (; *s; s++)
+        fprintf(f, *s == '\'' ? "''" : "%c", *s);
+    fputc('\'', f);
+}
+
 /* Quoted unless every YAML reader takes it for the same word. */
 void config_print_text(FILE *f, const char *s)
 {
@@ -26,6 +35,10 @@ void config_print_text(FILE *f, const char *s)
         quote |= !strcmp(s, special[i]);
     if (!quote) {
         fputs(s, f);
+        return;
+    }
+    if (strstr(s, "${")) {
+        print_verbatim(f, s);
         return;
     }
     fputc('"', f);
@@ -49,6 +62,18 @@ static void print_list(FILE *f, const struct schema_key *k, const void *base)
     }
 }
 
+static void print_pairs(FILE *f, const struct schema_key *k, const void *base)
+{
+    struct list l = key_list(k, base);
+    for (unsigned i = 0; i < l.n; i++) {
+        const void *item = (char *)l.items + (size_t)i * k->size;
+        fputs(i ? ", " : "", f);
+        print_value(f, &k->sub->keys[0], key_field(&k->sub->keys[0], item));
+        fputs(": ", f);
+        print_value(f, &k->sub->keys[1], key_field(&k->sub->keys[1], item));
+    }
+}
+
 static void print_set(FILE *f, const struct schema_key *k, const void *base)
 {
     const bool *set = key_field(k, base);
@@ -62,12 +87,12 @@ static void print_set(FILE *f, const struct schema_key *k, const void *base)
     }
 }
 
-static void print_communities(FILE *f, const struct config_vip *v)
+static void print_communities(FILE *f, const struct config_communities *v)
 {
     char buf[COMMUNITY_STRLEN];
     const char *sep = "";
-    for (unsigned i = 0; i < v->n_communities; i++, sep = ", ")
-        fprintf(f, "%s\"%s\"", sep, community_format(v->communities[i], buf));
+    for (unsigned i = 0; i < v->n_standard; i++, sep = ", ")
+        fprintf(f, "%s\"%s\"", sep, community_format(v->standard[i], buf));
     for (unsigned i = 0; i < v->n_large; i++, sep = ", ")
         fprintf(f, "%s\"%s\"", sep, community_format_large(v->large[i], buf));
 }
@@ -145,11 +170,13 @@ static void print_key(FILE *f, const struct schema_key *k, const void *base, con
         (k->shape == SHAPE_SETS ? config_print_sets : config_print_policies)(f, base);
         return;
     }
-    if (!(k->flags & KEY_REQUIRED) && schema_equal(k, base, def))
+    bool required = k->flags & KEY_REQUIRED && k->type != &type_asn; /* which may be left to an annotation */
+    if (!required && schema_equal(k, base, def))
         return;
     fprintf(f, "%*s%s:%s", indent, "", k->name,
             k->shape == SHAPE_MAPS     ? "\n"
             : k->shape == SHAPE_SCALAR ? " "
+            : k->shape == SHAPE_PAIRS  ? " {"
                                        : " [");
     switch (k->shape) {
     case SHAPE_MAPS:
@@ -164,8 +191,12 @@ static void print_key(FILE *f, const struct schema_key *k, const void *base, con
     case SHAPE_SET:
         print_set(f, k, base);
         break;
+    case SHAPE_PAIRS:
+        print_pairs(f, k, base);
+        fputs("}\n", f);
+        return;
     case SHAPE_ADD:
-        print_communities(f, base);
+        print_communities(f, key_field(k, base));
         break;
     default:
         break;

@@ -103,6 +103,34 @@ static void read_added(struct load *ld, const struct schema_key *k, void *base, 
         read_scalar(ld, k, key_field(k, base), n->items[i], &(struct path){.up = path, .index = i});
 }
 
+/* Names are the user's, so that only texts and doubles are checked. */
+static void read_pairs(struct load *ld, const struct schema_key *k, void *base, const struct node *n,
+                       const struct path *path)
+{
+    const struct schema_key *name = &k->sub->keys[0], *text = &k->sub->keys[1];
+    if (n->kind != NODE_MAP) {
+        load_error(ld, n, path, "expected a mapping of names to text, not %s",
+                   node_is_null(n) ? "nothing" : kind_name(n));
+        return;
+    }
+    if (n->n / 2 > k->max) {
+        load_error(ld, n, path, "%u elements; %u at most", n->n / 2, k->max);
+        return;
+    }
+    if (key_list_reset(k, base, n->n / 2)) {
+        ld->oom = true;
+        return;
+    }
+    char *item = key_list(k, base).items;
+    for (unsigned i = 0; i + 1 < n->n; i += 2, item += k->size) {
+        struct path at = {.up = path, .name = n->items[i]->text};
+        if (node_find(n, n->items[i]->text) != n->items[i + 1])
+            load_error(ld, n->items[i], &at, "is there twice; keep one");
+        read_scalar(ld, name, key_field(name, item), n->items[i], &at);
+        read_scalar(ld, text, key_field(text, item), n->items[i + 1], &at);
+    }
+}
+
 static void read_set(struct load *ld, const struct schema_key *k, void *base, const struct node *n,
                      const struct path *path)
 {
@@ -194,6 +222,9 @@ static void read_key(struct load *ld, const struct schema_key *k, void *base, co
     case SHAPE_SET:
         read_set(ld, k, base, n, path);
         break;
+    case SHAPE_PAIRS:
+        read_pairs(ld, k, base, n, path);
+        break;
     case SHAPE_MAP:
         if (k->type && n->kind == NODE_SCALAR && !node_is_null(n))
             read_scalar(ld, k, key_field(k, base), n, path);
@@ -242,7 +273,8 @@ static void missing_keys(struct load *ld, const struct schema_section *s, const 
         const struct schema_key *k = &s->keys[i];
         bool identity = s == &schema_peer && !strcmp(k->name, "address") && !node_find(map, "interface") &&
                         !node_find(map, "range");
-        if ((!(k->flags & KEY_REQUIRED) && !identity) || node_find(map, k->name) ||
+        bool left = ld->overlay.allowed && (k->type == &type_asn || s == &schema_root); /* to an annotation */
+        if ((!(k->flags & KEY_REQUIRED) && !identity) || left || node_find(map, k->name) ||
             node_find(from_template, k->name))
             continue;
         load_error(ld, map, &(struct path){.up = path, .name = k->name}, "missing; %s is required here",

@@ -12,26 +12,9 @@
 #include <string.h>
 
 #include "config_policy.h"
+#include "config_schema.h"
 #include "lib/pages.h"
 #include "rib/attr.h"
-
-#define SIZE_OF(S, f)  sizeof(((struct S *)0)->f)
-#define AT(S, f)       .offset = offsetof(struct S, f), .size = SIZE_OF(S, f)
-#define VALUE(S, f, t) .shape = SHAPE_SCALAR, .type = &type_##t, AT(S, f)
-#define LIST(S, f, n, t)                                                                                     \
-    .shape = SHAPE_LIST, .type = &type_##t, .offset = offsetof(struct S, f), .count = offsetof(struct S, n), \
-    .size = SIZE_OF(S, f[0])
-#define MAPS(S, f, n, s)                                                                                     \
-    .shape = SHAPE_MAPS, .sub = &s, .offset = offsetof(struct S, f), .count = offsetof(struct S, n),         \
-    .size = SIZE_OF(S, f[0])
-#define SECTION(keys_, size_)                                                                                \
-    {                                                                                                        \
-        .keys = keys_, .n = sizeof keys_ / sizeof *keys_, .size = size_                                      \
-    }
-#define BETWEEN(lo, hi) .min = lo, .max = hi
-#define NOT_YET(...)    .flags = KEY_NOT_YET, ##__VA_ARGS__
-#define SECONDS         1000u
-#define HOURS           3600000u
 
 /* clang-format off */
 static const struct schema_key med_keys[] = {
@@ -150,9 +133,7 @@ const struct schema_section schema_peer = SECTION(peer_keys, sizeof(struct peer_
 
 static const struct schema_key vip_keys[] = {
     {"prefix", VALUE(config_vip, prefix, prefix), .flags = KEY_REQUIRED},
-    {"communities", .shape = SHAPE_ADD, .type = &type_community,
-     .offset = offsetof(struct config_vip, communities),
-     .max = 32},
+    {"communities", .shape = SHAPE_ADD, .type = &type_community, AT(config_vip, communities), .max = 32},
     {"med", VALUE(config_vip, med, med), BETWEEN(0, UINT32_MAX)},
     {"weight", VALUE(config_vip, weight, uint), BETWEEN(1, ATTR_WEIGHT_MOST), .flags = KEY_OFF, .def = "off"},
     {"bind", VALUE(config_vip, bind_lo, bind), .def = "off"},
@@ -167,7 +148,8 @@ static const struct schema_key advertise_keys[] = {
      .change = CONFIG_DIFF_ADVERTISE},
     {"interfaces", LIST(config, advertise.interfaces, advertise.n_interfaces, ifname), .max = 1000,
      .change = CONFIG_DIFF_ADVERTISE},
-    {"kubernetes", NOT_YET(.off = "off false")},
+    {"kubernetes", .shape = SHAPE_MAP, .sub = &schema_kube, .type = &type_kube, AT(config, advertise.kube),
+     .change = CONFIG_DIFF_ADVERTISE},
 };
 static const struct schema_section schema_advertise = SECTION(advertise_keys, 0);
 
@@ -220,6 +202,7 @@ static const struct schema_key root_keys[] = {
     {"peer-templates", .shape = SHAPE_TEMPLATES, .sub = &schema_peer},
     {"peers", MAPS(config, peers, n_peers, schema_peer), .max = CONFIG_MAX_PEERS},
     {"advertise", .shape = SHAPE_MAP, .sub = &schema_advertise},
+    {"cni", .shape = SHAPE_MAP, .sub = &schema_cni},
     {"sets", .shape = SHAPE_SETS},
     {"policies", .shape = SHAPE_POLICIES},
     {"fib", .shape = SHAPE_MAP, .sub = &schema_fib},
@@ -283,7 +266,7 @@ static void release_list(const struct schema_key *k, void *base)
     struct list l = key_list(k, base), none = {0};
     for (unsigned i = 0; i < l.n; i++) {
         void *item = (char *)l.items + (size_t)i * k->size;
-        if (k->shape == SHAPE_MAPS)
+        if (k->sub)
             schema_release(k->sub, item);
         else if (k->type->release)
             k->type->release(item);
@@ -362,7 +345,7 @@ void schema_release(const struct schema_section *s, void *base)
             config_release_policies(base);
         else if (k->shape == SHAPE_SETS)
             config_release_sets(base);
-        else if (k->shape == SHAPE_LIST || k->shape == SHAPE_MAPS)
+        else if (k->shape == SHAPE_LIST || k->shape == SHAPE_MAPS || k->shape == SHAPE_PAIRS)
             release_list(k, base);
         else if (k->type && k->type->release)
             k->type->release(key_field(k, base));
@@ -371,7 +354,7 @@ void schema_release(const struct schema_section *s, void *base)
 
 static bool equal_item(const struct schema_key *k, const void *a, const void *b)
 {
-    if (k->shape == SHAPE_MAPS) {
+    if (k->shape == SHAPE_MAPS || k->shape == SHAPE_PAIRS) {
         for (unsigned i = 0; i < k->sub->n; i++)
             if (!schema_equal(&k->sub->keys[i], a, b))
                 return false;
@@ -393,7 +376,7 @@ bool schema_equal(const struct schema_key *k, const void *a, const void *b)
                 return false;
         return true;
     }
-    if (k->shape != SHAPE_LIST && k->shape != SHAPE_MAPS)
+    if (k->shape != SHAPE_LIST && k->shape != SHAPE_MAPS && k->shape != SHAPE_PAIRS)
         return equal_item(k, key_field(k, a), key_field(k, b));
     struct list x = key_list(k, a), y = key_list(k, b);
     bool same = x.n == y.n;

@@ -1,4 +1,4 @@
-/* The scalars of a VIP: communities, MED, and where it is put.
+/* The scalars of what is advertised: communities, MED, and where a VIP is put.
  *
  * Standard and large communities share one list in the file and are two sorted sets in the struct, so that
  * two spellings of the same thing compare equal and an attribute can be built from them as they are. A MED of
@@ -37,7 +37,7 @@ static int add_community(uint32_t **set, unsigned *count, const uint32_t *value,
 
 static int parse_community(const struct schema_key *k, void *field, const char *text, struct why *why)
 {
-    struct config_vip *v = outer_of(field, struct config_vip, communities);
+    struct config_communities *v = field;
     uint32_t standard, large[3];
     int kind = community_parse(text, &standard, large);
     (void)k;
@@ -47,7 +47,7 @@ static int parse_community(const struct schema_key *k, void *field, const char *
     if (kind < 0)
         return value_wrong(why, "`%.60s` is not a community; 65000:100, 65000:1:2 and no-export are", text);
     if (kind == 1)
-        return add_community(&v->communities, &v->n_communities, &standard, 1);
+        return add_community(&v->standard, &v->n_standard, &standard, 1);
     uint32_t *words = (uint32_t *)v->large;
     int err = add_community(&words, &v->n_large, large, 3);
     v->large = (uint32_t(*)[3])words;
@@ -56,22 +56,19 @@ static int parse_community(const struct schema_key *k, void *field, const char *
 
 static bool equal_communities(const void *a, const void *b)
 {
-    const struct config_vip *x = outer_of(a, const struct config_vip, communities);
-    const struct config_vip *y = outer_of(b, const struct config_vip, communities);
-    size_t standard = x->n_communities * sizeof *x->communities, large = x->n_large * sizeof *x->large;
-    return x->n_communities == y->n_communities && x->n_large == y->n_large &&
-           (!standard || !memcmp(x->communities, y->communities, standard)) &&
+    const struct config_communities *x = a, *y = b;
+    size_t standard = x->n_standard * sizeof *x->standard, large = x->n_large * sizeof *x->large;
+    return x->n_standard == y->n_standard && x->n_large == y->n_large &&
+           (!standard || !memcmp(x->standard, y->standard, standard)) &&
            (!large || !memcmp(x->large, y->large, large));
 }
 
 static void release_communities(void *field)
 {
-    struct config_vip *v = outer_of(field, struct config_vip, communities);
-    free(v->communities);
+    struct config_communities *v = field;
+    free(v->standard);
     free(v->large);
-    v->communities = NULL;
-    v->large = NULL;
-    v->n_communities = v->n_large = 0;
+    *v = (struct config_communities){0};
 }
 
 static int parse_med(const struct schema_key *k, void *field, const char *text, struct why *why)

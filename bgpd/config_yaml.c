@@ -9,8 +9,8 @@
  * Nodes, texts and lists of items lie one behind the other in a few chunks and go all at once. A chunk's
  * pages come in one call: a fault for each would take longer than to parse what fills it.
  *
- * Not here: what keys mean (config_schema.c), and types: a scalar is text until somebody knows what it should
- * be. */
+ * Not here: variables in values (config_vars.c), what keys mean (config_schema.c), and types: a scalar is
+ * text until somebody knows what it should be. */
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -100,6 +100,12 @@ static int append(struct builder *b, struct node *parent, struct node *child)
     return 0;
 }
 
+static bool is_key(const struct builder *b)
+{
+    const struct node *parent = b->depth ? b->stack[b->depth - 1] : NULL;
+    return parent && parent->kind == NODE_MAP && parent->n % 2 == 0;
+}
+
 /* Hangs a complete or just opened node below the innermost open one. */
 static int attach(struct builder *b, struct node *n, yaml_mark_t m)
 {
@@ -108,7 +114,7 @@ static int attach(struct builder *b, struct node *n, yaml_mark_t m)
         return 0;
     }
     struct node *parent = b->stack[b->depth - 1];
-    if (parent->kind == NODE_MAP && parent->n % 2 == 0 && n->kind != NODE_SCALAR)
+    if (is_key(b) && n->kind != NODE_SCALAR)
         return fail(b, m, "a key must be a word, not a list or a mapping");
     return append(b, parent, n);
 }
@@ -159,20 +165,40 @@ static int on_alias(struct builder *b, const yaml_event_t *ev)
     return fail(b, ev->start_mark, "this alias has no anchor before it");
 }
 
+/* The text of a scalar, with variables put in where it is a value. */
+static int set_text(struct builder *b, struct node *n, const char *text, yaml_scalar_style_t style,
+                    yaml_mark_t m)
+{
+    bool expands = style == YAML_PLAIN_SCALAR_STYLE || style == YAML_DOUBLE_QUOTED_SCALAR_STYLE;
+    struct why why;
+    char *expanded = NULL;
+    int err = expands && !is_key(b) ? vars_expand(text, &expanded, &why) : 0;
+    if (err)
+        return err == -EINVAL ? fail(b, m, why.text) : err;
+    const char *from = expanded ? expanded : text;
+    size_t size = strlen(from) + 1;
+    n->text = take(b->tree, size);
+    if (n->text)
+        memcpy(n->text, from, size);
+    if (expanded)
+        explicit_bzero(expanded, size);
+    free(expanded);
+    return n->text ? 0 : -ENOMEM;
+}
+
 static int on_scalar(struct builder *b, const yaml_event_t *ev)
 {
-    size_t len = ev->data.scalar.length;
     if (ev->data.scalar.tag)
         return fail(b, ev->start_mark, "tags are not supported; write the value alone");
-    if (memchr(ev->data.scalar.value, 0, len))
+    if (memchr(ev->data.scalar.value, 0, ev->data.scalar.length))
         return fail(b, ev->start_mark, "a value must not contain a zero byte");
     struct node *n = new_node(b, NODE_SCALAR, ev->start_mark);
-    if (!n || !(n->text = take(b->tree, len + 1)))
+    if (!n)
         return -ENOMEM;
-    memcpy(n->text, ev->data.scalar.value, len);
-    n->text[len] = 0;
     n->plain = ev->data.scalar.style == YAML_PLAIN_SCALAR_STYLE;
-    int err = remember_anchor(b, ev->data.scalar.anchor, n, ev->start_mark);
+    int err = set_text(b, n, (const char *)ev->data.scalar.value, ev->data.scalar.style, ev->start_mark);
+    if (!err)
+        err = remember_anchor(b, ev->data.scalar.anchor, n, ev->start_mark);
     if (!err)
         err = attach(b, n, ev->start_mark);
     return err ? err : add_weight(b, n, ev->start_mark);
@@ -308,6 +334,51 @@ void tree_free(struct tree *t)
         free(c);
     }
     *t = (struct tree){0};
+}
+
+struct node *tree_scalar(struct tree *t, const char *text, size_t len)
+{
+    struct node *n = take(t, sizeof *n);
+    char *copy = n ? take(t, len + 1) : NULL;
+    if (!copy)
+        return NULL;
+    memcpy(copy, text, len);
+    copy[len] = 0;
+    *n = (struct node){.kind = NODE_SCALAR, .weight = 1, .text = copy};
+    return n;
+}
+
+struct node *tree_list(struct tree *t, enum node_kind kind, struct node *const *items, unsigned n)
+{
+    struct node *list = take(t, sizeof *list);
+    struct node **copy = list ? take(t, (n + 2) * sizeof *copy) : NULL;
+    if (!copy)
+        return NULL;
+    if (n)
+        memcpy(copy, items, n * sizeof *copy);
+    *list = (struct node){.kind = (uint8_t)kind, .weight = 1, .n = n, .items = copy};
+    return list;
+}
+
+struct node *tree_with(struct tree *t, const struct node *map, const char *key, struct node *value)
+{
+    struct node *copy = tree_list(t, NODE_MAP, map ? map->items : NULL, map ? map->n : 0), *name;
+    if (!copy || !value)
+        return NULL;
+    if (map) {
+        copy->line = map->line;
+        copy->col = map->col;
+    }
+    for (unsigned i = 0; i + 1 < copy->n; i += 2)
+        if (!strcmp(copy->items[i]->text, key)) {
+            copy->items[i + 1] = value;
+            return copy;
+        }
+    if (!(name = tree_scalar(t, key, strlen(key))))
+        return NULL;
+    copy->items[copy->n++] = name;
+    copy->items[copy->n++] = value;
+    return copy;
 }
 
 const struct node *node_find(const struct node *map, const char *key)

@@ -132,9 +132,9 @@ static int parse(const char *name, const char *text, size_t len, const struct co
 }
 
 int configfile_parse(const char *name, const char *text, size_t len, const struct keyfiles *keys,
-                     struct config **out, char **errors)
+                     const struct config_overlay *overlay, struct config **out, char **errors)
 {
-    struct config_files files = {.read = read_from_keys, .arg = (void *)keys};
+    struct config_files files = {.read = read_from_keys, .arg = (void *)keys, .overlay = overlay};
     return parse(name, text, len, &files, out, errors);
 }
 

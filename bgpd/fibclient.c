@@ -682,9 +682,10 @@ int fibclient_open(struct fibclient *c, enum fm_file_role role, uint32_t index,
     return request(c, FM_OPEN, role, index, cb, arg);
 }
 
-int fibclient_commit_state(struct fibclient *c, void (*cb)(void *arg, int fd, int error), void *arg)
+int fibclient_commit(struct fibclient *c, enum fm_file_role role, void (*cb)(void *arg, int fd, int error),
+                     void *arg)
 {
-    return request(c, FM_COMMIT, FM_ROLE_STATE, 0, cb, arg);
+    return request(c, FM_COMMIT, role, 0, cb, arg);
 }
 
 void fibclient_counts(const struct fibclient *c, struct fib_counts *out)

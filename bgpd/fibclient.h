@@ -54,7 +54,8 @@ void fibclient_restart(struct fibclient *c, uint32_t flags); /* says FM_RESTART,
 /* Asynchronous opens by role; cb owns fd (-1 with error -errno). */
 int fibclient_open(struct fibclient *c, enum fm_file_role role, uint32_t index,
                    void (*cb)(void *arg, int fd, int error), void *arg);
-int fibclient_commit_state(struct fibclient *c, void (*cb)(void *arg, int fd, int error), void *arg);
+int fibclient_commit(struct fibclient *c, enum fm_file_role role, void (*cb)(void *arg, int fd, int error),
+                     void *arg);
 
 /* All that the RIB wants was told, and all of it answered. */
 bool fibclient_idle(const struct fibclient *c);

@@ -18,6 +18,7 @@
 #include "control/control.h"
 #include "fibclient.h"
 #include "handover_state.h"
+#include "kube/kube.h"
 #include "log.h"
 #include "speaker.h"
 #include "speaker_events.h"
@@ -146,6 +147,12 @@ static void leave(void *arg)
     tell(h, NULL, told);
 }
 
+static void state_written(void *arg)
+{
+    struct speaker_handover *h = arg;
+    kube_flush(h->s->kube, leave, h);
+}
+
 static void checked(void *arg, const char *errors, const char *notes)
 {
     struct speaker_handover *h = arg;
@@ -153,7 +160,7 @@ static void checked(void *arg, const char *errors, const char *notes)
     if (errors)
         tell(h, errors, NULL);
     else
-        control_state_flush(h->s->control, leave, h);
+        control_state_flush(h->s->control, state_written, h);
 }
 
 int speaker_handover_begin(struct speaker *s, uint32_t flags,

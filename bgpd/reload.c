@@ -11,6 +11,8 @@
 #include <unistd.h>
 
 #include "fibclient.h"
+#include "kube/cni.h"
+#include "kube/kube.h"
 #include "log.h"
 #include "peer.h"
 #include "source/source.h"
@@ -102,6 +104,7 @@ static void keep_what_needs_restart(struct config *old, struct config *new)
     KEEP(router.port);
     KEEP(router.on_stop);
     KEEP(metrics.listen);
+    KEEP(cni.write);
 #undef KEEP
 }
 
@@ -131,9 +134,11 @@ static void apply(struct reload *r, struct config *new)
         s->router_id = new->router.id;
     rib_set_config(s->rib, &rc);
     error = sources_apply(s->sources, new);
+    kube_apply(s->kube, old);
     if (!error)
         error = peer_set_apply(s->peers, new);
     rib_reimport(s->rib, NULL);
+    cni_apply(s->cni);
     config_free(old);
     if (error)
         finish_errno(r, "applied in part", error);
@@ -155,7 +160,7 @@ static void got_config(void *arg, int fd, int error)
         finish_errno(r, "cannot read the configuration", error);
         return;
     }
-    int rc = configfile_parse(r->s->config_name, text, len, &r->keys, &new, &errors);
+    int rc = configfile_parse(r->s->config_name, text, len, &r->keys, r->s->overlay, &new, &errors);
     explicit_bzero(text, len);
     free(text);
     if (rc)

@@ -20,12 +20,16 @@
 #include <sys/prctl.h>
 #include <unistd.h>
 
+#include "config_overlay.h"
 #include "control/control.h"
 #include "control/health.h"
 #include "control/http.h"
 #include "drain.h"
 #include "fibclient.h"
 #include "handover.h"
+#include "kube/cni.h"
+#include "kube/kube.h"
+#include "kube/saved.h"
 #include "log.h"
 #include "peer.h"
 #include "source/source.h"
@@ -142,6 +146,15 @@ static char *choose_state_path(const struct speaker *s)
     return n < 0 ? NULL : path;
 }
 
+/* What is last known of Kubernetes lies beside it. 0 or -ENOMEM. */
+static int choose_state_paths(struct speaker *s)
+{
+    s->state_path = choose_state_path(s);
+    if (s->state_path && asprintf(&s->kube_state_path, "%s-kubernetes", s->state_path) < 0)
+        s->kube_state_path = NULL;
+    return s->kube_state_path ? 0 : -ENOMEM;
+}
+
 static struct fm_settings make_settings(const struct config *c)
 {
     struct fm_settings m = {
@@ -164,25 +177,38 @@ static struct fm_settings make_settings(const struct config *c)
     return m;
 }
 
+/* All files that the parent may open for us; one that has no path is off. 0 or an exit status. */
+static int set_paths(const struct speaker *s, struct fm_path *paths, unsigned *n)
+{
+    const struct {
+        enum fm_file_role role;
+        const char *path;
+    } files[] = {{FM_ROLE_CONFIG, s->config_name},
+                 {FM_ROLE_CONTROL, s->control_path},
+                 {FM_ROLE_STATE, s->state_path},
+                 {FM_ROLE_KUBE_STATE, s->kube_state_path}, /* a reload may turn it on */
+                 {FM_ROLE_CNI, s->config->cni.write}};
+    int status = 0;
+
+    for (unsigned i = 0; !status && i < sizeof files / sizeof *files; i++)
+        if (files[i].path)
+            status = set_path(&paths[(*n)++], files[i].role, 0, files[i].path);
+    for (unsigned i = 0; !status && i < s->keys.n; i++)
+        status = set_path(&paths[(*n)++], FM_ROLE_KEY, i, s->keys.files[i].path);
+    return status;
+}
+
 /* Says to the parent all that it may open for us, once. 0 or an exit status. */
 static int send_start(struct speaker *s)
 {
     const struct config *c = s->config;
     unsigned n_paths = 0;
     struct fm_settings settings = make_settings(c);
-    struct fm_path *paths = calloc(3 + s->keys.n, sizeof *paths);
+    struct fm_path *paths = calloc(FM_ROLE_COUNT + s->keys.n, sizeof *paths);
     struct fm_listen *listens = calloc(c->router.n_listen + 1, sizeof *listens);
     unsigned n_listens = c->router.n_listen;
-    int status = paths && listens ? 0 : EXIT_SYSTEM;
+    int status = paths && listens ? set_paths(s, paths, &n_paths) : EXIT_SYSTEM;
 
-    if (!status)
-        status = set_path(&paths[n_paths++], FM_ROLE_CONFIG, 0, s->config_name);
-    if (!status)
-        status = set_path(&paths[n_paths++], FM_ROLE_CONTROL, 0, s->control_path);
-    if (!status)
-        status = set_path(&paths[n_paths++], FM_ROLE_STATE, 0, s->state_path);
-    for (unsigned i = 0; !status && i < s->keys.n; i++)
-        status = set_path(&paths[n_paths++], FM_ROLE_KEY, i, s->keys.files[i].path);
     for (unsigned i = 0; !status && i < c->router.n_listen; i++) {
         listens[i] = (struct fm_listen){.index = i, .af = c->router.listen[i].af, .role = FM_ROLE_LISTEN};
         memcpy(listens[i].addr, c->router.listen[i].b, sizeof listens[i].addr);
@@ -370,9 +396,14 @@ void speaker_drain_changed(struct speaker *s)
  * node from being used. */
 void speaker_fib_idle(struct speaker *s)
 {
-    for (unsigned i = 0; !s->fib_settled && i < peer_set_count(s->peers); i++)
-        if (peer_synced(peer_set_at(s->peers, i)))
-            s->fib_settled = true;
+    if (s->fib_settled)
+        return;
+    for (unsigned i = 0; i < peer_set_count(s->peers); i++)
+        s->fib_settled |= peer_synced(peer_set_at(s->peers, i));
+    if (!s->fib_settled)
+        return;
+    cni_update(s->cni);
+    kube_ready_changed(s->kube);
 }
 
 void speaker_peer_state_changed(struct speaker *s)
@@ -389,6 +420,7 @@ void speaker_peer_state_changed(struct speaker *s)
 void speaker_own_prefixes_changed(struct speaker *s)
 {
     rib_reimport(s->rib, NULL);
+    cni_update(s->cni);
 }
 
 /* The state file has been read (or there is none): sessions that an operator shut down must not come up for a
@@ -436,6 +468,8 @@ void speaker_links_known(struct speaker *s, uint32_t kept)
     }
     rc = sources_apply(s->sources, s->config);
     if (!rc)
+        kube_apply(s->kube, NULL);
+    if (!rc)
         rc = peer_set_apply(s->peers, s->config);
     if (rc) {
         fprintf(stderr, "underlayd: cannot apply the configuration: %s\n", strerror(-rc));
@@ -450,6 +484,7 @@ void speaker_addresses_changed(struct speaker *s)
     if (!s->links_known || s->stopping)
         return;
     sources_addresses_changed(s->sources);
+    kube_addresses_changed(s->kube);
     peer_set_addresses_changed(s->peers);
 }
 
@@ -485,12 +520,18 @@ static void sessions_closed(void *arg)
     loop_stop(s->loop, 0);
 }
 
-static void state_written(void *arg)
+static void kube_written(void *arg)
 {
     struct speaker *s = arg;
     if (s->preserve)
         fibclient_detach(s->fib); /* that sessions end is nothing to the routes */
     peer_set_stop(s->peers, BGP_CEASE_ADMIN_SHUTDOWN, s->preserve, sessions_closed, s);
+}
+
+static void state_written(void *arg)
+{
+    struct speaker *s = arg;
+    kube_flush(s->kube, kube_written, s);
 }
 
 void speaker_stop(struct speaker *s, bool preserve)
@@ -501,6 +542,7 @@ void speaker_stop(struct speaker *s, bool preserve)
     s->preserve = preserve;
     log_info(preserve ? "stopping: connections are closed without a word, for a restart"
                       : "stopping: sessions are closed");
+    kube_stop(s->kube);
     control_state_flush(s->control, state_written, s);
 }
 
@@ -538,7 +580,12 @@ static int make_modules(struct speaker *s, int fib_fd)
     s->health = health_new(s);
     s->http = http_new(s);
     s->watch = watch_new(s);
-    return s->peers && s->sources && s->control && s->drain && s->health && s->http && s->watch ? 0 : -ENOMEM;
+    s->cni = cni_new(s);
+    s->kube = kube_new(s);
+    return s->peers && s->sources && s->control && s->drain && s->health && s->http && s->watch && s->cni &&
+                   s->kube
+               ? 0
+               : -ENOMEM;
 }
 
 struct rib_config speaker_rib_config(const struct config *c)
@@ -553,12 +600,14 @@ struct rib_config speaker_rib_config(const struct config *c)
 /* Order matters: users before what they use. */
 static void free_modules(struct speaker *s)
 {
+    kube_free(s->kube);
     http_free(s->http);
     health_free(s->health);
     watch_free(s->watch);
     control_free(s->control);
     drain_free(s->drain);
     sources_free(s->sources);
+    cni_free(s->cni);
     peer_set_free(s->peers);
     fibclient_detach(s->fib);
     rib_free(s->rib);
@@ -571,8 +620,10 @@ static void free_modules(struct speaker *s)
     loop_free(s->loop);
     keyfiles_free(&s->keys);
     config_free(s->config);
+    config_overlay_free(s->overlay);
     free(s->control_path);
     free(s->state_path);
+    free(s->kube_state_path);
 }
 
 void speaker_log_setup(const struct speaker *s, const struct config *c)
@@ -624,8 +675,7 @@ int speaker_main(const struct speaker_options *o)
     s.reloads.done_wall = s.started_wall;
     speaker_log_setup(&s, s.config);
     s.control_path = strdup(o->control_socket ? o->control_socket : s.config->control.socket);
-    s.state_path = s.control_path ? choose_state_path(&s) : NULL;
-    int status = s.state_path ? find_user(&s, o->user) : EXIT_SYSTEM;
+    int status = s.control_path && !choose_state_paths(&s) ? find_user(&s, o->user) : EXIT_SYSTEM;
     if (!status && make_modules(&s, o->fib_fd)) {
         fputs("underlayd: out of memory\n", stderr);
         status = EXIT_SYSTEM;

@@ -20,11 +20,15 @@ struct speaker_handover;
 struct drain;
 struct health;
 struct http;
+struct kube;
+struct kube_saved;
+struct cni;
 
 struct speaker {
     struct loop *loop;
-    struct config *config;   /* the one in force */
-    const char *config_name; /* path, for messages */
+    struct config *config;          /* the one in force */
+    const char *config_name;        /* path, for messages */
+    struct config_overlay *overlay; /* what annotations of the node say, for the next reload; NULL: nothing */
     struct attr_table *attrs;
     struct nexthop_table *nexthops;
     struct rib *rib;
@@ -39,6 +43,9 @@ struct speaker {
     struct drain *drain;
     struct health *health;
     struct http *http;
+    struct kube *kube;
+    struct kube_saved *kube_saved; /* at the start only; NULL: nothing */
+    struct cni *cni;
     uint32_t router_id; /* host order; configured or chosen */
     uint64_t started_ms;
     int64_t started_wall;
@@ -59,7 +66,7 @@ struct speaker {
 
     /* Of the start. */
     const char *log_level; /* --log-level, NULL */
-    char *control_path, *state_path;
+    char *control_path, *state_path, *kube_state_path;
     struct keyfiles keys; /* password files by the number that the parent knows them by */
     uid_t uid;            /* the account without privilege */
     gid_t gid;
@@ -89,7 +96,8 @@ int speaker_check(struct speaker *s, void (*done)(void *arg, const char *errors,
 void speaker_state_loaded(struct speaker *s); /* control: the state file has been read and its commands run */
 void speaker_peer_state_changed(
     struct speaker *s); /* some session came up, went down or finished its End-of-RIB */
-void speaker_own_prefixes_changed(struct speaker *s); /* import must be judged again */
+void speaker_own_prefixes_changed(
+    struct speaker *s); /* import must be judged again; pod CIDRs may be others */
 int speaker_import(struct speaker *s, enum family f, const struct prefix *p, const struct attr **a,
                    const struct rib_peer *from, bool judged); /* as rib_hooks.import */
 void speaker_drain_changed(struct speaker *s);

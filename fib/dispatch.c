@@ -183,7 +183,7 @@ static const char *on_commit(struct dispatch *d, const void *records)
 {
     const struct fm_role *m = records;
 
-    if (m->role != FM_ROLE_STATE || !roles_known(d->f->roles, m))
+    if (!roles_is_written(m->role) || !roles_known(d->f->roles, m))
         return "role that cannot be committed";
     roles_commit(d->f->roles, m);
     return NULL;

@@ -1,6 +1,8 @@
 /* Roles: the speaker holds no privilege, so files, the control socket, the BGP listeners and the raw ICMPv6
  * socket of unnumbered peers are opened here and passed to it. It never names a path once it has met the
- * network; what it may ask for is fixed while it still runs as root.
+ * network; what it may ask for is fixed while it still runs as root. What it writes it writes into the
+ * descriptor of a temporary file by itself, so neither size nor contents are ours to judge; where that file
+ * goes, with which mode, and when, is.
  *
  * The control socket and the listeners stay open here as well. A restarted speaker gets the same ones, so a
  * ToR that reconnects meanwhile waits in the backlog and is not refused, and the group of the control socket
@@ -26,6 +28,7 @@
 #include <unistd.h>
 
 #include "fib/handover.h"
+#include "fib/replace.h"
 
 #define MAX_PATHS   4096
 #define MAX_LISTENS 64
@@ -47,8 +50,22 @@ struct roles {
     char control[FM_PATH_MAX]; /* where control_fd is bound */
     int control_fd;
     int control_lock;
-    int state_fd; /* the temporary file, until FM_COMMIT */
+    int temporary[FM_ROLE_COUNT]; /* of the files that are written, until FM_COMMIT; -1: none */
 };
+
+/* What the speaker writes, with the modes of the file and of directories that are made for it. */
+static const struct {
+    mode_t mode, directories;
+} written[FM_ROLE_COUNT] = {
+    [FM_ROLE_STATE] = {0600, 0750},
+    [FM_ROLE_KUBE_STATE] = {0600, 0750},
+    [FM_ROLE_CNI] = {0644, 0755},
+};
+
+bool roles_is_written(uint32_t role)
+{
+    return role < FM_ROLE_COUNT && written[role].mode;
+}
 
 struct roles *roles_new(struct fib *f)
 {
@@ -56,7 +73,9 @@ struct roles *roles_new(struct fib *f)
     if (!r)
         return NULL;
     r->f = f;
-    r->control_fd = r->control_lock = r->state_fd = -1;
+    r->control_fd = r->control_lock = -1;
+    for (unsigned i = 0; i < FM_ROLE_COUNT; i++)
+        r->temporary[i] = -1;
     return r;
 }
 
@@ -67,6 +86,12 @@ static void close_fd(int *fd)
     *fd = -1;
 }
 
+static void close_temporaries(struct roles *r)
+{
+    for (unsigned i = 0; i < FM_ROLE_COUNT; i++)
+        close_fd(&r->temporary[i]);
+}
+
 void roles_free(struct roles *r)
 {
     if (!r)
@@ -75,7 +100,7 @@ void roles_free(struct roles *r)
         close_fd(&r->listeners[i].fd);
     close_fd(&r->control_fd);
     close_fd(&r->control_lock);
-    close_fd(&r->state_fd);
+    close_temporaries(r);
     free(r->paths);
     free(r);
 }
@@ -83,7 +108,7 @@ void roles_free(struct roles *r)
 void roles_forget(struct roles *r)
 {
     r->n_paths = 0;
-    close_fd(&r->state_fd);
+    close_temporaries(r);
     for (unsigned i = 0; i < r->n_listeners; i++)
         r->listeners[i].wanted = false;
 }
@@ -98,9 +123,8 @@ static const struct fm_path *find_path(const struct roles *r, uint32_t role, uin
 
 int roles_add_path(struct roles *r, const struct fm_path *p)
 {
-    bool is_file = p->role == FM_ROLE_CONFIG || p->role == FM_ROLE_KEY || p->role == FM_ROLE_STATE;
-
-    if (!is_file && p->role != FM_ROLE_CONTROL)
+    if (p->role != FM_ROLE_CONFIG && p->role != FM_ROLE_KEY && p->role != FM_ROLE_CONTROL &&
+        !roles_is_written(p->role))
         return -EINVAL;
     if (!p->path[0] || !memchr(p->path, 0, sizeof p->path) || find_path(r, p->role, p->index))
         return -EINVAL;
@@ -142,20 +166,6 @@ int roles_add_listen(struct roles *r, const struct fm_listen *l)
     if (r->n_listeners == MAX_LISTENS)
         return -E2BIG;
     r->listeners[r->n_listeners++] = (struct listener){.l = *l, .port = port, .fd = -1, .wanted = true};
-    return 0;
-}
-
-static int make_parent_directories(const char *path, mode_t mode)
-{
-    char dir[FM_PATH_MAX];
-
-    snprintf(dir, sizeof dir, "%s", path);
-    for (char *p = dir + 1; (p = strchr(p, '/')); p++) {
-        *p = 0;
-        if (mkdir(dir, mode) < 0 && errno != EEXIST)
-            return -errno;
-        *p = '/';
-    }
     return 0;
 }
 
@@ -337,6 +347,8 @@ bool roles_known(const struct roles *r, const struct fm_role *m)
     case FM_ROLE_KEY:
         return find_path(r, m->role, m->index);
     case FM_ROLE_STATE:
+    case FM_ROLE_KUBE_STATE:
+    case FM_ROLE_CNI:
         return m->index <= 1 && find_path(r, m->role, 0);
     case FM_ROLE_RA:
         return m->index == 0;
@@ -366,23 +378,13 @@ static int open_file(const char *path)
     return fd;
 }
 
-static void temporary_name(const char *path, char out[FM_PATH_MAX + 8])
+static int open_temporary(struct roles *r, const struct fm_role *m)
 {
-    snprintf(out, FM_PATH_MAX + 8, "%s.new", path);
-}
+    int *fd = &r->temporary[m->role];
 
-static int open_temporary(struct roles *r, const char *path)
-{
-    char name[FM_PATH_MAX + 8];
-    int rc = make_parent_directories(path, 0750);
-
-    if (rc)
-        return rc;
-    close_fd(&r->state_fd);
-    temporary_name(path, name);
-    unlink(name);
-    r->state_fd = open(name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
-    return r->state_fd < 0 ? -errno : r->state_fd;
+    close_fd(fd);
+    *fd = replace_begin(find_path(r, m->role, 0)->path, written[m->role].directories);
+    return *fd;
 }
 
 /* One socket for all interfaces: which of them matter is the speaker's to know, and joining a group needs no
@@ -423,8 +425,8 @@ void roles_open(struct roles *r, const struct fm_role *m)
         int fd = open_ra();
         answer(r, m->role, m->index, fd);
         close_fd(&fd);
-    } else if (m->role == FM_ROLE_STATE && m->index == 1) {
-        answer(r, m->role, m->index, open_temporary(r, find_path(r, m->role, 0)->path));
+    } else if (roles_is_written(m->role) && m->index == 1) {
+        answer(r, m->role, m->index, open_temporary(r, m));
     } else {
         int fd = open_file(find_path(r, m->role, m->index)->path);
         answer(r, m->role, m->index, fd);
@@ -432,35 +434,14 @@ void roles_open(struct roles *r, const struct fm_role *m)
     }
 }
 
-static int sync_directory(const char *path)
-{
-    char dir[FM_PATH_MAX];
-
-    snprintf(dir, sizeof dir, "%s", path);
-    char *slash = strrchr(dir, '/');
-    if (!slash)
-        return 0;
-    slash[slash == dir] = 0;
-    int fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    int rc = fd < 0 || fsync(fd) < 0 ? -errno : 0;
-    close_fd(&fd);
-    return rc;
-}
-
 void roles_commit(struct roles *r, const struct fm_role *m)
 {
-    const char *path = find_path(r, FM_ROLE_STATE, 0)->path;
-    char name[FM_PATH_MAX + 8];
+    const char *path = find_path(r, m->role, 0)->path;
+    int *fd = &r->temporary[m->role];
     struct fm_fd done = {.role = m->role, .index = m->index};
 
-    temporary_name(path, name);
-    if (r->state_fd < 0)
-        done.error = -EBADF;
-    else if (fsync(r->state_fd) < 0 || rename(name, path) < 0)
-        done.error = -errno;
-    else
-        done.error = sync_directory(path);
-    close_fd(&r->state_fd);
+    done.error = *fd < 0 ? -EBADF : replace_commit(path, *fd, written[m->role].mode);
+    close_fd(fd);
     if (r->f->chan)
         fibchan_send(r->f->chan, FM_FD, &done, 1, -1);
 }

@@ -21,6 +21,7 @@ bool roles_start(struct roles *r);
 void roles_open(struct roles *r, const struct fm_role *m);   /* answers FM_FD */
 void roles_commit(struct roles *r, const struct fm_role *m); /* answers FM_FD */
 bool roles_known(const struct roles *r, const struct fm_role *m);
+bool roles_is_written(uint32_t role); /* a file that the speaker replaces: only those are committed */
 /* Executing ourselves anew: the sockets, a line for each, as "role …"; and what such a line says without that
  * word, for a speaker that asks for the same. False: it says nothing that can be. */
 void roles_save(const struct roles *r, FILE *out);

@@ -47,7 +47,8 @@ enum fm_type {
     FM_RELOADING, /* no record; sd_notify RELOADING=1 until the next FM_READY */
     FM_HEARTBEAT, /* no record; at least every FM_HEARTBEAT_MS */
     FM_OPEN,      /* fm_role; answered by FM_FD */
-    FM_COMMIT, /* fm_role; renames the temporary file of FM_ROLE_STATE over the real one; answered by FM_FD */
+    FM_COMMIT,    /* fm_role; renames the temporary file of a role that is written over the real one; answered
+                     by FM_FD */
     FM_NEXTHOP_WATCH, /* fm_nexthop; answered by FM_NEXTHOP_STATE at once and at every change */
     FM_NEXTHOP_UNWATCH,
     FM_GROUP_SET, /* fm_group; one record a message. Defines or redefines a group */
@@ -139,10 +140,14 @@ enum fm_file_role {
                         file to write */
     FM_ROLE_RA,      /* a fresh raw ICMPv6 socket for router advertisements and solicitations, index 0 */
     FM_ROLE_METRICS, /* the HTTP listener, index 0 */
+    /* Written as FM_ROLE_STATE is. The speaker writes into the temporary file by itself: what is in it and
+       how much is its own affair. */
+    FM_ROLE_KUBE_STATE, /* what was last heard from Kubernetes */
+    FM_ROLE_CNI,        /* the CNI configuration, for others to read: mode 0644 */
     FM_ROLE_COUNT
 };
 struct fm_path {
-    uint32_t role; /* FM_ROLE_CONFIG, _KEY, _CONTROL, _STATE */
+    uint32_t role; /* FM_ROLE_CONFIG, _KEY, _CONTROL, _STATE, _KUBE_STATE, _CNI */
     uint32_t index;
     char path[FM_PATH_MAX]; /* zero-terminated */
 };

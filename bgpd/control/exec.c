@@ -39,6 +39,7 @@ static const struct {
     {CMD_SHOW_IP_ROUTE, show_kernel},
     {CMD_SHOW_IPV6_ROUTE, show_kernel},
     {CMD_SHOW_BFD, show_bfd_peers},
+    {CMD_SHOW_KUBERNETES, show_kubernetes},
     {CMD_SHOW_POLICY, show_policy},
     {CMD_SHOW_RUNNING, show_running},
     {CMD_SHOW_MEMORY, show_memory},

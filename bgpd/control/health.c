@@ -18,6 +18,7 @@
 #include "control/writer.h"
 #include "drain.h"
 #include "fibclient.h"
+#include "kube/kube.h"
 #include "loop.h"
 #include "peer.h"
 #include "speaker.h"
@@ -117,6 +118,17 @@ static void check_fib(const struct speaker *s, struct health_check *c)
         snprintf(c->why, sizeof c->why, "no peer has sent all of its routes yet");
 }
 
+/* Something to go by, if only from disk: else what the node has is not advertised yet. */
+static void check_kube(const struct speaker *s, struct health_check *c)
+{
+    struct kube_info i;
+    kube_info(s->kube, &i);
+    check(c, "kubernetes", i.state != KUBE_STATE_LISTING && i.state != KUBE_STATE_WAITING);
+    if (!c->ok)
+        snprintf(c->why, sizeof c->why, "nothing is known yet from the API server%s%.100s",
+                 *i.error ? ": " : "", i.error);
+}
+
 bool health_ready(const struct speaker *s, struct health_check out[HEALTH_CHECKS])
 {
     bool ok = true;
@@ -130,6 +142,7 @@ bool health_ready(const struct speaker *s, struct health_check out[HEALTH_CHECKS
     check(&out[3], "drain", drain_phase(s->drain) == DRAIN_OFF);
     if (!out[3].ok)
         snprintf(out[3].why, sizeof out[3].why, "the node is drained: %s", drain_text(s->drain, text, 100));
+    check_kube(s, &out[4]);
     for (unsigned i = 0; i < HEALTH_CHECKS; i++)
         ok &= out[i].ok;
     return ok;

@@ -16,8 +16,9 @@ void health_free(struct health *h);
  * - session: at least one session is established
  * - fib: once since the speaker's start the kernel had all that the peers had sent by then, one of them with
  *   End-of-RIB (or Established for 5 s without); later changes do not take that back
- * - drain: the node is not drained */
-#define HEALTH_CHECKS 4
+ * - drain: the node is not drained
+ * - kubernetes: where it is on, something is known from the API server, if only from an earlier run */
+#define HEALTH_CHECKS 5
 struct health_check {
     const char *name;
     bool ok;

@@ -226,6 +226,7 @@ static void put_node(struct metrics *w, const struct speaker *s)
     metrics_put(w, "source=\"vip\"", n.vips);
     metrics_put(w, "source=\"interface\"", n.interfaces);
     metrics_put(w, "source=\"command\"", n.commands);
+    metrics_put(w, "source=\"kubernetes\"", n.kubernetes);
     put_one(w, "underlay_draining", METRIC_GAUGE, NULL,
             "0 not drained, 1 graceful shutdown is said, 2 what the node originates is withdrawn.",
             drain_phase(s->drain));
@@ -256,6 +257,7 @@ static void put_general(struct metrics *w, const struct speaker *s)
     put_build(w, s);
     metrics_process(w, s);
     put_node(w, s);
+    metrics_kube(w, s);
     put_config(w, s);
     put_rib(w, s);
     put_fib(w, s);

@@ -35,6 +35,7 @@ const char *metrics_label(const char *text, char *buf, size_t size);
 
 /* metrics_process.c: process_…, as every client library names them. */
 void metrics_process(struct metrics *w, const struct speaker *s);
+void metrics_kube(struct metrics *w, const struct speaker *s); /* metrics_kube.c */
 
 /* metrics_peer.c: a snapshot of all peers, so that the values of a peer belong together although families,
  * not peers, stand together in the answer. Both steps are bounded; true: there is more. */

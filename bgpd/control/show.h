@@ -84,6 +84,7 @@ enum exec_result show_prefix(struct exec *e); /* show_bgp with a prefix */
 enum exec_result show_kernel(struct exec *e);
 enum exec_result show_policy(struct exec *e);
 enum exec_result show_bfd_peers(struct exec *e);
+enum exec_result show_kubernetes(struct exec *e);
 enum exec_result show_running(struct exec *e);
 enum exec_result show_memory(struct exec *e);
 enum exec_result show_version(struct exec *e);

@@ -9,12 +9,13 @@
 struct kube_store;
 struct kube_store *kube_store_new(void); /* NULL: out of memory */
 void kube_store_free(struct kube_store *st);
-/* Borrows c until the next call. Every address is to be judged again; services must be seen anew
- * (reflector_relist) when their selector or class changed. */
+/* Comes first. Borrows c and node until the next call. Every address is to be judged again; services must be
+ * seen anew (reflector_relist) when their selector or class changed, nodes and slices when node did. */
 void kube_store_configure(struct kube_store *st, const struct config_kube *c, const char *node);
 
 void kube_store_list_begin(struct kube_store *st, enum kube_kind kind);
-/* 0, -EINVAL (an object that cannot be used; nothing has changed), -ENOMEM. */
+/* 0 (also for nodes that are not ours, which are not kept), -EINVAL (it has no name), -ENOMEM. Nothing has
+ * changed after an error. */
 int kube_store_put(struct kube_store *st, enum kube_kind kind, const json_t *object);
 void kube_store_gone(struct kube_store *st, enum kube_kind kind, const json_t *object);
 void kube_store_list_end(struct kube_store *st,
@@ -40,7 +41,7 @@ void kube_store_judge(const struct kube_store *st, const struct ip_addr *vip, st
 struct kube_store_counts {
     unsigned nodes, services, slices, addresses, pending;
     uint64_t endpoints, endpoints_here; /* ready ones */
-    uint64_t bytes;
+    uint64_t bytes;                     /* of memory, with what malloc adds */
 };
 void kube_store_counts(const struct kube_store *st, struct kube_store_counts *out);
 

@@ -3,11 +3,12 @@
  * One node per prefix in a search tree (glibc's tsearch), with a flag per source: pod CIDR, VIP and interface
  * address come from the configuration, `cli` from underlayctl. The RIB gets one originated path a prefix: its
  * kind is the strongest source's (a pod CIDR guards the import and has an unreachable route), its attributes
- * those of the CLI when it set any, else of the VIP. Applying a configuration marks what it wants, then
- * sweeps what nobody wants any more, so that a reload never withdraws and advertises again what has not
- * changed.
+ * those of the CLI when it set any, else of the VIP, else of Kubernetes. Applying a configuration marks what
+ * it wants, then sweeps what nobody wants any more, so that a reload never withdraws and advertises again
+ * what has not changed.
  *
- * Not here: health checks and Kubernetes, which will be sources of their own beside these. */
+ * Not here: what Kubernetes wants (kube/advertise.c), and health checks, which will be a source beside these.
+ */
 #include "source/source.h"
 
 #include <errno.h>
@@ -21,15 +22,28 @@
 #include "log.h"
 #include "speaker.h"
 
-enum wanted { BY_POD_CIDR = 1, BY_VIP = 2, BY_INTERFACE = 4, BY_CLI = 8, BY_CONFIG = BY_POD_CIDR | BY_VIP };
+enum wanted {
+    BY_POD_CIDR = 1,
+    BY_VIP = 2,
+    BY_INTERFACE = 4,
+    BY_CLI = 8,
+    BY_KUBE_SHIFT = 4, /* enum source_kube from here on */
+    BY_KUBE = 0xf0,
+    BY_CONFIG = BY_POD_CIDR | BY_VIP
+};
+#define ANY_POD_CIDR (BY_POD_CIDR | SOURCE_KUBE_POD_CIDR << BY_KUBE_SHIFT)
+#define ANY_VIP      (BY_VIP | (SOURCE_KUBE_VIP | SOURCE_KUBE_SERVICE_CIDR) << BY_KUBE_SHIFT)
+#define ANY_ADDRESS  (BY_INTERFACE | SOURCE_KUBE_NODE_ADDRESS << BY_KUBE_SHIFT)
 
 struct source {
     struct prefix prefix;
-    uint8_t wanted;         /* now */
-    uint8_t keep;           /* while applying: what the new configuration wants */
-    bool bound, bind_keep;  /* the VIP is on lo */
-    const struct attr *vip; /* attributes from the configuration; NULL without BY_VIP */
-    const struct attr *cli; /* from the CLI; NULL without BY_CLI */
+    uint8_t wanted;          /* now */
+    uint8_t keep;            /* while applying: what the new configuration wants */
+    bool bound, bind_keep;   /* the VIP is on lo */
+    const struct attr *vip;  /* attributes from the configuration; NULL without BY_VIP */
+    const struct attr *cli;  /* from the CLI; NULL without BY_CLI */
+    const struct attr *kube; /* from Kubernetes; NULL without BY_KUBE */
+    bool kube_leaves;        /* which will take it back soon */
 };
 
 struct sources {
@@ -85,6 +99,7 @@ static void forget(struct sources *s, struct source *src)
     tdelete(src, &s->tree, compare);
     drop_attr(s, &src->vip);
     drop_attr(s, &src->cli);
+    drop_attr(s, &src->kube);
     free(src);
     s->count--;
 }
@@ -117,10 +132,10 @@ static void put_u32(uint8_t *p, uint32_t v)
 }
 
 /* What a drained node says of a. The mark makes it outlast an export policy. A reference. */
-static const struct attr *drained(struct sources *s, const struct attr *a)
+static const struct attr *drained(struct sources *s, const struct attr *a, enum drain_phase phase)
 {
     struct attr_build b;
-    uint8_t communities[4 * 33]; /* 32 at most, and one */
+    uint8_t communities[4 * (ADVERTISE_COMMUNITIES + 1)];
     attr_to_build(s->s->attrs, a, &b);
     uint16_t len = b.part_len[PART_COMMUNITY];
     memcpy(communities, b.part[PART_COMMUNITY], len);
@@ -129,7 +144,7 @@ static const struct attr *drained(struct sources *s, const struct attr *a)
     b.part_len[PART_COMMUNITY] = (uint16_t)(len + 4);
     b.local_pref = 0;
     b.flags |= ATTR_HAS_LOCAL_PREF | ATTR_DRAINING;
-    if (s->drain == DRAIN_WITHDRAWN)
+    if (phase == DRAIN_WITHDRAWN)
         b.flags |= ATTR_WITHHELD;
     return attr_intern(s->s->attrs, &b);
 }
@@ -143,15 +158,18 @@ static int publish(struct sources *s, struct source *src)
         forget(s, src);
         return 0;
     }
-    enum origin_kind kind = src->wanted & BY_POD_CIDR    ? ORIGIN_KIND_POD_CIDR
-                            : src->wanted & BY_VIP       ? ORIGIN_KIND_VIP
-                            : src->wanted & BY_INTERFACE ? ORIGIN_KIND_INTERFACE
-                                                         : ORIGIN_KIND_STATIC;
-    const struct attr *a = src->cli ? src->cli : src->vip ? src->vip : s->plain;
+    enum origin_kind kind = src->wanted & ANY_POD_CIDR  ? ORIGIN_KIND_POD_CIDR
+                            : src->wanted & ANY_VIP     ? ORIGIN_KIND_VIP
+                            : src->wanted & ANY_ADDRESS ? ORIGIN_KIND_INTERFACE
+                                                        : ORIGIN_KIND_STATIC;
+    const struct attr *a = src->cli ? src->cli : src->vip ? src->vip : src->kube ? src->kube : s->plain;
+    enum drain_phase phase = s->drain;
+    if (!phase && src->kube_leaves && !(src->wanted & ~BY_KUBE))
+        phase = DRAIN_SHUTDOWN;
     rib_set_now(s->s->rib, (loop_now_ms() - s->s->started_ms) / 1000);
-    if (!s->drain)
+    if (!phase)
         return rib_originate(s->s->rib, f, &src->prefix, kind, a);
-    const struct attr *out = drained(s, a);
+    const struct attr *out = drained(s, a, phase);
     int rc = out ? rib_originate(s->s->rib, f, &src->prefix, kind, out) : -ENOMEM;
     if (out)
         attr_unref(s->s->attrs, out);
@@ -255,14 +273,19 @@ static int want(struct sources *s, const struct prefix *p, uint8_t by, struct so
     return 0;
 }
 
+void advertise_add_communities(struct advertise_options *o, const struct config_communities *c)
+{
+    for (unsigned i = 0; i < c->n_standard && o->n_communities < ADVERTISE_COMMUNITIES; i++)
+        o->communities[o->n_communities++] = c->standard[i];
+    for (unsigned i = 0; i < c->n_large && o->n_large < ADVERTISE_COMMUNITIES; i++)
+        memcpy(o->large[o->n_large++], c->large[i], sizeof o->large[0]);
+}
+
 static int want_vip(struct sources *s, const struct config_vip *v)
 {
     struct advertise_options o = {.has_med = v->has_med, .med = v->med, .weight = v->weight};
     struct source *src;
-    for (; o.n_communities < v->n_communities && o.n_communities < 32; o.n_communities++)
-        o.communities[o.n_communities] = v->communities[o.n_communities];
-    for (; o.n_large < v->n_large && o.n_large < 32; o.n_large++)
-        memcpy(o.large[o.n_large], v->large[o.n_large], sizeof o.large[0]);
+    advertise_add_communities(&o, &v->communities);
     const struct attr *a = make_attr(s, &o);
     if (!a)
         return -ENOMEM;
@@ -323,22 +346,34 @@ static int renumber(struct sources *s, struct source *src)
     return 0;
 }
 
-static int copy_pod_cidrs(struct sources *s, const struct config *c)
+static bool is_pod_cidr(const struct source *src)
 {
-    size_t size = c->advertise.n_pod_cidrs * sizeof *s->pod_cidrs;
-    if (c->advertise.n_pod_cidrs == s->n_pod_cidrs &&
-        (!size || !memcmp(s->pod_cidrs, c->advertise.pod_cidrs, size)))
-        return 0;
-    struct prefix *copy = malloc(size ? size : 1);
-    if (!copy)
+    return src->wanted & ANY_POD_CIDR;
+}
+
+/* The list that imports are compared with, from the tree as it is now. */
+static int list_pod_cidrs(struct sources *s, const struct walk *w)
+{
+    unsigned n = 0;
+    for (unsigned i = 0; i < w->n; i++)
+        n += is_pod_cidr(w->list[i]);
+    struct prefix *list = calloc(n ? n : 1, sizeof *list);
+    if (!list)
         return -ENOMEM;
-    if (size)
-        memcpy(copy, c->advertise.pod_cidrs, size);
+    n = 0;
+    for (unsigned i = 0; i < w->n; i++)
+        if (is_pod_cidr(w->list[i]))
+            list[n++] = w->list[i]->prefix;
     free(s->pod_cidrs);
-    s->pod_cidrs = copy;
-    s->n_pod_cidrs = c->advertise.n_pod_cidrs;
-    s->guard_changed = true;
+    s->pod_cidrs = list;
+    s->n_pod_cidrs = n;
     return 0;
+}
+
+unsigned sources_pod_cidrs(const struct sources *s, const struct prefix **out)
+{
+    *out = s->pod_cidrs;
+    return s->n_pod_cidrs;
 }
 
 static void set_bound(struct sources *s, struct source *src, bool bound)
@@ -353,9 +388,7 @@ int sources_apply(struct sources *s, const struct config *c)
 {
     struct walk w;
     s->asn = c->router.asn;
-    int rc = copy_pod_cidrs(s, c);
-    if (!rc)
-        rc = want_all(s, c);
+    int rc = want_all(s, c);
     if (rc)
         return rc;
     rc = all_sources(s, &w);
@@ -363,11 +396,15 @@ int sources_apply(struct sources *s, const struct config *c)
         return rc;
     for (unsigned i = 0; i < w.n; i++) {
         struct source *src = w.list[i];
-        uint8_t wanted = (uint8_t)(src->keep | (src->wanted & BY_CLI));
+        uint8_t wanted = (uint8_t)(src->keep | (src->wanted & (BY_CLI | BY_KUBE)));
         s->guard_changed |= wanted != src->wanted;
         src->wanted = wanted;
         src->keep = 0;
-        if (!(wanted & BY_VIP)) {
+    }
+    rc = list_pod_cidrs(s, &w);
+    for (unsigned i = 0; i < w.n; i++) {
+        struct source *src = w.list[i];
+        if (!(src->wanted & BY_VIP)) {
             drop_attr(s, &src->vip);
             src->bind_keep = false;
         }
@@ -421,6 +458,45 @@ int sources_withdraw(struct sources *s, const struct prefix *p)
     int rc = publish(s, src);
     tell_guard(s);
     return rc;
+}
+
+static int refresh_pod_cidrs(struct sources *s)
+{
+    struct walk w;
+    int rc = all_sources(s, &w);
+    if (!rc) {
+        rc = list_pod_cidrs(s, &w);
+        free(w.list);
+    }
+    return rc;
+}
+
+int sources_set_kube(struct sources *s, const struct prefix *p, unsigned by,
+                     const struct advertise_options *o, bool leaves)
+{
+    struct source *src = by ? find_or_add(s, p) : find(s, p);
+    const struct attr *a = by && src ? make_attr(s, o) : NULL;
+    if (!src)
+        return by ? -ENOMEM : 0;
+    if (by && !a) {
+        if (!src->wanted)
+            forget(s, src);
+        return -ENOMEM;
+    }
+    uint8_t before = src->wanted;
+    src->wanted = (uint8_t)((before & ~BY_KUBE) | by << BY_KUBE_SHIFT);
+    drop_attr(s, &src->kube);
+    src->kube = a;
+    src->kube_leaves = leaves;
+    s->guard_changed |= before != src->wanted;
+    bool pods = (before ^ src->wanted) & ANY_POD_CIDR;
+    int rc = publish(s, src), listed = pods ? refresh_pod_cidrs(s) : 0;
+    return rc ? rc : listed;
+}
+
+void sources_kube_done(struct sources *s)
+{
+    tell_guard(s);
 }
 
 int sources_drain(struct sources *s, enum drain_phase phase)
@@ -517,6 +593,7 @@ static void count(const void *node, VISIT which, void *arg)
     c->vips += !!(src->wanted & BY_VIP);
     c->interfaces += !!(src->wanted & BY_INTERFACE);
     c->commands += !!(src->wanted & BY_CLI);
+    c->kubernetes += !!(src->wanted & BY_KUBE);
 }
 
 void sources_counts(const struct sources *s, struct sources_counts *out)

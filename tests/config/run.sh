@@ -5,6 +5,7 @@
 # usage: tests/config/run.sh      UNDERLAYD=build/underlayd
 cd "$(dirname "$0")/../.." || exit 3
 daemon=${UNDERLAYD:-build/underlayd}
+unset NODE_NAME NODE_IP
 passed=0 failed=0 skipped=0
 
 ok() { passed=$((passed + 1)); echo "ok    $1"; }

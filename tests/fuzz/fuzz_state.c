@@ -87,9 +87,10 @@ int fibclient_open(struct fibclient *c, enum fm_file_role role, uint32_t index,
     cb(arg, fd, 0);
     return 0;
 }
-int fibclient_commit_state(struct fibclient *c, void (*cb)(void *arg, int fd, int error), void *arg)
+int fibclient_commit(struct fibclient *c, enum fm_file_role role, void (*cb)(void *arg, int fd, int error),
+                     void *arg)
 {
-    (void)c, (void)cb, (void)arg;
+    (void)c, (void)role, (void)cb, (void)arg;
     return -ENOENT;
 }
 

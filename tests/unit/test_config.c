@@ -178,6 +178,7 @@ static void check_bad(const char *path, const char *text, size_t len)
 
 static void bad_files_say_what_is_expected(void)
 {
+    unsetenv("NODE_IP");
     for_each_file(DIRECTORY "bad", check_bad);
 }
 
@@ -258,11 +259,11 @@ static void every_value_arrives(void)
               p->export == EXPORT_NONE);
     CU_ASSERT_EQUAL_FATAL(c->advertise.n_vips, 2);
     const struct config_vip *v = c->advertise.vips;
-    CU_ASSERT(v->n_communities == 3 && v->communities[0] == (65000u << 16 | 7) &&
-              v->communities[2] == 0xffffff01);
-    CU_ASSERT(v->n_large == 1 && v->large[0][0] == 65000 && v->large[0][1] == 1 && v->large[0][2] == 2);
+    CU_ASSERT(v->communities.n_standard == 3 && v->communities.standard[0] == (65000u << 16 | 7) &&
+              v->communities.standard[2] == 0xffffff01);
+    CU_ASSERT(v->communities.n_large == 1 && v->communities.large[0][0] == 65000 && v->communities.large[0][1] == 1 && v->communities.large[0][2] == 2);
     CU_ASSERT(v->has_med && v->med == 0 && v->bind_lo);
-    CU_ASSERT(!v[1].bind_lo && v[1].med == UINT32_MAX && v[1].n_communities == 0);
+    CU_ASSERT(!v[1].bind_lo && v[1].med == UINT32_MAX && v[1].communities.n_standard == 0);
     CU_ASSERT_STRING_EQUAL(prefix_format(&c->advertise.pod_cidrs[1], buf), "fd00:10:244:7::/64");
     CU_ASSERT_EQUAL_FATAL(c->advertise.n_interfaces, 2);
     CU_ASSERT_STRING_EQUAL(c->advertise.interfaces[1], "bond0.100");

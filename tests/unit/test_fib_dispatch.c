@@ -237,32 +237,37 @@ static void malformed_groups_are_refused(void)
 
 static void only_settled_roles_are_opened(void)
 {
-    static const struct fm_role bad[] = {{FM_ROLE_KEY, 0},    {FM_ROLE_CONFIG, 0}, {FM_ROLE_CONTROL, 0},
-                                         {FM_ROLE_LISTEN, 0}, {FM_ROLE_STATE, 2},  {FM_ROLE_COUNT, 0},
-                                         {0xFFFFFFFF, 0}};
+    static const struct fm_role bad[] = {{FM_ROLE_KEY, 0},       {FM_ROLE_CONFIG, 0}, {FM_ROLE_CONTROL, 0},
+                                         {FM_ROLE_LISTEN, 0},    {FM_ROLE_STATE, 2},  {FM_ROLE_COUNT, 0},
+                                         {0xFFFFFFFF, 0},        {FM_ROLE_CNI, 0},    {FM_ROLE_CNI, 1},
+                                         {FM_ROLE_KUBE_STATE, 1}};
+    static const struct fm_role not_written[] = {
+        {FM_ROLE_KEY, 0}, {FM_ROLE_RA, 0}, {FM_ROLE_COUNT, 0}, {FM_ROLE_CNI, 1}, {0xFFFFFFFF, 1}};
 
     set_up();
     start();
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
         CU_ASSERT_NOT_EQUAL(say(FM_OPEN, &bad[i], 1), 0);
-    CU_ASSERT_NOT_EQUAL(say(FM_COMMIT, &bad[0], 1), 0);
+    for (size_t i = 0; i < sizeof not_written / sizeof *not_written; i++)
+        CU_ASSERT_NOT_EQUAL(say(FM_COMMIT, &not_written[i], 1), 0);
     CU_ASSERT_EQUAL(say(FM_OPEN, &(struct fm_role){FM_ROLE_STATE, 0}, 1), 0);
     tear_down();
 }
 
 static void malformed_paths_are_refused(void)
 {
-    struct fm_path p[5] = {{.role = FM_ROLE_LISTEN, .path = "/x"},
+    struct fm_path p[6] = {{.role = FM_ROLE_LISTEN, .path = "/x"},
                            {.role = FM_ROLE_KEY, .path = ""},
                            {.role = FM_ROLE_KEY},
                            {.role = FM_ROLE_CONFIG, .index = 1, .path = "/x"},
+                           {.role = FM_ROLE_CNI, .index = 1, .path = "/x"},
                            {.role = FM_ROLE_COUNT, .path = "/x"}};
 
     set_up();
     memset(p[2].path, 'x', sizeof p[2].path);
     CU_ASSERT_EQUAL(say(FM_HELLO, &hello, 1), 0);
     CU_ASSERT_EQUAL(say(FM_SETTINGS, &settings, 1), 0);
-    for (size_t i = 0; i < 5; i++)
+    for (size_t i = 0; i < 6; i++)
         CU_ASSERT_NOT_EQUAL(say(FM_PATH, &p[i], 1), 0);
     struct fm_path twice = {.role = FM_ROLE_KEY, .index = 4, .path = "/x"};
     CU_ASSERT_EQUAL(say(FM_PATH, &twice, 1), 0);

@@ -179,6 +179,92 @@ static void state_is_replaced_only_by_a_commit(void)
     tear_down();
 }
 
+static void put(uint32_t role, const char *text)
+{
+    struct fm_role m = {role, 1};
+
+    roles_open(x.f.roles, &m);
+    int fd = received();
+    CU_ASSERT_FATAL(fd > 0);
+    CU_ASSERT_EQUAL(write(fd, text, strlen(text)), (ssize_t)strlen(text));
+    close(fd);
+}
+
+static void commit(uint32_t role)
+{
+    struct fm_role m = {role, 1};
+
+    roles_commit(x.f.roles, &m);
+    CU_ASSERT_EQUAL(received(), 0);
+}
+
+static unsigned mode_of(const char *path)
+{
+    struct stat st;
+    return stat(path, &st) < 0 ? 0 : st.st_mode & 07777;
+}
+
+static bool holds(const char *path, const char *text)
+{
+    char buf[64] = {0};
+    int fd = open(path, O_RDONLY);
+    bool same = fd >= 0 && read(fd, buf, sizeof buf - 1) >= 0 && !strcmp(buf, text);
+    if (fd >= 0)
+        close(fd);
+    return same;
+}
+
+/* Between FM_OPEN and FM_COMMIT of one file those of others may come. */
+static void written_files_do_not_meet(void)
+{
+    static const struct {
+        uint32_t role;
+        const char *name;
+        unsigned mode;
+    } rows[] = {{FM_ROLE_STATE, "lib/state", 0600},
+                {FM_ROLE_KUBE_STATE, "lib/state-kubernetes", 0600},
+                {FM_ROLE_CNI, "cni/net.d/10-underlay.conflist", 0644}};
+    char paths[3][128];
+
+    set_up();
+    mode_t old = umask(0077);
+    for (unsigned i = 0; i < 3; i++) {
+        snprintf(paths[i], sizeof paths[i], "%s/%s", x.dir, rows[i].name);
+        add_path(rows[i].role, paths[i]);
+        put(rows[i].role, rows[i].name);
+    }
+    for (unsigned i = 0; i < 3; i++)
+        commit(rows[2 - i].role);
+    umask(old);
+    for (unsigned i = 0; i < 3; i++) {
+        CU_ASSERT_TRUE(holds(paths[i], rows[i].name));
+        CU_ASSERT_EQUAL(mode_of(paths[i]), rows[i].mode);
+    }
+    *strrchr(paths[2], '/') = 0;
+    CU_ASSERT_EQUAL(mode_of(paths[2]), 0755); /* made for it, and readable whatever the umask */
+    tear_down();
+}
+
+/* A container runtime reads every *.conflist, *.conf and *.json that it finds, at any moment. */
+static void an_unfinished_file_has_a_name_that_no_runtime_reads(void)
+{
+    char path[128], cmd[256];
+
+    set_up();
+    snprintf(path, sizeof path, "%s/net.d/10-underlay.conflist", x.dir);
+    add_path(FM_ROLE_CNI, path);
+    put(FM_ROLE_CNI, "{");
+    snprintf(cmd, sizeof cmd,
+             "ls %s/net.d | grep -q . && ! ls %s/net.d | grep -qE '\\.(conf|conflist|json)$'", x.dir, x.dir);
+    CU_ASSERT_EQUAL(system(cmd), 0);
+    put(FM_ROLE_CNI, "{}"); /* of a speaker that came back: what it left is gone */
+    commit(FM_ROLE_CNI);
+    CU_ASSERT_TRUE(holds(path, "{}"));
+    snprintf(cmd, sizeof cmd, "test \"$(ls %s/net.d)\" = 10-underlay.conflist", x.dir);
+    CU_ASSERT_EQUAL(system(cmd), 0);
+    tear_down();
+}
+
 static void only_regular_files_are_opened(void)
 {
     struct fm_role role = {FM_ROLE_CONFIG, 0};
@@ -343,6 +429,8 @@ static const struct unit_case cases[] = {
     UNIT(what_is_no_socket_is_left_alone),
     UNIT(a_path_too_long_for_a_socket_is_said_so),
     UNIT(state_is_replaced_only_by_a_commit),
+    UNIT(written_files_do_not_meet),
+    UNIT(an_unfinished_file_has_a_name_that_no_runtime_reads),
     UNIT(only_regular_files_are_opened),
     UNIT(a_new_speaker_gets_the_same_listener),
     UNIT(a_taken_port_is_an_error),

@@ -98,9 +98,11 @@ int fibclient_open(struct fibclient *c, enum fm_file_role role, uint32_t index,
     }
     return 0;
 }
-int fibclient_commit_state(struct fibclient *c, void (*cb)(void *arg, int fd, int error), void *arg)
+int fibclient_commit(struct fibclient *c, enum fm_file_role role, void (*cb)(void *arg, int fd, int error),
+                     void *arg)
 {
     (void)c;
+    CU_ASSERT_EQUAL(role, FM_ROLE_STATE);
     committed++;
     cb(arg, -1, commit_error);
     return 0;
