@@ -26,6 +26,7 @@
     X(SSL_CTX_new)                                                                                           \
     X(SSL_CTX_set_alpn_protos)                                                                               \
     X(SSL_CTX_set_verify)                                                                                    \
+    X(SSL_CTX_up_ref)                                                                                        \
     X(SSL_CTX_use_PrivateKey)                                                                                \
     X(SSL_CTX_use_certificate)                                                                               \
     X(SSL_connect)                                                                                           \

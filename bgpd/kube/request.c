@@ -9,7 +9,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "kube/tls.h"
 #include "loop.h"
 
 #define FILES_MS     10000
@@ -86,20 +85,21 @@ static bool trim_token(char *token)
 
 static void with_files(struct kube_request *r)
 {
-    const char *why;
+    const char *why = NULL;
     if (r->secret[SECRET_TOKEN] && !trim_token(r->secret[SECRET_TOKEN])) {
         request_note(r, -EINVAL, "%s: there is no token in it", secret_name(r, SECRET_TOKEN));
         request_finish(r, -EINVAL);
         return;
     }
-    r->ctx = tls_context_new(r->c->libs, r->secret[SECRET_CA] ? r->secret[SECRET_CA] : "",
-                             r->secret[SECRET_CERT], r->secret[SECRET_KEY], &why);
+    r->ctx = client_tls_context(r->c, r->secret[SECRET_CA] ? r->secret[SECRET_CA] : "",
+                                r->secret[SECRET_CERT], r->secret[SECRET_KEY], &why);
     if (!r->ctx) {
         request_note(r, -EPROTO, "%s", why ? why : "out of memory");
         request_finish(r, why ? -EPROTO : -ENOMEM);
         return;
     }
-    wipe(&r->secret[SECRET_KEY]);
+    for (enum secret s = SECRET_CA; s <= SECRET_KEY; s++)
+        wipe(&r->secret[s]);
     next_server(r);
 }
 
