@@ -135,9 +135,11 @@ void kube_changed(struct kube *k)
 static void write_file(void *arg, FILE *f)
 {
     struct kube *k = arg;
+    static const char *const none[KUBE_ANNOTATION_COUNT];
+    const struct config_overlay *o = k->settings_asked ? k->settings_before : k->s->overlay;
     char boot[64];
     kube_saved_write(f, k->on ? kube_config(k)->node : "", kube_boot_id(boot),
-                     (const char *const *)k->annotations, k->advertise);
+                     o ? (const char *const *)o->text : none, k->advertise);
 }
 
 static const struct savedfile_ops file_ops = {

@@ -42,6 +42,7 @@ static void reloaded(void *arg, const char *errors, const char *notes)
     }
     k->settings_before = NULL;
     k->settings_asked = false;
+    kube_changed(k);
     kube_settings_seen(k); /* they may have changed meanwhile */
 }
 
