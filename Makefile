@@ -79,6 +79,9 @@ $(BUILD)/tests/%: $(BUILD)/obj/tests/unit/%.o $(BUILD)/obj/tests/unit/unit.o $(B
 	@$(CC) $(LDFLAGS) -o $@ $(filter %.o,$^) $(filter %.a,$^) $(LDLIBS) -lcunit
 # What a test has beside itself.
 $(filter $(BUILD)/tests/test_peer%,$(UNITS)): $(BUILD)/obj/tests/unit/peer_rig.o
+KUBE_TESTS = $(filter $(BUILD)/tests/test_kube_client% $(BUILD)/tests/test_kube_reflector%,$(UNITS))
+$(KUBE_TESTS): $(BUILD)/obj/tests/unit/kube_server.o
+$(KUBE_TESTS): LDLIBS += -levent_openssl -lssl -lcrypto
 $(BUILD)/tests/test_adjout_policy: LDFLAGS += -Wl,--wrap=policy_apply
 $(BUILD)/tests/test_kube_store: LDFLAGS += -Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc,--wrap=strdup,--wrap=tsearch
 

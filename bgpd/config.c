@@ -1,13 +1,15 @@
 /* The configuration's front door: load, free, errors, files.
  *
- * A load is: text to tree (config_yaml.c), tree to struct by the schema (config_read.c, config_schema.c,
- * config_value.c), checks across keys (config_check.c). It either gives a whole configuration or none, and
- * everything that was wrong with it at once, in the order of the file. Nothing here opens a file by itself:
- * the speaker has no right to, and gets the text and the keys through its parent. */
+ * A load is: text to tree (config_yaml.c), with what annotations of the node add to it (config_overlay.c),
+ * tree to struct by the schema (config_read.c, config_schema.c, config_value.c), checks across keys
+ * (config_check.c). It either gives a whole configuration or none, and everything that was wrong with it at
+ * once, in the order of the file. Nothing here opens a file by itself: the speaker has no right to, and gets
+ * the text and the keys through its parent. */
 #include "config.h"
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -32,14 +34,44 @@ static void add(struct text *t, const char *fmt, ...)
         t->n = t->n + (size_t)n < sizeof t->buf ? t->n + (size_t)n : sizeof t->buf - 1;
 }
 
-static void add_path(struct text *t, const struct path *p)
+/* How a path is told of which the first elements are an annotation. */
+struct origin {
+    const char *annotation; /* NULL: the file */
+    unsigned skip, first;   /* elements that it stands for; what its index 0 is in the list */
+};
+
+static struct origin origin_of(const struct overlay_origin *o, const struct path *path)
 {
-    if (p->up)
-        add_path(t, p->up);
-    if (p->name)
-        add(t, "%s%.64s", p->up ? "." : "", p->name);
-    else
-        add(t, "[%u]", p->index);
+    const struct path *top = path, *second = NULL;
+    while (top && top->up) {
+        second = top;
+        top = top->up;
+    }
+    if (!second || !top->name)
+        return (struct origin){0};
+    if (!strcmp(top->name, "router") && second->name)
+        return (struct origin){!strcmp(second->name, "asn")  ? o->asn
+                               : !strcmp(second->name, "id") ? o->router_id
+                                                             : NULL,
+                               2, 0};
+    if (strcmp(top->name, "peers") != 0 || second->name || !o->peers || second->index < o->first_peer)
+        return (struct origin){0};
+    const char *key = path->name ? path->name : "";
+    return (struct origin){o->peer_asns && !strcmp(key, "asn")     ? o->peer_asns
+                           : o->peer_ports && !strcmp(key, "port") ? o->peer_ports
+                                                                   : o->peers,
+                           1, o->first_peer};
+}
+
+/* The number of elements. */
+static unsigned add_path(struct text *t, const struct path *p, const struct origin *o)
+{
+    unsigned depth = p->up ? add_path(t, p->up, o) : 0;
+    if (depth >= o->skip && p->name)
+        add(t, "%s%.64s", depth > o->skip ? "." : "", p->name);
+    else if (depth >= o->skip)
+        add(t, "[%u]", p->index - (depth == o->skip ? o->first : 0));
+    return depth + 1;
 }
 
 /* Insertion by position: errors come from several walks, and people read a file from the top. Of too many,
@@ -62,32 +94,55 @@ static void keep(struct load *ld, unsigned line, unsigned col, char *text)
     e->n++;
 }
 
-void load_error(struct load *ld, const struct node *at, const struct path *path, const char *fmt, ...)
+#define BEHIND_THE_FILE UINT_MAX /* errors of annotations */
+
+/* Takes the error that begins with t. */
+static void report(struct load *ld, unsigned line, unsigned col, struct text *t, const char *fmt, va_list ap)
 {
-    struct text t = {.n = 0};
-    unsigned line = at ? at->line : 1, col = at ? at->col : 1;
-    va_list ap;
-    if (ld->quiet)
-        return;
     ld->failed = true;
     ld->errors->total++;
-    add(&t, "%.255s:%u:%u: ", ld->name, line, col);
-    if (path) {
-        add_path(&t, path);
-        add(&t, ": ");
-    }
-    va_start(ap, fmt);
-    int n = vsnprintf(t.buf + t.n, sizeof t.buf - t.n, fmt, ap);
-    va_end(ap);
+    int n = vsnprintf(t->buf + t->n, sizeof t->buf - t->n, fmt, ap);
     (void)n; /* cut at the end of the buffer */
-    for (char *c = t.buf; *c; c++)
+    for (char *c = t->buf; *c; c++)
         if ((unsigned char)*c < 0x20 || *c == 0x7f)
             *c = '?'; /* quoted from the file, and on its way to a terminal */
-    char *copy = strdup(t.buf);
+    char *copy = strdup(t->buf);
     if (copy)
         keep(ld, line, col, copy);
     else
         ld->oom = true;
+}
+
+void load_error(struct load *ld, const struct node *at, const struct path *path, const char *fmt, ...)
+{
+    struct text t = {.n = 0};
+    struct origin origin = path ? origin_of(&ld->overlay, path) : (struct origin){0};
+    unsigned line = at ? at->line : 1, col = at ? at->col : 1;
+    va_list ap;
+    if (ld->quiet)
+        return;
+    if (origin.annotation) {
+        add(&t, "annotation %s: ", origin.annotation);
+        line = BEHIND_THE_FILE;
+    } else {
+        origin.skip = 0;
+        add(&t, "%.255s:%u:%u: ", ld->name, line, col);
+    }
+    if (path && add_path(&t, path, &origin) > origin.skip)
+        add(&t, ": ");
+    va_start(ap, fmt);
+    report(ld, line, col, &t, fmt, ap);
+    va_end(ap);
+}
+
+void load_error_of(struct load *ld, const char *annotation, const char *fmt, ...)
+{
+    struct text t = {.n = 0};
+    va_list ap;
+    add(&t, "annotation %s: ", annotation);
+    va_start(ap, fmt);
+    report(ld, BEHIND_THE_FILE, 1, &t, fmt, ap);
+    va_end(ap);
 }
 
 void config_errors_reset(struct config_errors *e)
@@ -140,7 +195,7 @@ int config_load(const char *name, const char *text, size_t len, const struct con
                 struct config_errors *errors, struct config **out)
 {
     struct load ld = {.name = name, .errors = errors, .files = files};
-    struct tree tree;
+    struct tree tree, extra = {0};
     *out = NULL;
     ld.config = calloc(1, sizeof *ld.config);
     if (!ld.config)
@@ -148,9 +203,15 @@ int config_load(const char *name, const char *text, size_t len, const struct con
     int err = tree_parse(&ld, text, len, &tree);
     if (!err) {
         ld.root = tree.root;
+        err = overlay_apply(&ld, files ? files->overlay : NULL, &extra);
+    }
+    if (!err) {
         config_read(&ld);
         config_check(&ld);
+        if (!ld.config->router.asn) /* without an AS number there can be no session */
+            key_list_reset(schema_find(&schema_root, "peers"), ld.config, 0);
     }
+    tree_free(&extra);
     tree_free(&tree);
     if (!err && ld.failed)
         err = -EINVAL;

@@ -99,8 +99,8 @@ struct endpoint {
 struct config {
     bool watch; /* reload when the file changes */
     struct {
-        uint32_t asn;
-        uint32_t id; /* 0: to be chosen from the node's addresses */
+        uint32_t asn; /* 0: left to an annotation of the node that is not there; then there are no peers */
+        uint32_t id;  /* 0: to be chosen from the node's addresses */
         struct ip_addr *listen;
         unsigned n_listen; /* 0: never listens */
         uint16_t port;
@@ -162,12 +162,15 @@ int peer_config_cmp(const struct peer_config *a, const struct peer_config *b);
 const struct peer_config *config_find_peer(const struct config *c,
                                            const struct ip_addr *address); /* or NULL */
 
+struct config_overlay; /* config_overlay.h */
+
 /* How config_load reads a password file. Puts at most size bytes into buf and what there was into *len (more
  * than size: too long). Returns 0 or -errno; -ENOKEY: a file that was not named when the daemon started,
  * which needs a restart. */
 struct config_files {
     int (*read)(void *arg, const char *path, char *buf, size_t size, size_t *len);
     void *arg;
+    const struct config_overlay *overlay; /* settings of this node that are not in the file; NULL: none */
 };
 /* For processes that may open files themselves (--check, the speaker while it is root). arg is not used. */
 int config_read_file(void *arg, const char *path, char *buf, size_t size, size_t *len);

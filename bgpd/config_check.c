@@ -393,5 +393,6 @@ void config_check(struct load *ld)
     check_advertise(ld);
     check_kube(ld);
     check_peers(ld);
+    overlay_note_files(ld);
     config_check_policies(ld);
 }

@@ -31,12 +31,20 @@ struct path {
     unsigned index;
 };
 
+/* What of the tree comes from annotations of the node: their names, NULL where there is none. */
+struct overlay_origin {
+    bool allowed; /* by the configuration: router.asn may be left to them */
+    const char *asn, *router_id, *peers, *peer_asns, *peer_ports;
+    unsigned first_peer; /* index of the first peer that is theirs */
+};
+
 struct load {
     const char *name;
     struct config_errors *errors;
     const struct config_files *files;
     struct config *config;
     const struct node *root;
+    struct overlay_origin overlay;
     unsigned quiet; /* errors that were reported elsewhere */
     bool failed, oom;
 };
@@ -45,9 +53,18 @@ struct load {
 void load_error(struct load *ld, const struct node *at, const struct path *path, const char *fmt, ...)
     __attribute__((format(printf, 4, 5)));
 
+/* The same about an annotation as a whole. */
+void load_error_of(struct load *ld, const char *annotation, const char *fmt, ...)
+    __attribute__((format(printf, 3, 4)));
+
 /* 0, -EINVAL (reported) or -ENOMEM. tree_free in every case. */
 int tree_parse(struct load *ld, const char *text, size_t len, struct tree *out);
 void tree_free(struct tree *t);
+/* Nodes that are in no file, in the memory of t. NULL: out of memory. */
+struct node *tree_scalar(struct tree *t, const char *text, size_t len);
+struct node *tree_list(struct tree *t, enum node_kind kind, struct node *const *items, unsigned n);
+/* A copy of map (NULL: an empty one) in which key is value; the map itself may be in several places. */
+struct node *tree_with(struct tree *t, const struct node *map, const char *key, struct node *value);
 const struct node *node_find(const struct node *map,
                              const char *key); /* the value; NULL also when map is no map */
 bool node_is_null(const struct node *n);
@@ -160,6 +177,15 @@ const char *vars_node_name(char buf[VARS_STRLEN]);
 /* *out NULL: nothing in it is to be expanded; else the text as it is meant, to be freed. 0, -EINVAL with
  * *why, -ENOMEM. */
 int vars_expand(const char *text, char **out, struct why *why);
+
+/* config_overlay.c */
+
+/* ld->root with what the annotations say, as far as the configuration wants it; new nodes are in `extra`,
+ * which lives as long as the tree. 0, -EINVAL (reported) or -ENOMEM; tree_free(extra) in every case. */
+int overlay_apply(struct load *ld, const struct config_overlay *o, struct tree *extra);
+/* Peers that annotations name may need the password file of any template: the caller learns of all of them.
+ */
+void overlay_note_files(struct load *ld);
 
 /* config_read.c, config_check.c */
 

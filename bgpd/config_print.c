@@ -170,7 +170,8 @@ static void print_key(FILE *f, const struct schema_key *k, const void *base, con
         (k->shape == SHAPE_SETS ? config_print_sets : config_print_policies)(f, base);
         return;
     }
-    if (!(k->flags & KEY_REQUIRED) && schema_equal(k, base, def))
+    bool required = k->flags & KEY_REQUIRED && k->type != &type_asn; /* which may be left to an annotation */
+    if (!required && schema_equal(k, base, def))
         return;
     fprintf(f, "%*s%s:%s", indent, "", k->name,
             k->shape == SHAPE_MAPS     ? "\n"

@@ -273,7 +273,8 @@ static void missing_keys(struct load *ld, const struct schema_section *s, const 
         const struct schema_key *k = &s->keys[i];
         bool identity = s == &schema_peer && !strcmp(k->name, "address") && !node_find(map, "interface") &&
                         !node_find(map, "range");
-        if ((!(k->flags & KEY_REQUIRED) && !identity) || node_find(map, k->name) ||
+        bool left = ld->overlay.allowed && (k->type == &type_asn || s == &schema_root); /* to an annotation */
+        if ((!(k->flags & KEY_REQUIRED) && !identity) || left || node_find(map, k->name) ||
             node_find(from_template, k->name))
             continue;
         load_error(ld, map, &(struct path){.up = path, .name = k->name}, "missing; %s is required here",

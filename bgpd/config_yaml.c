@@ -336,6 +336,51 @@ void tree_free(struct tree *t)
     *t = (struct tree){0};
 }
 
+struct node *tree_scalar(struct tree *t, const char *text, size_t len)
+{
+    struct node *n = take(t, sizeof *n);
+    char *copy = n ? take(t, len + 1) : NULL;
+    if (!copy)
+        return NULL;
+    memcpy(copy, text, len);
+    copy[len] = 0;
+    *n = (struct node){.kind = NODE_SCALAR, .weight = 1, .text = copy};
+    return n;
+}
+
+struct node *tree_list(struct tree *t, enum node_kind kind, struct node *const *items, unsigned n)
+{
+    struct node *list = take(t, sizeof *list);
+    struct node **copy = list ? take(t, (n + 2) * sizeof *copy) : NULL;
+    if (!copy)
+        return NULL;
+    if (n)
+        memcpy(copy, items, n * sizeof *copy);
+    *list = (struct node){.kind = (uint8_t)kind, .weight = 1, .n = n, .items = copy};
+    return list;
+}
+
+struct node *tree_with(struct tree *t, const struct node *map, const char *key, struct node *value)
+{
+    struct node *copy = tree_list(t, NODE_MAP, map ? map->items : NULL, map ? map->n : 0), *name;
+    if (!copy || !value)
+        return NULL;
+    if (map) {
+        copy->line = map->line;
+        copy->col = map->col;
+    }
+    for (unsigned i = 0; i + 1 < copy->n; i += 2)
+        if (!strcmp(copy->items[i]->text, key)) {
+            copy->items[i + 1] = value;
+            return copy;
+        }
+    if (!(name = tree_scalar(t, key, strlen(key))))
+        return NULL;
+    copy->items[copy->n++] = name;
+    copy->items[copy->n++] = value;
+    return copy;
+}
+
 const struct node *node_find(const struct node *map, const char *key)
 {
     if (!map || map->kind != NODE_MAP)

@@ -160,7 +160,7 @@ static void got_config(void *arg, int fd, int error)
         finish_errno(r, "cannot read the configuration", error);
         return;
     }
-    int rc = configfile_parse(r->s->config_name, text, len, &r->keys, &new, &errors);
+    int rc = configfile_parse(r->s->config_name, text, len, &r->keys, r->s->overlay, &new, &errors);
     explicit_bzero(text, len);
     free(text);
     if (rc)

@@ -26,8 +26,9 @@ struct cni;
 
 struct speaker {
     struct loop *loop;
-    struct config *config;   /* the one in force */
-    const char *config_name; /* path, for messages */
+    struct config *config;          /* the one in force */
+    const char *config_name;        /* path, for messages */
+    struct config_overlay *overlay; /* what annotations of the node say, for the next reload; NULL: nothing */
     struct attr_table *attrs;
     struct nexthop_table *nexthops;
     struct rib *rib;

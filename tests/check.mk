@@ -17,3 +17,10 @@ demo:
 
 demo-clean:
 	@/usr/bin/python3 -B contrib/demo/demo.py --clean
+
+# A real API server for the tests and the demo of Kubernetes, where there is none in PATH and $KUBE_APISERVER names none.
+.PHONY: kube-apiserver
+kube-apiserver: build/kube/kube-apiserver
+build/kube/kube-apiserver:
+	@sh tests/install-deps.sh kube-apiserver
+	@sh tests/kube/build-apiserver.sh $(@D)

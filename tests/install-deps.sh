@@ -1,18 +1,24 @@
 #!/bin/sh
-# Install what a level needs, on Debian 12 or a relative: build | check | demo | bench. Nothing but apt-get is used, nothing
-# is asked, and no routing daemon is started or left to start at the next boot: the labs start their own, in namespaces.
+# Install what a level needs, on Debian 12 or a relative: build | check | demo | bench | kubernetes | kube-apiserver. Nothing but
+# apt-get is used, nothing is asked, and no daemon is started or left to start at the next boot: the labs start their own, in
+# namespaces.
 # Returns at once where everything is there.
 set -eu
 
 level=${1:-build}
 build="gcc libc6-dev make pkg-config libevent-dev libssl-dev libnl-3-dev libnl-route-3-dev libyaml-dev libjansson-dev libsystemd-dev libcap-dev"
 labs="python3 iproute2 procps iputils-ping tcpdump"
+# A kubectl from elsewhere will do; Debian's own would not go beside it.
+kubernetes="etcd-server openssl containernetworking-plugins"
+command -v kubectl >/dev/null || kubernetes="$kubernetes kubernetes-client"
 case $level in
 build) wanted=$build ;;
 demo) wanted="$build $labs frr" ;;
 bench) wanted="$build $labs frr bird2 gobgpd openbgpd" ;;
-check) wanted="$build $labs clang libclang-rt-dev libcunit1-dev frr bird2 gobgpd exabgp openbgpd tshark python3-prometheus-client containernetworking-plugins" ;;
-*) echo "usage: $0 build | check | demo | bench" >&2; exit 2 ;;
+kubernetes) wanted="$build $labs $kubernetes frr" ;;
+kube-apiserver) wanted="make dpkg-dev rsync jq" ;; # what building it needs
+check) wanted="$build $labs $kubernetes clang libclang-rt-dev libcunit1-dev frr bird2 gobgpd exabgp openbgpd tshark python3-prometheus-client" ;;
+*) echo "usage: $0 build | check | demo | bench | kubernetes | kube-apiserver" >&2; exit 2 ;;
 esac
 
 if ! command -v dpkg-query >/dev/null || ! command -v apt-get >/dev/null; then
@@ -71,6 +77,7 @@ if command -v systemctl >/dev/null; then
         gobgpd) systemctl disable gobgpd ;;
         exabgp) systemctl disable exabgp ;;
         openbgpd) systemctl disable openbgpd ;;
+        etcd-server) systemctl disable etcd ;;
         esac >/dev/null 2>&1 || true
     done
 fi

@@ -27,7 +27,7 @@ const struct grammar_row grammar_rows[] = {
     {CMD_SHOW_POLICY, "show policy [POLICY [PREFIX]]",
      "policies, the rules of one, or what it makes of a prefix and why", GRAMMAR_JSON},
     {CMD_SHOW_KUBERNETES, "show kubernetes [services|node]",
-     "what the API server says of this node, and which service addresses are advertised or why not",
+     "Kubernetes: the node, and which addresses are advertised, or why not",
      GRAMMAR_JSON},
     {CMD_SHOW_RUNNING, "show running-config",
      "the configuration in force, without secrets, and changes by command", GRAMMAR_JSON},

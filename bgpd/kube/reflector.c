@@ -184,17 +184,19 @@ static int take_event(struct reflector *r, const json_t *event)
         return refuse(r, "malformed JSON: not an event of a watch");
     if (!strcmp(type, "ERROR"))
         return on_error_event(r, object);
+    if (keep_version(r, object))
+        return -EBADMSG;
     r->backoff = 0;
     if (!strcmp(type, "BOOKMARK")) {
         r->info.count.bookmarks++;
-        return keep_version(r, object);
+        return 0;
     }
     r->info.count.events++;
     if (!strcmp(type, "DELETED"))
         r->ops->gone(r->arg, r->kind, object);
     else if (!strcmp(type, "ADDED") || !strcmp(type, "MODIFIED"))
         r->ops->put(r->arg, r->kind, object);
-    return keep_version(r, object);
+    return 0;
 }
 
 static int on_event(void *arg, const char *text, size_t len)

@@ -179,10 +179,9 @@ static int failed(struct kube_request *r, int ssl_error, int saved, char *buf, s
 
 static int write_request(struct kube_request *r)
 {
-    char *token = r->secret[SECRET_TOKEN], content[200] = "";
+    const char *token = r->secret[SECRET_TOKEN];
+    char content[200] = "";
     bool v6 = r->at.addr.af == AF_INET6;
-    if (token)
-        token[strcspn(token, " \t\r\n")] = 0;
     if (r->body)
         snprintf(content, sizeof content, "Content-Type: %.100s\r\nContent-Length: %zu\r\n", r->content_type,
                  strlen(r->body));

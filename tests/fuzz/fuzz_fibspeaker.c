@@ -68,6 +68,10 @@ bool roles_known(const struct roles *r, const struct fm_role *m)
     (void)r;
     return m->role < FM_ROLE_COUNT;
 }
+bool roles_is_written(uint32_t role)
+{
+    return role == FM_ROLE_STATE || role == FM_ROLE_KUBE_STATE || role == FM_ROLE_CNI;
+}
 void roles_save(const struct roles *r, FILE *out)
 {
     (void)r, (void)out;

@@ -104,7 +104,7 @@ def test_ready_when_routes_are_in_the_kernel(lab):
     wait_for(lambda: get(pair.node, "/readyz").status == 200, 20, "readiness")
     assert pair.underlay.installed(FAR4), "ready before the routes are in the kernel"
     checks = json.loads(get(pair.node, "/readyz", accept="application/json").text)
-    assert checks["ok"] and [c["name"] for c in checks["checks"]] == ["started", "session", "fib", "drain"], checks
+    assert checks["ok"] and [c["name"] for c in checks["checks"]] == ["started", "session", "fib", "drain", "kubernetes"], checks
     pair.tor.stop()
     wait_for(lambda: failing(pair.node) == ["[-]session"], 20, "not ready without a session")
     os.kill(pair.underlay.process.pid, signal.SIGSTOP)

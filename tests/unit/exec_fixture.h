@@ -15,6 +15,8 @@
 #include "fibclient.h"
 #include "fibmsg.h"
 #include "handover.h"
+#include "kube/cni.h"
+#include "kube/kube.h"
 #include "loop.h"
 #include "peer.h"
 #include "rib_fixture.h"
@@ -169,6 +171,33 @@ bool drain_restore(struct drain *d, const char *line)
 void drain_save(const struct drain *d, FILE *f)
 {
     (void)d, (void)f;
+}
+static struct kube_info kube_told;
+static const struct kube_store *kube_stored;
+static struct cni_info cni_told;
+const char *const kube_kind_names[KUBE_KINDS] = {"nodes", "services", "endpointslices"};
+void kube_info(const struct kube *k, struct kube_info *out)
+{
+    (void)k;
+    *out = kube_told;
+}
+const char *kube_state_name(enum kube_state s)
+{
+    return s == KUBE_STATE_CURRENT ? "current" : "stale";
+}
+const char *kube_drain_name(enum kube_drain d)
+{
+    return d == KUBE_DRAIN_OFF ? "off" : "graceful-shutdown";
+}
+const struct kube_store *kube_get_store(const struct kube *k)
+{
+    (void)k;
+    return kube_stored;
+}
+void cni_info(const struct cni *c, struct cni_info *out)
+{
+    (void)c;
+    *out = cni_told;
 }
 int http_error(const struct http *h)
 {
