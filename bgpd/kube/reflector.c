@@ -26,6 +26,7 @@
 #define PAGE_OBJECTS 500
 #define OBJECT_BYTES (4u << 20) /* etcd takes 1.5 MiB */
 #define ERROR_BYTES  8192       /* of an answer that is an error */
+#define LIST_GRACES  4          /* 60 s, after which an API server that is busy gives up a request itself */
 
 struct reflector {
     struct loop *loop;
@@ -403,7 +404,7 @@ static void begin_list(struct reflector *r)
     }
     ask(r, REFLECTOR_LISTING,
         reflector_list_path(r->kind, r->field_selector, r->whole ? 0 : PAGE_OBJECTS, r->token),
-        r->times.grace_ms);
+        LIST_GRACES * r->times.grace_ms);
 }
 
 static void begin_watch(struct reflector *r)
