@@ -6,7 +6,7 @@ BUILD    = build
 SAN      =
 PREFIX   = /usr/local
 SYSCONFDIR = /etc
-VERSION  = 0.3.0
+VERSION  = 0.4.0
 
 # Root by way of su has the caller's PATH, and dpkg and the labs want more.
 export PATH := $(PATH):/usr/sbin:/sbin
