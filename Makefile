@@ -110,7 +110,7 @@ install: all
 	install -m 755 $(BUILD)/underlayd $(D)$(BINDIR)/underlayd
 	install -m 755 $(BUILD)/underlayctl $(D)$(UBINDIR)/underlayctl
 	install -m 644 etc/man/underlayd.8 etc/man/underlayctl.8 $(D)$(MANDIR)/man8/
-	install -m 644 etc/man/underlay-metrics.7 $(D)$(MANDIR)/man7/
+	install -m 644 etc/man/underlay-metrics.7 etc/man/underlay-kubernetes.7 $(D)$(MANDIR)/man7/
 	install -m 644 etc/man/underlay.yaml.5 $(D)$(MANDIR)/man5/
 	install -m 644 README.md ARCHITECTURE.md CHANGES.md LICENSE etc/underlay.yaml \
 	    contrib/prometheus/underlay.rules.yaml $(D)$(DOCDIR)/
@@ -128,7 +128,8 @@ install: all
 # The configuration stays.
 uninstall:
 	rm -f $(D)$(BINDIR)/underlayd $(D)$(UBINDIR)/underlayctl $(D)$(MANDIR)/man8/underlayd.8 \
-	    $(D)$(MANDIR)/man8/underlayctl.8 $(D)$(MANDIR)/man7/underlay-metrics.7 $(D)$(MANDIR)/man5/underlay.yaml.5 \
+	    $(D)$(MANDIR)/man8/underlayctl.8 $(D)$(MANDIR)/man7/underlay-metrics.7 \
+	    $(D)$(MANDIR)/man7/underlay-kubernetes.7 $(D)$(MANDIR)/man5/underlay.yaml.5 \
 	    $(D)$(UNITDIR)/underlayd.service \
 	    $(D)$(SYSCONFDIR)/iproute2/rt_protos.d/underlay.conf $(D)$(SYSUSERSDIR)/underlay.conf
 	rm -rf $(D)$(DOCDIR)

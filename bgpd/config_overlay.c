@@ -86,7 +86,7 @@ static bool is_allowed(const struct node *kubernetes)
 /* The annotation without blanks around it, its length in *len; NULL: there is none. */
 static const char *trimmed(const struct overlay *o, enum kube_annotation a, size_t *len)
 {
-    const char *text = o->texts->text[a];
+    const char *text = a < KUBE_ANNOTATION_COUNT ? o->texts->text[a] : NULL;
     if (!text)
         return NULL;
     text += strspn(text, SEPARATORS);

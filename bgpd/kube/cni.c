@@ -131,8 +131,12 @@ static bool renew_text(struct cni *c)
     unsigned n = sources_pod_cidrs(c->s->sources, &cidrs);
     char *text;
 
-    c->phase = !config->write ? OFF : !c->s->fib_settled ? WAITS_FOR_FIB : !n ? WAITS_FOR_CIDRS : c->phase;
-    if (!config->write || !c->s->fib_settled || !n) {
+    enum phase next = !config->write       ? OFF
+                      : !c->s->fib_settled ? WAITS_FOR_FIB
+                      : !n                 ? WAITS_FOR_CIDRS
+                                           : AT_WORK;
+    if (next != AT_WORK) {
+        c->phase = next;
         timer_stop(c->retry);
         return false;
     }
