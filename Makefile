@@ -6,7 +6,7 @@ BUILD    = build
 SAN      =
 PREFIX   = /usr/local
 SYSCONFDIR = /etc
-VERSION  = 0.3.0
+VERSION  = 0.4.0
 
 # Root by way of su has the caller's PATH, and dpkg and the labs want more.
 export PATH := $(PATH):/usr/sbin:/sbin
@@ -79,8 +79,11 @@ $(BUILD)/tests/%: $(BUILD)/obj/tests/unit/%.o $(BUILD)/obj/tests/unit/unit.o $(B
 	@$(CC) $(LDFLAGS) -o $@ $(filter %.o,$^) $(filter %.a,$^) $(LDLIBS) -lcunit
 # What a test has beside itself.
 $(filter $(BUILD)/tests/test_peer%,$(UNITS)): $(BUILD)/obj/tests/unit/peer_rig.o
+KUBE_TESTS = $(filter $(BUILD)/tests/test_kube_client% $(BUILD)/tests/test_kube_reflector%,$(UNITS))
+$(KUBE_TESTS): $(BUILD)/obj/tests/unit/kube_server.o
+$(KUBE_TESTS): LDLIBS += -levent_openssl -lssl -lcrypto
 $(BUILD)/tests/test_adjout_policy: LDFLAGS += -Wl,--wrap=policy_apply
-$(BUILD)/tests/test_kube_store: LDFLAGS += -Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc,--wrap=strdup,--wrap=tsearch
+$(BUILD)/tests/test_kube_store_memory: LDFLAGS += -Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc,--wrap=strdup,--wrap=tsearch
 
 benches: $(BENCHES)
 $(BUILD)/bench/%: $(BUILD)/obj/tests/bench/%.o $(BUILD)/libunderlay.a
@@ -107,7 +110,7 @@ install: all
 	install -m 755 $(BUILD)/underlayd $(D)$(BINDIR)/underlayd
 	install -m 755 $(BUILD)/underlayctl $(D)$(UBINDIR)/underlayctl
 	install -m 644 etc/man/underlayd.8 etc/man/underlayctl.8 $(D)$(MANDIR)/man8/
-	install -m 644 etc/man/underlay-metrics.7 $(D)$(MANDIR)/man7/
+	install -m 644 etc/man/underlay-metrics.7 etc/man/underlay-kubernetes.7 $(D)$(MANDIR)/man7/
 	install -m 644 etc/man/underlay.yaml.5 $(D)$(MANDIR)/man5/
 	install -m 644 README.md ARCHITECTURE.md CHANGES.md LICENSE etc/underlay.yaml \
 	    contrib/prometheus/underlay.rules.yaml $(D)$(DOCDIR)/
@@ -125,7 +128,8 @@ install: all
 # The configuration stays.
 uninstall:
 	rm -f $(D)$(BINDIR)/underlayd $(D)$(UBINDIR)/underlayctl $(D)$(MANDIR)/man8/underlayd.8 \
-	    $(D)$(MANDIR)/man8/underlayctl.8 $(D)$(MANDIR)/man7/underlay-metrics.7 $(D)$(MANDIR)/man5/underlay.yaml.5 \
+	    $(D)$(MANDIR)/man8/underlayctl.8 $(D)$(MANDIR)/man7/underlay-metrics.7 \
+	    $(D)$(MANDIR)/man7/underlay-kubernetes.7 $(D)$(MANDIR)/man5/underlay.yaml.5 \
 	    $(D)$(UNITDIR)/underlayd.service \
 	    $(D)$(SYSCONFDIR)/iproute2/rt_protos.d/underlay.conf $(D)$(SYSUSERSDIR)/underlay.conf
 	rm -rf $(D)$(DOCDIR)

@@ -138,7 +138,8 @@ int configfile_parse(const char *name, const char *text, size_t len, const struc
     return parse(name, text, len, &files, out, errors);
 }
 
-int configfile_load(const char *path, struct config **out, char **errors, struct keyfiles *keys)
+int configfile_load(const char *path, const struct config_overlay *overlay, struct config **out,
+                    char **errors, struct keyfiles *keys)
 {
     char *text;
     size_t len;
@@ -148,7 +149,7 @@ int configfile_load(const char *path, struct config **out, char **errors, struct
             *errors = NULL;
         return rc;
     }
-    struct config_files files = {.read = read_and_note, .arg = keys};
+    struct config_files files = {.read = read_and_note, .arg = keys, .overlay = overlay};
     rc = parse(path, text, len, &files, out, errors);
     explicit_bzero(text, len); /* it may hold passwords */
     free(text);

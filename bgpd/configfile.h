@@ -17,9 +17,11 @@ struct keyfiles {
 };
 void keyfiles_free(struct keyfiles *k); /* wipes the contents */
 
-/* Loads from the file system. keys, when not NULL, collects the paths of password files in order (without
- * contents). 0, or -EINVAL with *errors (the caller's, "FILE:LINE:COL: …\\n" each). */
-int configfile_load(const char *path, struct config **out, char **errors, struct keyfiles *keys);
+/* Loads from the file system, with what annotations of the node say (overlay, NULL: nothing). keys, when not
+ * NULL, collects the paths of the files that it names (without contents). 0, or -EINVAL with *errors (the
+ * caller's, "FILE:LINE:COL: …\\n" each). */
+int configfile_load(const char *path, const struct config_overlay *overlay, struct config **out,
+                    char **errors, struct keyfiles *keys);
 
 /* The same from text already read, and password files from keys (those not in it are tried as files), with
  * what annotations of the node say (NULL: nothing). */

@@ -103,7 +103,7 @@ static int check(const char *path)
 {
     struct config *c = NULL;
     char *errors = NULL;
-    int rc = configfile_load(path, &c, &errors, NULL);
+    int rc = configfile_load(path, NULL, &c, &errors, NULL);
     if (rc)
         fputs(errors ? errors : "out of memory\n", stderr);
     free(errors);

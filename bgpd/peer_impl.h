@@ -109,7 +109,7 @@ struct peer {
     bool waiting;          /* for a subnet of ours that has the peer, its address on the interface, or BFD */
     enum peer_state state; /* the higher of the two, as last logged */
     uint64_t state_ms;
-    uint64_t attempt_ms; /* when the last attempt to connect began */
+    uint64_t attempt_ms;   /* when the last attempt to connect began */
     enum peer_offer offer; /* of the next OPEN */
     unsigned offers_told;  /* bit mask of enum peer_offer: logged as the next one since it was last up */
     unsigned errors;       /* ConnectRetryCounter */

@@ -648,12 +648,39 @@ void speaker_set_log_level(struct speaker *s, enum log_level level)
     speaker_log_changed(s);
 }
 
+/* What an earlier process has left of Kubernetes, annotations of the node among it: who we are may hang on
+ * them. */
+static void load_kube_state(struct speaker *s, struct kube_saved *saved)
+{
+    struct config *with = NULL;
+    char *errors = NULL;
+    int rc = kube_saved_load(s->kube_state_path, saved);
+    if (rc && rc != -ENOENT)
+        log_warn("what was last known from Kubernetes cannot be read", F_STR("path", s->kube_state_path),
+                 F_ERR(rc));
+    s->kube_saved = rc ? NULL : saved;
+    if (rc || !s->config->advertise.kube.node_annotations || !saved->node ||
+        strcmp(saved->node, s->config->advertise.kube.node) != 0)
+        return;
+    s->overlay = config_overlay_new(saved->annotations);
+    if (s->overlay && !configfile_load(s->config_name, s->overlay, &with, &errors, NULL)) {
+        config_free(s->config);
+        s->config = with;
+        return;
+    }
+    log_warn("the annotations of the node are not in force", F_STR_IF("reason", errors));
+    free(errors);
+    config_overlay_free(s->overlay);
+    s->overlay = NULL;
+}
+
 int speaker_main(const struct speaker_options *o)
 {
     struct speaker s = {.config_name = o->config,
                         .log_level = o->log_level,
                         .started_ms = loop_now_ms(),
                         .started_wall = wall_now_s()};
+    struct kube_saved saved = {0};
     char *errors = NULL;
 
     log_init("speaker", LOG_LVL_INFO, LOG_FMT_TEXT, LOG_TO_STDERR);
@@ -666,7 +693,7 @@ int speaker_main(const struct speaker_options *o)
     signal(SIGUSR2, SIG_IGN);
     signal(SIGPIPE, SIG_IGN);
 
-    if (configfile_load(o->config, &s.config, &errors, &s.keys)) {
+    if (configfile_load(o->config, NULL, &s.config, &errors, &s.keys)) {
         fputs(errors ? errors : "underlayd: out of memory\n", stderr);
         free(errors);
         keyfiles_free(&s.keys);
@@ -676,6 +703,8 @@ int speaker_main(const struct speaker_options *o)
     speaker_log_setup(&s, s.config);
     s.control_path = strdup(o->control_socket ? o->control_socket : s.config->control.socket);
     int status = s.control_path && !choose_state_paths(&s) ? find_user(&s, o->user) : EXIT_SYSTEM;
+    if (!status && s.config->advertise.kube.on)
+        load_kube_state(&s, &saved);
     if (!status && make_modules(&s, o->fib_fd)) {
         fputs("underlayd: out of memory\n", stderr);
         status = EXIT_SYSTEM;
@@ -687,5 +716,6 @@ int speaker_main(const struct speaker_options *o)
     if (!status && speaker_handover_is_over(&s))
         _exit(status); /* to free a million routes takes half a second, in which nobody speaks for us */
     free_modules(&s);
+    kube_saved_reset(&saved);
     return status;
 }

@@ -12,6 +12,7 @@
 #include <string.h>
 
 #include "kube/request.h"
+#include "kube/tls.h"
 #include "loop.h"
 
 int kube_client_load(const char **why)
@@ -49,10 +50,44 @@ void access_unref(struct access_ref *a)
     free(a);
 }
 
+static void forget_context(struct kube_client *c)
+{
+    if (c->tls.ctx)
+        c->libs->SSL_CTX_free(c->tls.ctx);
+    free(c->tls.ca);
+    free(c->tls.cert);
+    memset(&c->tls, 0, sizeof c->tls);
+}
+
+static bool same(const char *a, const char *b)
+{
+    return a && b ? !strcmp(a, b) : a == b;
+}
+
+/* A context takes a millisecond to make, and with the public CAs of Debian 70. A certificate has one key, so
+ * the same certificate is the same key. */
+SSL_CTX *client_tls_context(struct kube_client *c, const char *ca, const char *cert, const char *key,
+                            const char **why)
+{
+    if (!c->tls.ctx || !same(ca, c->tls.ca) || !same(cert, c->tls.cert)) {
+        forget_context(c);
+        c->tls.ctx = tls_context_new(c->libs, ca, cert, key, why);
+        c->tls.ca = strdup(ca);
+        c->tls.cert = cert ? strdup(cert) : NULL;
+    }
+    if (!c->tls.ctx || !c->tls.ca || (cert && !c->tls.cert)) {
+        forget_context(c);
+        return NULL;
+    }
+    c->libs->SSL_CTX_up_ref(c->tls.ctx);
+    return c->tls.ctx;
+}
+
 void kube_client_free(struct kube_client *c)
 {
     if (!c)
         return;
+    forget_context(c);
     access_unref(c->access);
     resolver_free(c->resolver);
     free(c);

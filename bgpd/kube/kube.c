@@ -12,6 +12,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "config_overlay.h"
 #include "configfile.h"
 #include "fibclient.h"
 #include "kube/kube_internal.h"
@@ -134,9 +135,11 @@ void kube_changed(struct kube *k)
 static void write_file(void *arg, FILE *f)
 {
     struct kube *k = arg;
+    static const char *const none[KUBE_ANNOTATION_COUNT];
+    const struct config_overlay *o = k->settings_asked ? k->settings_before : k->s->overlay;
     char boot[64];
     kube_saved_write(f, k->on ? kube_config(k)->node : "", kube_boot_id(boot),
-                     (const char *const *)k->annotations, k->advertise);
+                     o ? (const char *const *)o->text : none, k->advertise);
 }
 
 static const struct savedfile_ops file_ops = {
@@ -213,7 +216,7 @@ static void set_expired(struct kube *k, bool expired)
                  F_UINT("stale_after", kube_config(k)->stale_after_ms / 1000));
     else
         kube_store_configure(k->store, kube_config(k), kube_config(k)->node); /* all is judged again */
-    kube_advertise_each(k->advertise, judge_entry, k); /* also what is from disk */
+    kube_advertise_each(k->advertise, judge_entry, k);                        /* also what is from disk */
     sources_kube_done(k->s->sources);
     task_wake(k->judge);
 }
@@ -443,8 +446,9 @@ static void reconfigure(struct kube *k, const struct config *before)
     set_stale_timer(k);
     if (!c->stale_after_ms)
         set_expired(k, false);
+    config_overlay_free(k->settings_refused); /* it may do now */
+    k->settings_refused = NULL;
     kube_node_seen(k);
-    kube_node_apply(k);
     kube_judge_all(k);
 }
 
@@ -456,8 +460,11 @@ void kube_apply(struct kube *k, const struct config *before)
     if (!c->on) {
         turn_off(k);
     } else if (!k->on) {
-        if (!before && k->s->kube_saved)
+        if (k->s->kube_saved) {
             take_saved(k, k->s->kube_saved);
+            kube_saved_reset(k->s->kube_saved);
+            k->s->kube_saved = NULL;
+        }
         turn_on(k);
     } else {
         reconfigure(k, before);

@@ -41,7 +41,9 @@ struct kube {
     char *annotations[KUBE_ANNOTATION_COUNT]; /* last known */
     /* settings.c */
     struct timer *settings_retry;
-    bool settings_wanted;
+    bool settings_asked;
+    struct config_overlay *settings_before; /* in force, while a reload is under way */
+    struct config_overlay *settings_refused;
     char *settings_error;
     /* readiness.c */
     struct kube_request *patch;

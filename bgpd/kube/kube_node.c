@@ -177,7 +177,6 @@ static void keep_annotations(struct kube *k, const struct kube_node *n)
             continue;
         free(k->annotations[i]);
         k->annotations[i] = is ? strdup(is) : NULL;
-        kube_changed(k);
     }
 }
 

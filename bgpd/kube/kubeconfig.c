@@ -297,6 +297,8 @@ static void read_root(struct reader *k)
         return;
     }
     const char *context = text_of(k, k->ld.root, NULL, "current-context");
+    if (!context && k->ld.failed)
+        return;
     if (!context) {
         load_error(&k->ld, NULL, &current, "missing; kubectl config use-context NAME sets it");
         return;

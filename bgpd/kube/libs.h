@@ -19,7 +19,6 @@
     X(EVP_PKEY_free)                                                                                         \
     X(PEM_read_bio_PrivateKey)                                                                               \
     X(PEM_read_bio_X509)                                                                                     \
-    X(SSL_CTX_check_private_key)                                                                             \
     X(SSL_CTX_ctrl)                                                                                          \
     X(SSL_CTX_free)                                                                                          \
     X(SSL_CTX_get0_param)                                                                                    \
@@ -27,6 +26,7 @@
     X(SSL_CTX_new)                                                                                           \
     X(SSL_CTX_set_alpn_protos)                                                                               \
     X(SSL_CTX_set_verify)                                                                                    \
+    X(SSL_CTX_up_ref)                                                                                        \
     X(SSL_CTX_use_PrivateKey)                                                                                \
     X(SSL_CTX_use_certificate)                                                                               \
     X(SSL_connect)                                                                                           \

@@ -9,13 +9,12 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "kube/tls.h"
 #include "loop.h"
 
 #define FILES_MS     10000
 #define RESOLVE_MS   15000
 #define CONNECT_MS   5000
-#define HANDSHAKE_MS 10000
+#define HANDSHAKE_MS 15000
 
 static uint32_t least(uint32_t a, uint32_t b)
 {
@@ -67,19 +66,40 @@ static struct kube_secret *secret_of(struct kube_request *r, enum secret s)
     return s == SECRET_CA ? &a->ca : s == SECRET_CERT ? &a->cert : s == SECRET_KEY ? &a->key : &a->token;
 }
 
+static const char *secret_name(struct kube_request *r, enum secret s)
+{
+    const char *file = secret_of(r, s)->file;
+    return file ? file : "kubeconfig";
+}
+
 static void next_server(struct kube_request *r);
+
+/* A file may end with a newline, and nothing of it may end up in another field of the head. */
+static bool trim_token(char *token)
+{
+    size_t blank = strspn(token, " \t\r\n"), len = strcspn(token + blank, " \t\r\n");
+    memmove(token, token + blank, len);
+    explicit_bzero(token + len, strlen(token) - len);
+    return len > 0;
+}
 
 static void with_files(struct kube_request *r)
 {
-    const char *why;
-    r->ctx = tls_context_new(r->c->libs, r->secret[SECRET_CA] ? r->secret[SECRET_CA] : "",
-                             r->secret[SECRET_CERT], r->secret[SECRET_KEY], &why);
+    const char *why = NULL;
+    if (r->secret[SECRET_TOKEN] && !trim_token(r->secret[SECRET_TOKEN])) {
+        request_note(r, -EINVAL, "%s: there is no token in it", secret_name(r, SECRET_TOKEN));
+        request_finish(r, -EINVAL);
+        return;
+    }
+    r->ctx = client_tls_context(r->c, r->secret[SECRET_CA] ? r->secret[SECRET_CA] : "",
+                                r->secret[SECRET_CERT], r->secret[SECRET_KEY], &why);
     if (!r->ctx) {
         request_note(r, -EPROTO, "%s", why ? why : "out of memory");
         request_finish(r, why ? -EPROTO : -ENOMEM);
         return;
     }
-    wipe(&r->secret[SECRET_KEY]);
+    for (enum secret s = SECRET_CA; s <= SECRET_KEY; s++)
+        wipe(&r->secret[s]);
     next_server(r);
 }
 
@@ -214,18 +234,20 @@ void kube_request_cancel(struct kube_request *r)
     free(r);
 }
 
-/* A server that was reached and failed is not the first choice of the next request. */
-static void avoid_server(struct kube_request *r)
+/* A server that was reached and failed is not the first choice of the next request. Of several requests that
+ * it fails only the first moves on. */
+static void avoid_server(struct kube_request *r, int error)
 {
     struct kube_client *c = r->c;
-    if (c->access == r->access && c->first == r->server)
+    bool failed = error ? !r->stopped : r->reply.status >= 500;
+    if (failed && c->access == r->access && c->first == r->server)
         kube_client_next_server(c);
 }
 
 void request_finish(struct kube_request *r, int error)
 {
-    if (error && r->stage >= STAGE_SEND)
-        avoid_server(r);
+    if (r->stage >= STAGE_SEND)
+        avoid_server(r, error);
     release(r);
     r->ops->done(r->arg, error, error ? r->why : "");
     free(r);

@@ -23,7 +23,14 @@ struct kube_client {
     struct access_ref *access;
     unsigned first; /* the server that a request tries first */
     char reached[300];
+    struct { /* of the last request: most come with the same files */
+        SSL_CTX *ctx;
+        char *ca, *cert;
+    } tls;
 };
+/* The caller's. NULL with *why; NULL when out of memory. */
+SSL_CTX *client_tls_context(struct kube_client *c, const char *ca, const char *cert, const char *key,
+                            const char **why);
 
 enum secret { SECRET_CA, SECRET_CERT, SECRET_KEY, SECRET_TOKEN, SECRETS };
 enum stage {
@@ -67,6 +74,7 @@ struct kube_request {
     char *out; /* has the token in it */
     size_t out_len, out_sent;
     struct reply reply;
+    bool stopped; /* by who gets the data */
 
     int error; /* of the last attempt */
     char why[512];

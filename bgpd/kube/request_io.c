@@ -179,10 +179,9 @@ static int failed(struct kube_request *r, int ssl_error, int saved, char *buf, s
 
 static int write_request(struct kube_request *r)
 {
-    char *token = r->secret[SECRET_TOKEN], content[200] = "";
+    const char *token = r->secret[SECRET_TOKEN];
+    char content[200] = "";
     bool v6 = r->at.addr.af == AF_INET6;
-    if (token)
-        token[strcspn(token, " \t\r\n")] = 0;
     if (r->body)
         snprintf(content, sizeof content, "Content-Type: %.100s\r\nContent-Length: %zu\r\n", r->content_type,
                  strlen(r->body));
@@ -209,7 +208,9 @@ static void on_status(void *arg, unsigned status)
 static int on_data(void *arg, const char *data, size_t len)
 {
     struct kube_request *r = arg;
-    return r->ops->data(r->arg, data, len);
+    int rc = r->ops->data(r->arg, data, len);
+    r->stopped = rc < 0;
+    return rc;
 }
 
 static void send_request(struct kube_request *r)

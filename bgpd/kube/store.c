@@ -1,7 +1,8 @@
 /* The store as its users see it: lists that sweep by mark, events, our own node, counts and walks.
  *
  * A list marks what it has, and at its end everything without the present mark goes; a list that breaks off
- * leaves nothing behind but marks that the next one renews. Services and slices are store_service.c,
+ * leaves nothing behind but marks that the next one renews. What is there but could not be taken in for want
+ * of memory is marked as well: then what was known of it stays. Services and slices are store_service.c,
  * addresses and the judgement store_address.c; what is advertised and what not is rules.c alone. */
 #include "kube/store.h"
 
@@ -52,10 +53,10 @@ static int node_put(struct kube_store *st, const char *key, const json_t *object
 {
     if (strcmp(key, st->node_name))
         return 0;
+    st->node_mark = st->marks[KUBE_NODES];
     struct kube_node *n = kube_node_parse(object);
     if (!n)
         return -ENOMEM;
-    st->node_mark = st->marks[KUBE_NODES];
     if (st->node && kube_node_equal(st->node, n))
         kube_node_free(n);
     else

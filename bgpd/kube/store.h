@@ -15,7 +15,7 @@ void kube_store_configure(struct kube_store *st, const struct config_kube *c, co
 
 void kube_store_list_begin(struct kube_store *st, enum kube_kind kind);
 /* 0 (also for nodes that are not ours, which are not kept), -EINVAL (it has no name), -ENOMEM. Nothing has
- * changed after an error. */
+ * changed after an error, and what was known of the object stays, also at list_end. */
 int kube_store_put(struct kube_store *st, enum kube_kind kind, const json_t *object);
 void kube_store_gone(struct kube_store *st, enum kube_kind kind, const json_t *object);
 void kube_store_list_end(struct kube_store *st,

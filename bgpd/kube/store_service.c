@@ -32,7 +32,7 @@ static struct service *service_get(struct kube_store *st, const char *name)
 
 static void drop_if_unused(struct kube_store *st, struct service *s)
 {
-    if (s->object || s->slices)
+    if (!s || s->object || s->slices)
         return;
     uint32_t i = s->self;
     store_tree_remove(st, &st->services_by_name, s);
@@ -55,25 +55,24 @@ static void set_object(struct kube_store *st, struct service *s, struct kube_ser
 
 int service_put(struct kube_store *st, const char *key, const json_t *object)
 {
+    struct service *s = store_tree_find(&st->services_by_name, key);
+    if (s)
+        s->mark = st->marks[KUBE_SERVICES]; /* it is there, whatever comes of it */
     struct kube_service *fresh = kube_service_parse(object, st->config);
-    struct service *s = fresh ? service_get(st, key) : NULL;
     uint32_t uses;
-    if (!s)
-        goto no_memory;
-    s->mark = st->marks[KUBE_SERVICES];
-    if (s->object && kube_service_equal(s->object, fresh)) {
+    if (fresh && s && s->object && kube_service_equal(s->object, fresh)) {
         kube_service_free(fresh);
         return 0;
     }
-    if (addresses_use(st, s->self, fresh, &uses)) {
+    s = fresh ? service_get(st, key) : NULL;
+    if (!s || addresses_use(st, s->self, fresh, &uses)) {
         drop_if_unused(st, s);
-        goto no_memory;
+        kube_service_free(fresh);
+        return -ENOMEM;
     }
+    s->mark = st->marks[KUBE_SERVICES];
     set_object(st, s, fresh, uses);
     return 0;
-no_memory:
-    kube_service_free(fresh);
-    return -ENOMEM;
 }
 
 static void service_end(struct kube_store *st, struct service *s)
@@ -186,6 +185,14 @@ static int slice_add(struct kube_store *st, struct kube_slice *o, struct service
     return 0;
 }
 
+static bool slice_equal(const struct kube_slice *a, const struct kube_slice *b)
+{
+    const struct kube_endpoints *x = &a->endpoints, *y = &b->endpoints;
+    return a->family == b->family && x->ready_here == y->ready_here && x->ready == y->ready &&
+           x->terminating_here == y->terminating_here && x->terminating == y->terminating && a->service &&
+           b->service && !strcmp(a->service, b->service);
+}
+
 static void slice_change(struct kube_store *st, struct slice *l, struct kube_slice *o, struct service *s)
 {
     struct kube_slice *was = l->object;
@@ -203,27 +210,28 @@ static void slice_change(struct kube_store *st, struct slice *l, struct kube_sli
 
 int slice_put(struct kube_store *st, const char *key, const json_t *object)
 {
+    struct slice *l = store_tree_find(&st->slices_by_name, key);
+    if (l)
+        l->mark = st->marks[KUBE_SLICES]; /* it is there, whatever comes of it */
     struct kube_slice *o = kube_slice_parse(object, st->node_name);
     if (!o)
         return -ENOMEM;
-    struct slice *l = store_tree_find(&st->slices_by_name, key);
-    if (!o->service) {
-        slice_end(st, l);
+    if (!o->service || (l && slice_equal(l->object, o))) {
+        if (!o->service)
+            slice_end(st, l);
         kube_slice_free(o);
         return 0;
     }
     struct service *s = service_get(st, o->service);
-    int rc = s ? 0 : -ENOMEM;
-    if (!rc && l)
+    if (s && l) {
         slice_change(st, l, o, s);
-    else if (!rc)
-        rc = slice_add(st, o, s);
-    if (rc) {
-        if (s)
-            drop_if_unused(st, s);
-        kube_slice_free(o);
+        return 0;
     }
-    return rc;
+    if (s && !slice_add(st, o, s))
+        return 0;
+    drop_if_unused(st, s);
+    kube_slice_free(o);
+    return -ENOMEM;
 }
 
 void slice_gone(struct kube_store *st, const char *key)

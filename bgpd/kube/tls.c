@@ -47,15 +47,13 @@ static bool use_cert(const struct kube_libs *l, SSL_CTX *ctx, const char *pem)
     return ok && n;
 }
 
-static bool use_key(const struct kube_libs *l, SSL_CTX *ctx, const char *pem)
+static EVP_PKEY *read_key(const struct kube_libs *l, const char *pem)
 {
-    BIO *bio = l->BIO_new_mem_buf(pem, -1);
+    BIO *bio = pem ? l->BIO_new_mem_buf(pem, -1) : NULL;
     /* An empty password: nobody is asked for one on the terminal. */
     EVP_PKEY *key = bio ? l->PEM_read_bio_PrivateKey(bio, NULL, NULL, (void *)(uintptr_t) "") : NULL;
-    bool ok = key && l->SSL_CTX_use_PrivateKey(ctx, key) == 1;
-    l->EVP_PKEY_free(key);
     l->BIO_free(bio);
-    return ok;
+    return key;
 }
 
 static const char *fill(const struct kube_libs *l, SSL_CTX *ctx, const char *ca, const char *cert,
@@ -65,11 +63,12 @@ static const char *fill(const struct kube_libs *l, SSL_CTX *ctx, const char *ca,
         return "the CA has no PEM certificate";
     if (cert && !use_cert(l, ctx, cert))
         return "the client certificate is no PEM certificate, or too weak";
-    if (cert && (!key || !use_key(l, ctx, key)))
+    EVP_PKEY *k = cert ? read_key(l, key) : NULL;
+    if (cert && !k)
         return "the client key is no PEM private key without a password";
-    if (cert && l->SSL_CTX_check_private_key(ctx) != 1)
-        return "the client key is not that of the client certificate";
-    return NULL;
+    bool fits = !k || l->SSL_CTX_use_PrivateKey(ctx, k) == 1;
+    l->EVP_PKEY_free(k);
+    return fits ? NULL : "the client key is not that of the client certificate";
 }
 
 SSL_CTX *tls_context_new(const struct kube_libs *l, const char *ca, const char *cert, const char *key,

@@ -56,7 +56,7 @@ awk -v to="$examples" '
     /^```$/ || /^\.Ed$/ { on = 0 }
     on { print > (to "/" FILENAME_ "-" n ".yaml") }
     FNR == 1 { FILENAME_ = FILENAME; gsub("/", "-", FILENAME_) }
-' README.md etc/man/underlay.yaml.5
+' README.md etc/man/underlay.yaml.5 etc/man/underlay-kubernetes.7
 for file in "$examples"/*; do
     grep -q '^router:' "$file" || sed -i '1i router: {asn: 64512, id: 10.0.0.11}' "$file"
     accepts "example ${file##*/}" "$file"

@@ -10,7 +10,7 @@ from kube_client import endpoint, endpoint_slice, ingress, service
 from kube_pki import LEEWAY, Pki
 from lab import wait_for
 from rack import bounded
-from runner import endurance, feature
+from runner import cases, endurance, feature
 
 VIP, OTHER, THIRD = "203.0.113.41", "203.0.113.42", "203.0.113.43"
 SERVICES, PER_SLICE, HERE, CHANGED = 10000, 5, 200, 1000
@@ -80,6 +80,7 @@ def the_daemon_dies_meanwhile(c):
     c.wait_state("current")
 
 
+@cases(timeout=240)
 @feature("Kubernetes: the API server is away", peer="frr")
 def test_the_api_server_goes_away_and_comes_back(lab):
     c = Cluster(lab).up()
@@ -91,9 +92,7 @@ def test_the_api_server_goes_away_and_comes_back(lab):
     the_daemon_dies_meanwhile(c)
 
 
-test_the_api_server_goes_away_and_comes_back.timeout = 150
-
-
+@cases(timeout=180)
 @feature("Kubernetes: the API server refuses", peer="frr")
 def test_wrong_authority_and_expired_token(lab):
     c = Cluster(lab)
@@ -120,9 +119,6 @@ def test_wrong_authority_and_expired_token(lab):
         c.wait_state("current")
 
 
-test_wrong_authority_and_expired_token.timeout = 100
-
-
 def replace(path, other):
     """As a file that is rotated."""
     with open(other) as file, open(f"{path}.new", "w") as new:
@@ -147,6 +143,7 @@ def many(c, count):
     return services, slices
 
 
+@cases(timeout=240)
 @endurance
 @feature("Kubernetes: a large cluster", peer="frr")
 def test_ten_thousand_services_and_a_thousand_changes_at_once(lab):
@@ -173,9 +170,6 @@ def test_ten_thousand_services_and_a_thousand_changes_at_once(lab):
     bounded(0, rss(c), 64, "10,000 services, and changes")
     c.kube.bulk_delete("services", services[:HERE])
     wait_for(lambda: routes() == CHANGED + 1, 30, "those that are gone")
-
-
-test_ten_thousand_services_and_a_thousand_changes_at_once.timeout = 150
 
 
 def rss(c):

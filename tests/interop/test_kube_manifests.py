@@ -7,7 +7,7 @@ import shutil
 from kube import ACCOUNT, KubeServer
 from kube_client import ApiError, documents, endpoint_slice, node, path_of, review, service
 from lab import ROOT, LabError, Skip, run
-from runner import feature
+from runner import cases, feature
 from underlay import UNDERLAYD, to_yaml
 
 CONTRIB = os.path.join(ROOT, "contrib/kubernetes")
@@ -52,6 +52,7 @@ def pod_of(daemonset):
             "spec": {**template["spec"], "nodeName": "n1"}}
 
 
+@cases(timeout=180)
 @feature("Kubernetes: manifests and rights")
 def test_a_real_api_server_takes_the_manifests(lab):
     text = kustomize(os.path.join(CONTRIB, "base"))

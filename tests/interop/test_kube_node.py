@@ -4,7 +4,7 @@ import os
 from cluster import NAME, POD4, POD6, Cluster
 from kube_client import endpoint, endpoint_slice, ingress, service
 from lab import ROOT, wait_for
-from runner import feature
+from runner import cases, feature
 
 VIP = "203.0.113.31"
 EXCLUDE = "node.kubernetes.io/exclude-from-external-load-balancers"
@@ -98,6 +98,7 @@ def deletion(c):
     leaving(c, lambda: c.api.delete("nodes", NAME), lambda: c.put(c.this_node()), [VIP, POD4, POD6, c.address4])
 
 
+@cases(timeout=180)
 @feature("Kubernetes: the node's object", peer="frr")
 def test_the_node_follows_its_object(lab):
     c = Cluster(lab)
@@ -107,6 +108,7 @@ def test_the_node_follows_its_object(lab):
         step(c)
 
 
+@cases(timeout=180)
 @feature("Kubernetes: readiness", peer="frr")
 def test_the_node_is_told_to_be_ready(lab):
     c = Cluster(lab, kubernetes={"readiness": {"taint": "underlay.io/not-ready:NoSchedule", "network-unavailable": True}})

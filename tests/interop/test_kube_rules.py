@@ -8,7 +8,7 @@ from cluster import NAME, Cluster
 from kube import SERVICES4, SERVICES6
 from kube_client import endpoint, endpoint_slice, ingress, service
 from lab import wait_for
-from runner import feature
+from runner import cases, feature
 
 HERE, THERE = NAME, "n2"
 NO_LOCAL, NO_ENDPOINT = "no ready endpoint on this node", "no ready endpoint"
@@ -144,6 +144,7 @@ def weight_is_the_number_of_endpoints_here(c):
     c.reload(services={})
 
 
+@cases(timeout=180)
 @feature("Kubernetes: service addresses", peer="frr")
 def test_load_balancer_addresses(lab):
     c = Cluster(lab).up()
@@ -219,6 +220,7 @@ def communities_by_kind(c):
     wait_for(lambda: c.communities("10.244.1.0/24") == ["65000:7"], what="the community of pod CIDRs")
 
 
+@cases(timeout=180)
 @feature("Kubernetes: service addresses", peer="frr")
 def test_other_addresses_of_services(lab):
     c = Cluster(lab).up()

@@ -9,7 +9,7 @@ from kube_client import endpoint, endpoint_slice, ingress, service
 from kube_pki import Pki
 from lab import wait_for
 from rack import bounded
-from runner import feature
+from runner import cases, feature
 
 VIP, OTHER = "203.0.113.51", "203.0.113.52"
 EVENT = '{"type":"MODIFIED","object":'
@@ -86,6 +86,7 @@ FAULTS = {
 }
 
 
+@cases(timeout=120)
 @feature("Kubernetes: answers that break", peer="frr")
 def test_nothing_is_withdrawn_when_an_answer_breaks(lab):
     c = played(lab)
@@ -200,6 +201,7 @@ def test_whom_it_trusts(lab):
     c.sees(VIP)
 
 
+@cases(timeout=120)
 @feature("Kubernetes: the API server is away", peer="frr")
 def test_one_of_several_servers(lab):
     """The first is not there, the second takes connections and says nothing."""
@@ -219,8 +221,6 @@ def test_one_of_several_servers(lab):
     c.wait_state("current", timeout=60)
     assert c.tor.has(f"{VIP}/32")
 
-
-test_one_of_several_servers.timeout = 120
 
 
 @feature("Kubernetes: the API server is away", peer="frr")

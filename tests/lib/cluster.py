@@ -81,7 +81,7 @@ class Cluster:
     def status(self):
         return self.underlay.ctl("show kubernetes")
 
-    def wait_state(self, *states, timeout=30):
+    def wait_state(self, *states, timeout=90):
         wait_for(lambda: self.status()["state"] in states, timeout, f"state {' or '.join(states)}")
 
     def kind(self, plural):

@@ -17,6 +17,7 @@ import copy
 import json
 import os
 import re
+import select
 import socket
 import ssl
 import struct
@@ -66,6 +67,13 @@ class Stream:
             self.send(bytes((byte,)))
             if pause:
                 time.sleep(pause)
+
+    def left(self):
+        """Whether the other side is gone: after its request it says nothing but that."""
+        try:
+            return bool(select.select([self.sock], [], [], 0)[0])
+        except (OSError, ValueError):
+            return True
 
     def event(self, kind, one):
         self.send(json.dumps({"type": kind, "object": one}) + "\n")
@@ -151,7 +159,7 @@ class FakeKube:
     def streams(self, plural):
         """The watches that are open."""
         with self.lock:
-            self.open[plural] = [s for s in self.open[plural] if s.open]
+            self.open[plural] = [s for s in self.open[plural] if s.open and not s.left()]
             return list(self.open[plural])
 
     # What it does for once.

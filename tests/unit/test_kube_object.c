@@ -554,6 +554,7 @@ static void nodes_good_and_bad(void)
 static void nodes_differ_in_whatever_is_read(void)
 {
     static const char *const others[] = {
+        "{'metadata': {'name': 'n1'}}",
         "{'metadata': {'name': 'n2'}}",
         "{'metadata': {'name': 'n1', 'deletionTimestamp': 'x'}}",
         "{'metadata': {'name': 'n1', 'labels': {'node.kubernetes.io/exclude-from-external-load-balancers': "
