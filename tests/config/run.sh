@@ -58,7 +58,6 @@ awk -v to="$examples" '
     on { print > (to "/" FILENAME_ "-" n ".yaml") }
     FNR == 1 { FILENAME_ = FILENAME; gsub("/", "-", FILENAME_) }
 ' README.md etc/man/underlay.yaml.5 etc/man/underlay-kubernetes.7
-export NODE_NAME=worker-1 NODE_IP=10.0.0.11 # as a pod has them
 for file in "$examples"/*; do
     grep -q '^router:' "$file" || sed -i '1i router: {asn: 64512, id: 10.0.0.11}' "$file"
     accepts "example ${file##*/}" "$file"
