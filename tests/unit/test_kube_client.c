@@ -481,6 +481,20 @@ static void a_server_that_does_not_shake_hands_is_given_up(void)
     end();
 }
 
+/* The socket of an API server that starts listens long before anybody accepts. */
+static void a_server_may_take_its_time_to_accept(void)
+{
+    begin(NULL);
+    fake_deaf(&server, true);
+    ask_as(KUBE_GET, NULL, 20000);
+    run_for(100);
+    CU_ASSERT(!got.done);
+    fake_deaf(&server, false);
+    run_for(60000);
+    CU_ASSERT(got.done && !got.error && got.status == 200);
+    end();
+}
+
 static void what_does_not_speak_tls_or_an_old_one_is_said_so(void)
 {
     begin_with(&(struct fake_options){.plain = true});
@@ -801,6 +815,7 @@ static const struct unit_case cases[] = {
     UNIT(a_server_that_goes_silent_is_given_up_and_the_next_is_asked_first),
     UNIT(a_server_that_answers_with_an_error_of_its_own_is_not_asked_first_again),
     UNIT(a_server_that_does_not_shake_hands_is_given_up),
+    UNIT(a_server_may_take_its_time_to_accept),
     UNIT(what_does_not_speak_tls_or_an_old_one_is_said_so),
     UNIT(a_host_name_is_looked_up_and_each_address_tried),
     UNIT(a_lookup_may_be_cancelled),
