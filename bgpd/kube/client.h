@@ -1,6 +1,6 @@
 /* HTTPS to the API server: TLS verified against the cluster's CA, streams chunk by chunk. Nothing here
- * blocks. libssl and libevent's HTTP are loaded when the first client is made, so that nodes without
- * Kubernetes do not pay for them. */
+ * blocks. OpenSSL and libevent's resolver are loaded when they are needed, so that nodes without Kubernetes
+ * do not pay for them. */
 #ifndef UNDERLAY_KUBE_CLIENT_H
 #define UNDERLAY_KUBE_CLIENT_H
 
@@ -13,7 +13,8 @@ struct loop;
 struct kube_client;
 
 /* Reads a file that kube_access names, for every new connection. done is called once, also before the call
- * returns; text is done's to free (wiped), NULL with error -errno. */
+ * returns, and even when the request is gone by then; text is zero-terminated and done's to free (wiped),
+ * NULL with error -errno. */
 struct kube_client_ops {
     void (*read_file)(void *arg, const char *path,
                       void (*done)(void *done_arg, char *text, size_t len, int error), void *done_arg);
@@ -22,12 +23,13 @@ struct kube_client_ops {
 /* Loads the libraries; before the privileges go. 0, or -ENOENT with *why (static): what is not installed. */
 int kube_client_load(const char **why);
 struct kube_client *kube_client_new(struct loop *l, const struct kube_client_ops *ops,
-                                    void *arg); /* NULL: out of memory */
+                                    void *arg); /* NULL: out of memory, or kube_client_load would fail */
 void kube_client_free(struct kube_client *c);   /* after its requests */
 /* Copies. Requests that are under way go on as they were. 0 or -ENOMEM. */
 int kube_client_set_access(struct kube_client *c, const struct kube_access *a);
-/* The server that was reached last ("https://10.0.0.1:6443"), or ""; and the next one is to be tried by the
- * next request. */
+/* The server that was reached last ("https://10.0.0.1:6443"), or "". A request tries all of them, beginning
+ * with that one; with the next after kube_client_next_server, and after a request that failed there once it
+ * was reached. */
 const char *kube_client_server(const struct kube_client *c);
 void kube_client_next_server(struct kube_client *c);
 
@@ -42,8 +44,9 @@ struct kube_request_ops {
     void (*done)(void *arg, int error, const char *why);
 };
 struct kube_request;
-/* One connection, one request. idle_ms: so long without a byte at most, connecting included (TCP keepalive
- * finds dead peers much sooner). content_type and body: of KUBE_PATCH, else NULL. NULL: out of memory. */
+/* One connection, one request. idle_ms: so long without a byte at most; an address that does not answer a
+ * connect has 5 s, a TLS handshake 15 s (TCP keepalive finds a peer that died later within 30 s). path is
+ * escaped already. content_type and body: of KUBE_PATCH, else NULL. NULL: out of memory. */
 struct kube_request *kube_request_start(struct kube_client *c, enum kube_method method, const char *path,
                                         const char *content_type, const char *body, uint32_t idle_ms,
                                         const struct kube_request_ops *ops, void *arg);

@@ -26,6 +26,7 @@
 #define PAGE_OBJECTS 500
 #define OBJECT_BYTES (4u << 20) /* etcd takes 1.5 MiB */
 #define ERROR_BYTES  8192       /* of an answer that is an error */
+#define LIST_GRACES  4          /* 60 s, after which an API server that is busy gives up a request itself */
 
 struct reflector {
     struct loop *loop;
@@ -108,7 +109,7 @@ static void start_over(struct reflector *r)
     r->info.count.gone++;
     r->whole = r->token != NULL && r->backoff > 0;
     *r->info.version = 0;
-    fail(r, "the API server no longer has that version (410); listing anew");
+    fail(r, "the API server no longer has what we know (410); listing anew");
 }
 
 static void on_timer(void *arg)
@@ -166,11 +167,17 @@ static int on_listed(void *arg, const char *text, size_t len)
     return 0;
 }
 
+/* etcd was restored from an older state: what we know is of another life. client-go goes by this text too. */
+static bool from_the_future(const char *message)
+{
+    return message && strstr(message, "Too large resource version");
+}
+
 static int on_error_event(struct reflector *r, const json_t *status)
 {
     const char *message = json_string_value(json_object_get(status, "message"));
     json_int_t code = json_integer_value(json_object_get(status, "code"));
-    r->gone = code == 410;
+    r->gone = code == 410 || from_the_future(message);
     snprintf(r->reason, sizeof r->reason, "the API server ends the watch (%d): %.200s", (int)code,
              message ? message : "no reason given");
     return -ECANCELED;
@@ -270,6 +277,10 @@ static void fail_status(struct reflector *r)
 {
     char message[160];
     error_message(r, message, sizeof message);
+    if (from_the_future(message)) {
+        start_over(r);
+        return;
+    }
     const char *what = r->status == 401   ? "our credentials are not accepted"
                        : r->status == 403 ? "not allowed"
                        : r->status != 404 ? "the API server answers with an error"
@@ -403,7 +414,7 @@ static void begin_list(struct reflector *r)
     }
     ask(r, REFLECTOR_LISTING,
         reflector_list_path(r->kind, r->field_selector, r->whole ? 0 : PAGE_OBJECTS, r->token),
-        r->times.grace_ms);
+        LIST_GRACES * r->times.grace_ms);
 }
 
 static void begin_watch(struct reflector *r)

@@ -15,20 +15,21 @@ struct kube_client;
 struct reflector;
 
 /* Between list_begin and list_end come all objects there are; what did not come is gone by list_end. A list
- * that broke off is followed by another list_begin without a list_end. Objects are borrowed. */
+ * that broke off is followed by another list_begin without a list_end. Objects are borrowed. A reflector may
+ * be told to relist from inside, but not be freed. */
 struct reflector_ops {
     void (*list_begin)(void *arg, enum kube_kind kind);
     void (*list_end)(void *arg, enum kube_kind kind);
     void (*put)(void *arg, enum kube_kind kind, const json_t *object);  /* listed, ADDED or MODIFIED */
     void (*gone)(void *arg, enum kube_kind kind, const json_t *object); /* DELETED */
-    void (*changed)(void *arg, enum kube_kind kind); /* in sync, or no longer: see reflector_info */
+    void (*changed)(void *arg, enum kube_kind kind); /* current, or no longer, or an attempt failed */
 };
 
 /* Zero: the defaults. For tests. */
 struct reflector_times {
     uint32_t retry_min_ms, retry_max_ms; /* 500, 30000 */
     uint32_t watch_ms; /* 240000; asked of the server as timeoutSeconds, plus up to a quarter */
-    uint32_t grace_ms; /* 15000; beyond which a watch has stalled; also a list without a byte */
+    uint32_t grace_ms; /* 15000; beyond which a watch has stalled; four of them for a list without a byte */
 };
 /* field_selector: "metadata.name=NAME", or NULL. Borrows c. NULL: out of memory. */
 struct reflector *reflector_new(struct loop *l, struct kube_client *c, enum kube_kind kind,

@@ -14,7 +14,7 @@
 #define FILES_MS     10000
 #define RESOLVE_MS   15000
 #define CONNECT_MS   5000
-#define HANDSHAKE_MS 10000
+#define HANDSHAKE_MS 15000
 
 static uint32_t least(uint32_t a, uint32_t b)
 {
@@ -234,18 +234,20 @@ void kube_request_cancel(struct kube_request *r)
     free(r);
 }
 
-/* A server that was reached and failed is not the first choice of the next request. */
-static void avoid_server(struct kube_request *r)
+/* A server that was reached and failed is not the first choice of the next request. Of several requests that
+ * it fails only the first moves on. */
+static void avoid_server(struct kube_request *r, int error)
 {
     struct kube_client *c = r->c;
-    if (c->access == r->access && c->first == r->server)
+    bool failed = error ? !r->stopped : r->reply.status >= 500;
+    if (failed && c->access == r->access && c->first == r->server)
         kube_client_next_server(c);
 }
 
 void request_finish(struct kube_request *r, int error)
 {
-    if (error && r->stage >= STAGE_SEND)
-        avoid_server(r);
+    if (r->stage >= STAGE_SEND)
+        avoid_server(r, error);
     release(r);
     r->ops->done(r->arg, error, error ? r->why : "");
     free(r);

@@ -74,6 +74,7 @@ struct kube_request {
     char *out; /* has the token in it */
     size_t out_len, out_sent;
     struct reply reply;
+    bool stopped; /* by who gets the data */
 
     int error; /* of the last attempt */
     char why[512];

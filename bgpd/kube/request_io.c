@@ -208,7 +208,9 @@ static void on_status(void *arg, unsigned status)
 static int on_data(void *arg, const char *data, size_t len)
 {
     struct kube_request *r = arg;
-    return r->ops->data(r->arg, data, len);
+    int rc = r->ops->data(r->arg, data, len);
+    r->stopped = rc < 0;
+    return rc;
 }
 
 static void send_request(struct kube_request *r)

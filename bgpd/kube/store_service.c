@@ -185,6 +185,14 @@ static int slice_add(struct kube_store *st, struct kube_slice *o, struct service
     return 0;
 }
 
+static bool slice_equal(const struct kube_slice *a, const struct kube_slice *b)
+{
+    const struct kube_endpoints *x = &a->endpoints, *y = &b->endpoints;
+    return a->family == b->family && x->ready_here == y->ready_here && x->ready == y->ready &&
+           x->terminating_here == y->terminating_here && x->terminating == y->terminating && a->service &&
+           b->service && !strcmp(a->service, b->service);
+}
+
 static void slice_change(struct kube_store *st, struct slice *l, struct kube_slice *o, struct service *s)
 {
     struct kube_slice *was = l->object;
@@ -208,8 +216,9 @@ int slice_put(struct kube_store *st, const char *key, const json_t *object)
     struct kube_slice *o = kube_slice_parse(object, st->node_name);
     if (!o)
         return -ENOMEM;
-    if (!o->service) {
-        slice_end(st, l);
+    if (!o->service || (l && slice_equal(l->object, o))) {
+        if (!o->service)
+            slice_end(st, l);
         kube_slice_free(o);
         return 0;
     }

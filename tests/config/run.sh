@@ -49,6 +49,7 @@ $difference"
 done
 
 # What the documentation shows must be taken as it stands there; a fragment gets the `router` that it lacks.
+export NODE_NAME=n1 NODE_IP=10.0.0.11 KUBERNETES_SERVICE_HOST=10.96.0.1 # as in a pod
 examples=$(mktemp -d) || exit 3
 trap 'rm -rf "$examples"' EXIT
 awk -v to="$examples" '
@@ -56,7 +57,7 @@ awk -v to="$examples" '
     /^```$/ || /^\.Ed$/ { on = 0 }
     on { print > (to "/" FILENAME_ "-" n ".yaml") }
     FNR == 1 { FILENAME_ = FILENAME; gsub("/", "-", FILENAME_) }
-' README.md etc/man/underlay.yaml.5
+' README.md etc/man/underlay.yaml.5 etc/man/underlay-kubernetes.7
 for file in "$examples"/*; do
     grep -q '^router:' "$file" || sed -i '1i router: {asn: 64512, id: 10.0.0.11}' "$file"
     accepts "example ${file##*/}" "$file"

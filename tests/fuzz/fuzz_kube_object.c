@@ -123,7 +123,9 @@ static void event(struct kube_store *st, const json_t *value)
             kube_store_counts(st, &before);
             FUZZ_CHECK(kube_store_put(st, kind, o) == rc);
             kube_store_counts(st, &after);
-            FUZZ_CHECK(!memcmp(&before, &after, sizeof before));
+            FUZZ_CHECK(before.services == after.services && before.slices == after.slices &&
+                       before.addresses == after.addresses && before.pending == after.pending &&
+                       before.endpoints == after.endpoints && before.bytes == after.bytes);
         }
     }
 }
@@ -139,16 +141,17 @@ static void end(struct kube_store *st)
     kube_store_counts(st, &counts);
     FUZZ_CHECK(counts.nodes + counts.services + counts.slices + counts.addresses == 0 &&
                counts.endpoints == 0);
-    kube_store_free(st);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
+    static struct kube_store *st; /* empty between two inputs; to make one takes longer than to use it */
+    static struct config_kube c;
+    static struct config_label label;
+    static struct config_label_rule rules[2];
     struct kube_node_view view = {.known = true};
-    struct config_kube c;
-    struct config_label label;
-    struct config_label_rule rules[2];
-    struct kube_store *st = kube_store_new();
+    if (!st)
+        st = kube_store_new();
     FUZZ_CHECK(st);
     configure(&c, &label, rules);
     c.services.n_labels = size % 2; /* also with a selector that most do not fit */

@@ -23,7 +23,8 @@ import together
 ROOT = os.path.dirname(os.path.dirname(HERE))
 CRASHES = os.path.join(ROOT, "build", "fuzz-crashes")
 # The longest inputs that are tried, and the words the fuzzer mixes in.
-LENGTH = {"message": 4500, "update": 6000, "config": 4000, "command": 600, "state": 2000, "fibspeaker": 4000, "fibparent": 4000}
+LENGTH = {"message": 4500, "update": 6000, "config": 4000, "command": 600, "state": 2000, "fibspeaker": 4000, "fibparent": 4000,
+          "kube_object": 4000}
 
 
 class Target:

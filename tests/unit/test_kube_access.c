@@ -62,8 +62,8 @@ static int load(const char *text, struct kube_access *a, char **why)
 enum line { TOP, CONTEXT, CLUSTER, CA, USER, CREDENTIALS, LINES };
 static const char *const good[LINES] = {
     [TOP] = "apiVersion: v1\nkind: Config\npreferences: {}\ncurrent-context: c\n",
-    [CONTEXT] = "contexts:\n- {name: other, context: {cluster: x, user: x}}\n"
-                "- name: c\n  context: {cluster: cl, user: u, namespace: ns}\n",
+    [CONTEXT] =
+        "contexts: [{name: o, context: {}},\n  {name: c, context: {cluster: cl, user: u, namespace: n}}]\n",
     [CLUSTER] = "clusters:\n- name: cl\n  cluster:\n    server: https://10.0.0.1:6443\n",
     [CA] = "    certificate-authority: ca.crt\n",
     [USER] = "users:\n- name: u\n  user:\n",
@@ -194,7 +194,7 @@ static const struct {
     {CLUSTER, "clusters:\n- name: cl\n  cluster:\n",
      "clusters[0].cluster.server: missing; https://HOST:PORT"},
     {CLUSTER, "clusters:\n- name: cl\n  cluster:\n    server: http://10.0.0.1:8080\n",
-     "/etc/k/config:12:13: clusters[0].cluster.server: http://10.0.0.1:8080: http:// would send the token in "
+     "/etc/k/config:10:13: clusters[0].cluster.server: http://10.0.0.1:8080: http:// would send the token in "
      "the clear"},
     {CA, "", "certificate-authority or certificate-authority-data is missing"},
     {CA, "    certificate-authority: nowhere\n",

@@ -450,6 +450,27 @@ static void a_server_that_goes_silent_is_given_up_and_the_next_is_asked_first(vo
     end();
 }
 
+static void answer_unavailable(struct fake_conn *c, const char *head)
+{
+    (void)head;
+    fake_reply(c, 503, "etcd is away");
+}
+
+static void a_server_that_answers_with_an_error_of_its_own_is_not_asked_first_again(void)
+{
+    struct fake_server second = {0};
+    begin(answer_unavailable);
+    fake_start(&second, loop, &(struct fake_options){.ca = ca, .request = answer_ok});
+    set_server(1, "127.0.0.1", second.port);
+    apply();
+    fetch();
+    CU_ASSERT(!got.error && got.status == 503);
+    fetch();
+    CU_ASSERT(!got.error && got.status == 200);
+    fake_stop(&second);
+    end();
+}
+
 static void a_server_that_does_not_shake_hands_is_given_up(void)
 {
     begin(NULL);
@@ -771,6 +792,7 @@ static const struct unit_case cases[] = {
     UNIT(a_file_may_come_late_or_after_a_cancel),
     UNIT(servers_are_tried_in_turn_and_the_one_that_did_is_first_next_time),
     UNIT(a_server_that_goes_silent_is_given_up_and_the_next_is_asked_first),
+    UNIT(a_server_that_answers_with_an_error_of_its_own_is_not_asked_first_again),
     UNIT(a_server_that_does_not_shake_hands_is_given_up),
     UNIT(what_does_not_speak_tls_or_an_old_one_is_said_so),
     UNIT(a_host_name_is_looked_up_and_each_address_tried),

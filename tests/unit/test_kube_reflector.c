@@ -330,10 +330,14 @@ static void an_expired_version_means_a_new_list_and_nothing_is_taken_away(void)
     BEGIN(KUBE_NODES, NULL, NULL, {200, LIST("7", "", META("a", "1")), REPLY},
           {200, "{\"type\":\"ERROR\",\"object\":" STATUS(410, "too old resource version") "}", WATCH_ENDS},
           {200, LIST("90", "", META("a", "1")), REPLY}, {410, STATUS(410, "Expired"), REPLY},
-          {200, LIST("91", "", META("a", "1")), REPLY}, STANDS);
-    expect("begin put:a@1 end current failed begin put:a@1 end failed begin put:a@1 end current ");
+          {200, LIST("91", "", META("a", "1")), REPLY},
+          {504, STATUS(504, "Timeout: Too large resource version: 91, current: 5"), REPLY},
+          {200, LIST("5", "", META("a", "1")), REPLY}, STANDS);
+    expect("begin put:a@1 end current failed begin put:a@1 end failed begin put:a@1 end failed begin put:a@1 "
+           "end "
+           "current ");
     CU_ASSERT_PTR_NULL(strstr(asked[2], "resourceVersion"));
-    CU_ASSERT(info().count.gone == 2 && !info().count.failures && info().count.lists == 3);
+    CU_ASSERT(info().count.gone == 3 && !info().count.failures && info().count.lists == 4);
     end();
 }
 
@@ -429,7 +433,7 @@ static void an_object_above_the_limit_is_named_and_not_held(void)
 static void a_silent_list_and_a_silent_watch_are_noticed(void)
 {
     static const struct reflector_times t = {
-        .retry_min_ms = 5, .retry_max_ms = 20, .watch_ms = 100, .grace_ms = 1000 * UNIT_SLOW};
+        .retry_min_ms = 5, .retry_max_ms = 20, .watch_ms = 100, .grace_ms = 500 * UNIT_SLOW};
     BEGIN(KUBE_NODES, NULL, &t, {200, "", SILENT}, {200, LIST("7", "", ""), REPLY}, STANDS);
     wait_for("begin failed ");
     expect_error("no answer for");
