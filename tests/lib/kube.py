@@ -156,11 +156,6 @@ class KubeServer:
         """Rotates what kubeconfig() wrote."""
         kube_pki.write_token(self.path(f"{name}.token"), token)
 
-    def in_cluster(self, token=None):
-        """The words for Underlay.wrap of a daemon that is a pod of this cluster."""
-        directory = kube_pki.in_cluster(self.path("serviceaccount"), self.pki.ca, token or self.token())
-        return kube_pki.as_pod(directory, self.address, PORT)
-
     def _etcd(self, *calls):
         """Calls through etcd's HTTP gateway, one after the other: (path, body) each; the last answer."""
         connection = http.client.HTTPConnection("127.0.0.1", ETCD, timeout=20 * SLOW)
