@@ -6,7 +6,7 @@ BUILD    = build
 SAN      =
 PREFIX   = /usr/local
 SYSCONFDIR = /etc
-VERSION  = 0.3.0
+VERSION  = 0.4.0
 
 # Root by way of su has the caller's PATH, and dpkg and the labs want more.
 export PATH := $(PATH):/usr/sbin:/sbin
@@ -83,7 +83,7 @@ KUBE_TESTS = $(filter $(BUILD)/tests/test_kube_client% $(BUILD)/tests/test_kube_
 $(KUBE_TESTS): $(BUILD)/obj/tests/unit/kube_server.o
 $(KUBE_TESTS): LDLIBS += -levent_openssl -lssl -lcrypto
 $(BUILD)/tests/test_adjout_policy: LDFLAGS += -Wl,--wrap=policy_apply
-$(BUILD)/tests/test_kube_store: LDFLAGS += -Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc,--wrap=strdup,--wrap=tsearch
+$(BUILD)/tests/test_kube_store_memory: LDFLAGS += -Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc,--wrap=strdup,--wrap=tsearch
 
 benches: $(BENCHES)
 $(BUILD)/bench/%: $(BUILD)/obj/tests/bench/%.o $(BUILD)/libunderlay.a

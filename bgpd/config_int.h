@@ -89,6 +89,7 @@ enum {
     KEY_NOT_YET = 0x02, /* known, not built; only a word of `off` is accepted */
     KEY_OWN = 0x04,     /* not in a template */
     KEY_OFF = 0x08,     /* the number may be `off`, which is 0 */
+    KEY_UNPRINTED = 0x10, /* names what is not printed either */
 };
 
 struct schema_key;

@@ -208,7 +208,7 @@ static void print_section(FILE *f, const struct schema_section *s, const void *b
                           unsigned indent)
 {
     for (unsigned i = 0; i < s->n; i++)
-        if (!(s->keys[i].flags & KEY_NOT_YET) && s->keys[i].shape != SHAPE_TEMPLATES)
+        if (!(s->keys[i].flags & (KEY_NOT_YET | KEY_UNPRINTED)) && s->keys[i].shape != SHAPE_TEMPLATES)
             print_key(f, &s->keys[i], base, def, indent);
 }
 

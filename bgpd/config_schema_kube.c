@@ -83,7 +83,7 @@ static const struct schema_key kube_keys[] = {
      .change = CONFIG_DIFF_ADVERTISE},
     {"compat", VALUE(config, advertise.kube.compat, word), .words = "none kube-router", .def = "none",
      .change = CONFIG_DIFF_ADVERTISE},
-    {"peer-template", VALUE(config, advertise.kube.peer_template, string), BETWEEN(1, 255),
+    {"peer-template", VALUE(config, advertise.kube.peer_template, string), .flags = KEY_UNPRINTED, BETWEEN(1, 255),
      .change = CONFIG_DIFF_ADVERTISE},
     {"readiness", .shape = SHAPE_MAP, .sub = &schema_readiness},
 };

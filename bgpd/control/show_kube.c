@@ -122,6 +122,8 @@ static void text_node(struct exec *e, const struct kube_info *i)
     }
     writer_text(e->w, "Node %s%s%s\n", name, n->unschedulable ? ", cordoned" : "",
                 n->excluded ? ", excluded from external load balancers" : "");
+    if (!e->s->config->router.asn)
+        writer_text(e->w, "  No AS number yet, and no sessions: annotate the node with underlay.io/asn\n");
     text_drain(e, i);
     text_list(e, "Pod CIDRs", n->n_pod_cidrs, pod_cidr, n);
     text_list(e, "Internal IPs", n->n_internal_ips, internal_ip, n);

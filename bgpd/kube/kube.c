@@ -400,6 +400,9 @@ static int begin_watching(struct kube *k)
 static void turn_on(struct kube *k)
 {
     k->on = true;
+    if (!k->s->config->router.asn)
+        log_warn(
+            "no AS number yet, and no sessions: the annotation underlay.io/asn of the node has to give it");
     int rc = kube_client_load(&k->no_library);
     if (rc)
         log_error("Kubernetes cannot be asked: a library is missing", F_STR("reason", k->no_library));

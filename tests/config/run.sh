@@ -49,6 +49,7 @@ $difference"
 done
 
 # What the documentation shows must be taken as it stands there; a fragment gets the `router` that it lacks.
+export NODE_NAME=n1 NODE_IP=10.0.0.11 KUBERNETES_SERVICE_HOST=10.96.0.1 # as in a pod
 examples=$(mktemp -d) || exit 3
 trap 'rm -rf "$examples"' EXIT
 awk -v to="$examples" '

@@ -38,16 +38,19 @@ static int read_key(void *arg, const char *path, char *buf, size_t size, size_t 
     return 0;
 }
 
-static const char file[] = "peer-templates: {tor: {asn: 65000, password-file: /tor}}\n"
-                           "peers: [{address: 10.0.0.1, asn: external}]\n"
-                           "advertise: {kubernetes: {peer-template: tor, compat: kube-router}}\n";
+static const char *const files[] = {
+    "peer-templates: {tor: {asn: 65000, password-file: /tor}}\n"
+    "peers: [{address: 10.0.0.1, asn: external}]\n"
+    "advertise: {kubernetes: {node: n, peer-template: tor, compat: kube-router}}\n",
+    "peers: [{address: 10.0.0.1, asn: external}]\n"
+    "advertise: {kubernetes: {node: n, compat: kube-router}}\n"};
 
 static struct config *load(const char *text, const struct config_overlay *o)
 {
-    const struct config_files files = {.read = read_key, .overlay = o};
+    const struct config_files reader = {.read = read_key, .overlay = o};
     struct config_errors errors = {.n = 0};
     struct config *c = NULL;
-    int rc = config_load("fuzz.yaml", text, strlen(text), &files, &errors, &c);
+    int rc = config_load("fuzz.yaml", text, strlen(text), &reader, &errors, &c);
     FUZZ_CHECK((rc == 0) == (c != NULL) && (rc == 0 || rc == -EINVAL));
     FUZZ_CHECK((rc == -EINVAL) == (errors.total > 0));
     for (unsigned i = 0; i < errors.n; i++)
@@ -75,7 +78,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         annotations[order[i]] = i + 1 < KUBE_ANNOTATION_COUNT ? strsep(&next, "\n") : next;
     struct config_overlay *o = config_overlay_new(annotations);
     FUZZ_CHECK(o);
-    struct config *c = load(file, o);
+    struct config *c = load(files[size % 2], o);
     if (c && !has_password(c)) {
         char *printed = config_print(c);
         struct config *again = load(printed, NULL);
