@@ -374,10 +374,13 @@ static void a_token_file_is_read_for_every_request(void)
     files[0] = (struct file){"/x/token", NULL, -EACCES, false};
     fetch();
     expect_error(-EACCES, "/x/token: Permission denied");
+    files[0] = (struct file){"/x/token", NULL, -ENOKEY, false};
+    fetch();
+    expect_error(-ENOKEY, "/x/token: was not named when the daemon started; restart it");
     files[0] = (struct file){"/x/token", " \n", 0, false};
     fetch();
     expect_error(-EINVAL, "/x/token: there is no token in it");
-    CU_ASSERT_EQUAL(n_read, 4);
+    CU_ASSERT_EQUAL(n_read, 5);
     end();
 }
 
