@@ -276,7 +276,7 @@ static void a_certificate_for_another_name_or_address_is_refused(void)
 {
     begin_with(&(struct fake_options){.names = "IP:127.0.0.2,DNS:other.example"});
     fetch();
-    expect_error(-EPROTO, "certificate is not for 127.0.0.1");
+    expect_error(-EPROTO, "certificate is not for 127.0.0.1, only for 127.0.0.2, other.example");
     set_text(&access_now.tls_server_name, "127.0.0.2");
     apply();
     fetch();
@@ -298,6 +298,22 @@ static void the_common_name_does_not_count(void)
     begin_with(&(struct fake_options){.names = "DNS:x.example"});
     fetch();
     expect_error(-EPROTO, "is not for 127.0.0.1");
+    end();
+}
+
+static void the_names_of_a_certificate_are_quoted_as_far_as_there_is_room(void)
+{
+    char names[2000] = "IP:fd00::1";
+    for (unsigned i = 0; i < 50; i++)
+        snprintf(names + strlen(names), sizeof names - strlen(names), ",DNS:a%u.example.com", i);
+    begin_with(&(struct fake_options){.names = names});
+    fetch();
+    expect_error(-EPROTO, "is not for 127.0.0.1, only for fd00::1, a0.example.com, a1.example.com");
+    expect_error(-EPROTO, ".com ...");
+    end();
+    begin_with(&(struct fake_options){.names = "email:x@y.example"});
+    fetch();
+    expect_error(-EPROTO, "only for no name at all");
     end();
 }
 
@@ -809,6 +825,7 @@ static const struct unit_case cases[] = {
     UNIT(one_of_several_cas_will_do),
     UNIT(a_certificate_for_another_name_or_address_is_refused),
     UNIT(the_common_name_does_not_count),
+    UNIT(the_names_of_a_certificate_are_quoted_as_far_as_there_is_room),
     UNIT(an_expired_certificate_is_refused),
     UNIT(a_client_certificate_is_shown_where_one_is_demanded),
     UNIT(credentials_that_are_none_are_said_so),
