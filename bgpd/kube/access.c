@@ -32,6 +32,11 @@ int access_fail(char **why, const char *fmt, ...)
     return -EINVAL;
 }
 
+const char *access_read_error(int error)
+{
+    return error == -ENOKEY ? "was not named when the daemon started; restart it" : strerror(-error);
+}
+
 static void wipe(char *text)
 {
     if (text)

@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "kube/access_int.h"
 #include "loop.h"
 
 #define FILES_MS     10000
@@ -27,6 +28,7 @@ void request_stage(struct kube_request *r, enum stage s)
         [STAGE_FILES] = FILES_MS,         [STAGE_RESOLVE] = RESOLVE_MS, [STAGE_CONNECT] = CONNECT_MS,
         [STAGE_HANDSHAKE] = HANDSHAKE_MS, [STAGE_SEND] = UINT32_MAX,    [STAGE_REPLY] = UINT32_MAX};
     r->stage = s;
+    r->last_look = false;
     r->heard_ms = loop_now_ms();
     timer_set(r->timer, least(limit_ms[s], r->idle_ms));
 }
@@ -117,7 +119,7 @@ static void on_file(void *arg, char *text, size_t len, int error)
     r->reading = NULL;
     r->secret[r->next_secret] = text;
     if (error) {
-        request_note(r, error, "%s: %s", secret_of(r, r->next_secret)->file, strerror(-error));
+        request_note(r, error, "%s: %s", secret_of(r, r->next_secret)->file, access_read_error(error));
         request_finish(r, error);
         return;
     }

@@ -6,6 +6,7 @@
 #include "kube/libs.h"
 #include "kube/reply.h"
 #include "kube/resolve.h"
+#include "kube/tls.h"
 
 /* What kube_client_set_access was given last; requests that are under way keep theirs. */
 struct access_ref {
@@ -55,6 +56,7 @@ struct kube_request {
     enum stage stage;
     struct task *task;   /* begins, and goes on with what OpenSSL holds */
     struct timer *timer; /* of the stage */
+    bool last_look;      /* the time is over; what is there already still counts */
     uint64_t heard_ms;
 
     char *secret[SECRETS]; /* until they are used */
@@ -71,6 +73,7 @@ struct kube_request {
     int fd;
     struct io *io;
     SSL *ssl;
+    struct tls_names names;
     char *out; /* has the token in it */
     size_t out_len, out_sent;
     struct reply reply;

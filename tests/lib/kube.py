@@ -13,6 +13,7 @@ import json
 import os
 import shutil
 import signal
+import socket
 
 import kube_pki
 import netns
@@ -26,6 +27,7 @@ BASE = os.path.join(ROOT, "contrib/kubernetes/base")
 ACCOUNT = ("kube-system", "underlay")
 SLICES_OF_1_20 = os.path.join(ROOT, "tests/kube/endpointslice-crd.yaml")
 ETCD_PREFIX = "/registry"
+PLURALS = {"Node": "nodes", "Service": "services", "EndpointSlice": "endpointslices"}
 PLACES = {"nodes": "minions", "services": "services/specs", "endpointslices": "discovery.k8s.io/endpointslices"}
 MOST_OPS = 100  # of one transaction; etcd takes 128
 # What the oldest server is started with, the one that there is to build. It has no version v1 of EndpointSlices, and dual stack
@@ -154,46 +156,47 @@ class KubeServer:
         """Rotates what kubeconfig() wrote."""
         kube_pki.write_token(self.path(f"{name}.token"), token)
 
-    def in_cluster(self, token=None):
-        """The words for Underlay.wrap of a daemon that is a pod of this cluster."""
-        directory = kube_pki.in_cluster(self.path("serviceaccount"), self.pki.ca, token or self.token())
-        return kube_pki.as_pod(directory, self.address, PORT)
-
-    def _etcd(self, path, body):
-        """A call through etcd's HTTP gateway."""
+    def _etcd(self, *calls):
+        """Calls through etcd's HTTP gateway, one after the other: (path, body) each; the last answer."""
         connection = http.client.HTTPConnection("127.0.0.1", ETCD, timeout=20 * SLOW)
         with netns.inside(self.node.netns):
             connection.connect()
-        connection.request("POST", path, json.dumps(body))
-        answer = json.loads(connection.getresponse().read())
+        connection.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        for path, body in calls:
+            connection.request("POST", path, json.dumps(body))
+            answer = json.loads(connection.getresponse().read())
+            if "error" in answer:
+                raise LabError(f"etcd {path}: {answer['error']}")
         connection.close()
-        if "error" in answer:
-            raise LabError(f"etcd {path}: {answer['error']}")
         return answer
 
     def compact(self):
         """What etcd knows of the past goes: a watch or a list from an older resourceVersion is answered by 410."""
-        revision = self._etcd("/v3/kv/range", {"key": _base64("/")})["header"]["revision"]
-        self._etcd("/v3/kv/compaction", {"revision": revision, "physical": True})
+        revision = self._etcd(("/v3/kv/range", {"key": _base64("/")}))["header"]["revision"]
+        self._etcd(("/v3/kv/compaction", {"revision": revision, "physical": True}))
 
-    def bulk(self, objects):
+    def bulk(self, objects, watched=False):
         """Many objects at once, past the API server, as it would have stored them; it serves them and tells its watches. They
-        have to be complete: no address is allotted, nothing defaulted. 10,000 take seconds and not a minute."""
-        plural = {"Node": "nodes", "Service": "services", "EndpointSlice": "endpointslices"}
-        operations = [{"requestPut": {"key": _base64(self._key(plural[one["kind"]], one["metadata"])),
-                                      "value": _base64(json.dumps(one))}} for one in objects]
-        self._transact(operations)
+        have to be complete: no address is allotted, nothing defaulted. 10,000 take seconds and not a minute.
+
+        Where somebody watches them (watched), each has a resourceVersion of its own, as any change has: a watch that is taken up
+        again from one goes on behind all that has it."""
+        operations = [{"key": _base64(self._key(PLURALS[one["kind"]], one["metadata"])), "value": _base64(json.dumps(one))}
+                      for one in objects]
+        if watched:
+            self._etcd(*[("/v3/kv/put", put) for put in operations])
+        else:
+            self._transact([{"requestPut": put} for put in operations])
 
     def bulk_delete(self, plural, objects):
-        self._transact([{"requestDeleteRange": {"key": _base64(self._key(plural, one["metadata"]))}} for one in objects])
+        self._etcd(*[("/v3/kv/deleterange", {"key": _base64(self._key(plural, one["metadata"]))}) for one in objects])
 
     def _key(self, plural, metadata):
         space = f"{metadata['namespace']}/" if "namespace" in metadata else ""
         return f"{ETCD_PREFIX}/{PLACES[plural]}/{space}{metadata['name']}"
 
     def _transact(self, operations):
-        for i in range(0, len(operations), MOST_OPS):
-            self._etcd("/v3/kv/txn", {"success": operations[i:i + MOST_OPS]})
+        self._etcd(*[("/v3/kv/txn", {"success": operations[i:i + MOST_OPS]}) for i in range(0, len(operations), MOST_OPS)])
 
 
 def _base64(text):

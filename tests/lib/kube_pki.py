@@ -115,9 +115,17 @@ def in_cluster(directory, ca, token):
     return directory
 
 
-def as_pod(directory, address, port):
-    """What Underlay.wrap takes so that the daemon is in the cluster: that directory where a pod has it, and the environment."""
-    script = ('mount -t tmpfs none /run && mkdir -p /run/secrets/kubernetes.io && ln -s "$0" /run/secrets/kubernetes.io/serviceaccount '
-              '&& exec "$@"')
-    return ("env", f"KUBERNETES_SERVICE_HOST={address}", f"KUBERNETES_SERVICE_PORT={port}", "unshare", "--mount", "sh", "-c", script,
-            directory)
+def as_pod(directory, address, port, writable=None, capabilities=None, **environment):
+    """What Underlay.wrap takes so that the daemon is in the cluster: that directory where a pod has it, and the environment.
+
+    writable: nothing but this directory is. capabilities: it has these alone, and can get no others."""
+    steps = ["mount -t tmpfs none /run", "mkdir -p /run/secrets/kubernetes.io", f"ln -s {directory} /run/secrets/kubernetes.io/serviceaccount"]
+    if writable:
+        steps += [f"mount --bind {writable} {writable}", "mount -o remount,bind,ro /"]
+    words = ("env", f"KUBERNETES_SERVICE_HOST={address}", f"KUBERNETES_SERVICE_PORT={port}",
+             *[f"{name}={value}" for name, value in environment.items()], "unshare", "--mount", "sh", "-c",
+             f"{' && '.join(steps)} && exec \"$@\"", "sh")
+    if capabilities is None:
+        return words
+    bounding = ",".join(["-all", *[f"+{name.lower()}" for name in capabilities]])
+    return (*words, "setpriv", f"--bounding-set={bounding}", "--inh-caps=-all", "--ambient-caps=-all", "--no-new-privs")
