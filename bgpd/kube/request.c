@@ -27,6 +27,7 @@ void request_stage(struct kube_request *r, enum stage s)
         [STAGE_FILES] = FILES_MS,         [STAGE_RESOLVE] = RESOLVE_MS, [STAGE_CONNECT] = CONNECT_MS,
         [STAGE_HANDSHAKE] = HANDSHAKE_MS, [STAGE_SEND] = UINT32_MAX,    [STAGE_REPLY] = UINT32_MAX};
     r->stage = s;
+    r->last_look = false;
     r->heard_ms = loop_now_ms();
     timer_set(r->timer, least(limit_ms[s], r->idle_ms));
 }

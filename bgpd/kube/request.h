@@ -55,6 +55,7 @@ struct kube_request {
     enum stage stage;
     struct task *task;   /* begins, and goes on with what OpenSSL holds */
     struct timer *timer; /* of the stage */
+    bool last_look;      /* the time is over; what is there already still counts */
     uint64_t heard_ms;
 
     char *secret[SECRETS]; /* until they are used */

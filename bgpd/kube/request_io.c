@@ -4,7 +4,8 @@
  * goes to the parser and to who wants it in the same breath, so nothing can pile up here. A server that sends
  * faster than we take is slowed down by TCP. A turn of the loop takes so many bytes, and so long, at most.
  *
- * The timer is not set for each byte: when it fires, it looks when the last one came. */
+ * The timer is not set for each byte: when it fires, it looks when the last one came. Timers run before
+ * descriptors, so after a time in which we were not let to run it lets them have a turn first. */
 #include <errno.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
@@ -22,6 +23,8 @@
 #define PIECE_BYTES 16384 /* a TLS record */
 #define TURN_BYTES  (4 * PIECE_BYTES)
 #define TURN_US     2000
+
+#define LAST_LOOK_MS 10
 
 /* What this connection is to, for errors. */
 static const char *endpoint(const struct kube_request *r, char buf[400])
@@ -301,6 +304,7 @@ void request_read(struct kube_request *r)
         }
         got += (size_t)n;
         r->heard_ms = loop_now_ms();
+        r->last_look = false;
         int rc = reply_feed(&r->reply, buf, (size_t)n);
         if (rc == 1) {
             r->c->libs->SSL_shutdown(r->ssl);
@@ -339,6 +343,11 @@ void request_on_timer(void *arg)
     uint64_t silent = loop_now_ms() - r->heard_ms;
     if (r->stage == STAGE_REPLY && silent < r->idle_ms) {
         timer_set(r->timer, r->idle_ms - silent);
+        return;
+    }
+    if (!r->last_look) {
+        r->last_look = true;
+        timer_set(r->timer, LAST_LOOK_MS);
         return;
     }
     snprintf(why, sizeof why, "no answer for %llu s", (unsigned long long)(silent + 500) / 1000);

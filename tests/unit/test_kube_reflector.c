@@ -325,6 +325,23 @@ static void a_server_that_ends_every_watch_is_asked_less_and_less(void)
     end();
 }
 
+static void a_watch_that_stood_for_a_while_is_progress(void)
+{
+    static const struct reflector_times t = {.retry_min_ms = 20, .retry_max_ms = 100000};
+    BEGIN(KUBE_NODES, NULL, &t, {200, LIST("7", "", ""), REPLY}, STANDS);
+    char until[400] = "begin end current ";
+    for (unsigned i = 0; i < 3; i++) {
+        wait_for(until);
+        run_for(250); /* ten waits are 200 */
+        fake_cut(fake_last(&server));
+        wait_for(strcat(until, "failed "));
+        CU_ASSERT(info().state == REFLECTOR_WAITING && info().retry_ms <= 20);
+        strcat(until, "current ");
+    }
+    CU_ASSERT_EQUAL(info().count.lists, 1);
+    end();
+}
+
 static void an_expired_version_means_a_new_list_and_nothing_is_taken_away(void)
 {
     BEGIN(KUBE_NODES, NULL, NULL, {200, LIST("7", "", META("a", "1")), REPLY},
@@ -433,7 +450,7 @@ static void an_object_above_the_limit_is_named_and_not_held(void)
 static void a_silent_list_and_a_silent_watch_are_noticed(void)
 {
     static const struct reflector_times t = {
-        .retry_min_ms = 5, .retry_max_ms = 20, .watch_ms = 100, .grace_ms = 500 * UNIT_SLOW};
+        .retry_min_ms = 5, .retry_max_ms = 20, .watch_ms = 100, .grace_ms = 150};
     BEGIN(KUBE_NODES, NULL, &t, {200, "", SILENT}, {200, LIST("7", "", ""), REPLY}, STANDS);
     wait_for("begin failed ");
     expect_error("no answer for");
@@ -482,6 +499,7 @@ static const struct unit_case cases[] = {
     UNIT(a_watch_that_ends_in_the_midst_of_an_object_is_malformed),
     UNIT(a_watch_that_ends_as_it_should_is_resumed_at_once),
     UNIT(a_server_that_ends_every_watch_is_asked_less_and_less),
+    UNIT(a_watch_that_stood_for_a_while_is_progress),
     UNIT(an_expired_version_means_a_new_list_and_nothing_is_taken_away),
     UNIT(a_list_that_expires_between_pages_begins_again_and_then_comes_whole),
     UNIT(what_the_server_refuses_is_quoted_and_tried_again),
