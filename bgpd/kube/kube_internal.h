@@ -30,7 +30,7 @@ struct kube {
     bool judged;    /* what is known in the store was judged once */
     struct log_limit changes;
     /* staleness */
-    bool current, expired;
+    bool current, expired, kind_current[KUBE_KINDS];
     uint64_t stale_since_ms;
     struct timer *stale;
     char error[320];

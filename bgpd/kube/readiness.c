@@ -40,7 +40,8 @@ static void done(void *arg, int error, const char *why)
         log_info("Kubernetes was told that the network of this node works",
                  F_STR("node", kube_config(k)->node));
         k->patch_wait_ms = RETRY_MIN_MS;
-        timer_set(k->patch_retry, RETRY_MIN_MS); /* for the rest; the watch tells what is left, maybe before this */
+        timer_set(k->patch_retry,
+                  RETRY_MIN_MS); /* for the rest; the watch tells what is left, maybe before this */
         return;
     }
     bool said = k->ready_error[0];
