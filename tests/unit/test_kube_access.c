@@ -265,7 +265,7 @@ static void in_a_pod_the_environment_says_where(void)
     CU_ASSERT_EQUAL(kube_access_load(NULL, NULL, 0, &files, &a, &why), -EINVAL);
     CU_ASSERT_PTR_NOT_NULL(strstr(why, "KUBERNETES_SERVICE_HOST is not set; name a kubeconfig"));
     free(why);
-    char *servers[] = {"https://10.0.0.1:6443", "https://10.0.0.2:6443"};
+    char one[] = "https://10.0.0.1:6443", two[] = "https://10.0.0.2:6443", *servers[] = {one, two};
     CU_ASSERT_EQUAL_FATAL(kube_access_load(NULL, servers, 2, &files, &a, &why),
                           0); /* the configuration does */
     CU_ASSERT(a.n_servers == 2 && a.token.file && !strcmp(a.servers[1], servers[1]));
