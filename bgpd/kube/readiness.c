@@ -77,12 +77,15 @@ static void send_patch(struct kube *k, const char *sub, const char *type, json_t
 /* By its place in the list, and only if what is there is still what we mean (RFC 6902 4.6). */
 static void remove_taint(struct kube *k, unsigned i, const char *taint)
 {
-    char path[64], key_path[80], key[400];
+    char path[64], key_path[80], effect_path[80], key[400];
+    const char *effect = strrchr(taint, ':');
     snprintf(path, sizeof path, "/spec/taints/%u", i);
     snprintf(key_path, sizeof key_path, "%s/key", path);
+    snprintf(effect_path, sizeof effect_path, "%s/effect", path);
     snprintf(key, sizeof key, "%.*s", (int)strcspn(taint, "=:"), taint);
     send_patch(k, "", "application/json-patch+json",
-               json_pack("[{s:s,s:s,s:s},{s:s,s:s}]", "op", "test", "path", key_path, "value", key, "op",
+               json_pack("[{s:s,s:s,s:s},{s:s,s:s,s:s},{s:s,s:s}]", "op", "test", "path", key_path, "value",
+                         key, "op", "test", "path", effect_path, "value", effect ? effect + 1 : "", "op",
                          "remove", "path", path));
 }
 
