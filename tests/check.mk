@@ -18,6 +18,18 @@ demo:
 demo-clean:
 	@/usr/bin/python3 -B contrib/demo/demo.py --clean
 
+# The same with Kubernetes. A kube-apiserver that is not there yet is built first.
+.PHONY: demo-kubernetes demo-kubernetes-clean
+demo-kubernetes:
+	@sh tests/install-deps.sh kubernetes
+	@$(MAKE) --no-print-directory --silent all
+	@[ -n "$$KUBE_APISERVER" ] || command -v kube-apiserver >/dev/null || $(MAKE) --no-print-directory kube-apiserver
+	@chown -R --reference=. $(BUILD)
+	@/usr/bin/python3 -B contrib/demo/kubernetes.py $(if $(KEEP),--keep)
+
+demo-kubernetes-clean:
+	@/usr/bin/python3 -B contrib/demo/kubernetes.py --clean
+
 # A real API server for the tests and the demo of Kubernetes, where there is none in PATH and $KUBE_APISERVER names none.
 .PHONY: kube-apiserver
 kube-apiserver: build/kube/kube-apiserver

@@ -228,8 +228,7 @@ static void reflector_changed(void *arg, enum kube_kind kind)
 {
     struct kube *k = arg;
     struct reflector_info info;
-    bool current = true;
-    (void)kind;
+    bool current = true, came = false;
     k->error[0] = 0;
     for (unsigned i = 0; i < KUBE_KINDS; i++) {
         reflector_info(k->reflectors[i], &info);
@@ -237,6 +236,11 @@ static void reflector_changed(void *arg, enum kube_kind kind)
         if (!info.current && info.error[0] && !k->error[0])
             snprintf(k->error, sizeof k->error, "%s: %s", kube_kind_names[i], info.error);
     }
+    reflector_info(k->reflectors[kind], &info);
+    came = info.current && !k->kind_current[kind];
+    k->kind_current[kind] = info.current;
+    for (unsigned i = 0; came && i < KUBE_KINDS; i++)
+        reflector_hurry(k->reflectors[i]);
     set_current(k, current);
     kube_readiness_check(k);
 }
@@ -317,6 +321,7 @@ static void end_watching(struct kube *k)
     kube_store_free(k->store);
     k->store = NULL;
     k->current = k->judged = false;
+    memset(k->kind_current, 0, sizeof k->kind_current);
     timer_stop(k->stale);
     timer_stop(k->error_due);
 }

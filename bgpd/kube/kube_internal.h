@@ -31,7 +31,7 @@ struct kube {
     bool judged;    /* what is known in the store was judged once */
     struct log_limit changes, left_out;
     /* staleness */
-    bool current, expired;
+    bool current, expired, kind_current[KUBE_KINDS];
     uint64_t stale_since_ms;
     struct timer *stale;
     char error[320];

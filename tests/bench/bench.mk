@@ -37,3 +37,13 @@ bench-restart:
 
 bench-restart-run: $(BUILD)/underlayd $(BUILD)/underlayctl $(BENCH_OWN)
 	@UNDERLAYD=$(BUILD)/underlayd /usr/bin/python3 -B tests/bench/restart.py $(BENCH_ARGS)
+
+# make bench-kubernetes [CHANGES=200] [SERVICES=10000] [RUNS=5]: needs a kube-apiserver, see make kube-apiserver
+.PHONY: bench-kubernetes bench-kubernetes-run
+bench-kubernetes:
+	@sh tests/install-deps.sh kubernetes
+	@$(MAKE) --no-print-directory bench-kubernetes-run
+
+bench-kubernetes-run: $(BUILD)/underlayd $(BUILD)/underlayctl
+	@UNDERLAYD=$(BUILD)/underlayd /usr/bin/python3 -B tests/bench/kubernetes.py $(if $(CHANGES),--changes $(CHANGES)) \
+	    $(if $(SERVICES),--services $(SERVICES)) $(if $(RUNS),--runs $(RUNS))

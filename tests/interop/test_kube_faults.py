@@ -6,7 +6,7 @@ import signal
 import time
 
 from cluster import NAME, POD4, POD6, Cluster
-from kube_client import endpoint, endpoint_slice, ingress, service
+from kube_client import endpoint, endpoint_slice, ingress, many, service
 from kube_pki import LEEWAY, Pki
 from lab import LabError, wait_for
 from rack import bounded
@@ -126,23 +126,6 @@ def replace(path, other):
     os.rename(f"{path}.new", path)
 
 
-def many(c, count):
-    """Services with an address each, and a slice each of PER_SLICE endpoints, of which the first is here for HERE of them."""
-    pattern_service, pattern_slice = c.api.get("services", "pattern"), c.api.get("endpointslices", "pattern-1")
-    services, slices = [], []
-    for i in range(count):
-        one, its = copy.deepcopy(pattern_service), copy.deepcopy(pattern_slice)
-        for thing, name in ((one, f"s{i}"), (its, f"s{i}-1")):
-            thing["metadata"].update(name=name, uid=f"{thing['kind']}-{i}")
-            thing["metadata"].pop("resourceVersion")
-        its["metadata"]["labels"]["kubernetes.io/service-name"] = f"s{i}"
-        one["status"] = ingress(f"203.{i // 65536 + 1}.{i // 256 % 256}.{i % 256}")
-        its["endpoints"] = [endpoint(NAME if i < HERE and not k else f"n{k + 2}", f"10.244.{k}.{i % 250 + 1}") for k in range(PER_SLICE)]
-        services.append(one)
-        slices.append(its)
-    return services, slices
-
-
 def wait_vips(c, count):
     vips = lambda: sum(p.startswith("203.") for p in c.tor.routes("ipv4"))
     try:
@@ -159,7 +142,8 @@ def test_ten_thousand_services_and_a_thousand_changes_at_once(lab):
     c.kube.start()
     c.put(c.this_node())
     lb(c, "pattern", VIP)
-    services, slices = many(c, SERVICES)
+    services, slices = many(c.api.get("services", "pattern"), c.api.get("endpointslices", "pattern-1"), SERVICES, PER_SLICE,
+                            lambda i, k: NAME if i < HERE and not k else f"n{k + 2}")
     c.kube.bulk(services)
     c.kube.bulk(slices)
     c.start()

@@ -80,3 +80,26 @@ def test_a_pod_of_the_daemonset(lab):
     pod.underlay.start()
     pod.underlay.wait_established(pod.link.b4)
     pod.sees(VIP, POD4)
+
+
+@feature("Kubernetes: settings from annotations", peer="frr")
+def test_annotations_of_kube_router(lab):
+    """One file for all nodes; what an annotation says wrong changes nothing."""
+    c = Cluster(lab, played=True, kubernetes={"compat": "kube-router", "peer-template": "tor"})
+    template = c.underlay.config["peers"].pop()
+    del c.underlay.config["router"]["asn"], template["address"]
+    c.underlay.config["peer-templates"] = {"tor": template}
+    node = c.this_node(annotations={"kube-router.io/node.asn": str(NODE_AS), "kube-router.io/peer.ips": c.link.b4,
+                                    "kube-router.io/peer.asns": "65001"})
+    c.kube.start()
+    c.kube.put(node)
+    c.start()
+    c.underlay.wait_established(c.link.b4)
+    c.sees(POD4)
+    with c.quiet():
+        node["metadata"]["annotations"]["kube-router.io/peer.ips"] = "nowhere"
+        c.kube.put(node)
+        wait_for(lambda: "nowhere" in c.underlay.command("show kubernetes"), what="the error is shown")
+    node["metadata"]["annotations"].update({"underlay.io/peers": c.link.b6, "kube-router.io/peer.ips": c.link.b4})
+    c.kube.put(node)
+    wait_for(lambda: list(c.underlay.ctl("show bgp neighbors")) == [c.link.b6], what="the peer of our own annotation")

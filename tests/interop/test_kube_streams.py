@@ -9,7 +9,7 @@ from kube_client import endpoint, endpoint_slice, ingress, service
 from kube_pki import Pki
 from lab import wait_for
 from rack import bounded
-from runner import cases, feature
+from runner import cases, endurance, feature
 
 VIP, OTHER = "203.0.113.51", "203.0.113.52"
 EVENT = '{"type":"MODIFIED","object":'
@@ -44,6 +44,15 @@ def breaks(*pieces, then="cut"):
     return fault
 
 
+def garbles(octets):
+    """Not even chunks."""
+    def fault(c):
+        (stream,) = c.kube.streams("services")
+        stream.raw(octets)
+        stream.cut()
+    return fault
+
+
 def list_fails(*answers):
     """The watch ends with 410, and the list that follows is answered so at first."""
     def fault(c):
@@ -71,8 +80,8 @@ FAULTS = {
     "an object without a name": breaks(EVENT + '{"kind":"Service","metadata":{}}}\n', then="end"),
     "values of other types": breaks(EVENT + '[]}\n' + EVENT + '{"metadata":{"name":1,"namespace":[]},"spec":"x","status":7}}\n', then="end"),
     "no event at all": breaks("[[[[[\n"),
-    "an unfinished chunk": lambda c: (c.kube.streams("services")[0].raw(b"ffff\r\n{"), c.kube.streams("services")[0].cut()),
-    "a chunk of no length": lambda c: (c.kube.streams("services")[0].raw(b"zz\r\n"), c.kube.streams("services")[0].cut()),
+    "an unfinished chunk": garbles(b"ffff\r\n{"),
+    "a chunk of no length": garbles(b"zz\r\n"),
     "410 as an event": list_fails(),
     "410 as a status": watch_fails(FakeKube.refuse(410, "Expired")),
     "500": watch_fails(FakeKube.refuse(500, "InternalError")),
@@ -114,6 +123,14 @@ def test_the_past_is_forgotten_between_two_pages(lab):
     assert c.status()["counts"]["services"] == 701
     assert all(r.query.get("fieldSelector") == f"metadata.name={NAME}" for r in c.kube.requests if r.plural == "nodes")
     assert all(r.query.get("allowWatchBookmarks") == "true" for r in c.kube.requests if r.verb == "watch")
+    c.kube.wait_watched()
+    c.put(lb("other", OTHER)[1])  # another kind goes on
+    c.kube.bookmark("services")
+    wait_for(lambda: c.kind("services")["bookmarks"] == 1, what="the bookmark")
+    c.kube.streams("services")[0].end()
+    c.kube.wait_watched()
+    (*_, last) = [r for r in c.kube.requests if r.plural == "services" and r.verb == "watch"]
+    assert last.query["resourceVersion"] == str(c.kube.version), "it goes on from the bookmark"
 
 
 @feature("Kubernetes: answers that break", peer="frr")
@@ -202,6 +219,7 @@ def test_whom_it_trusts(lab):
 
 
 @cases(timeout=120)
+@endurance
 @feature("Kubernetes: the API server is away", peer="frr")
 def test_one_of_several_servers(lab):
     """The first is not there, the second takes connections and says nothing."""

@@ -30,17 +30,19 @@ ETCD_PREFIX = "/registry"
 PLURALS = {"Node": "nodes", "Service": "services", "EndpointSlice": "endpointslices"}
 PLACES = {"nodes": "minions", "services": "services/specs", "endpointslices": "discovery.k8s.io/endpointslices"}
 MOST_OPS = 100  # of one transaction; etcd takes 128
+# Plugins that count on a controller: one gives a taint to a new node that none would take away.
+NOBODY = ("ServiceAccount", "TaintNodesByCondition")
 # What the oldest server is started with, the one that there is to build. It has no version v1 of EndpointSlices, and dual stack
 # has to be asked for. Without all that no test wants, it starts in a third of the time.
 GROUPS = ("api/v1", "apps/v1", *(f"{group}.k8s.io/v1" for group in (
     "apiextensions", "apiregistration", "authentication", "authorization", "coordination", "rbac.authorization", "scheduling")))
-NO_PLUGINS = ("ServiceAccount", "RuntimeClass", "DefaultStorageClass", "StorageObjectInUseProtection", "PersistentVolumeClaimResize",
+NO_PLUGINS = (*NOBODY, "RuntimeClass", "DefaultStorageClass", "StorageObjectInUseProtection", "PersistentVolumeClaimResize",
               "DefaultIngressClass", "CertificateApproval", "CertificateSigning", "CertificateSubjectRestriction",
               "MutatingAdmissionWebhook", "ValidatingAdmissionWebhook")
 OLDEST = ("--feature-gates=IPv6DualStack=true", "--enable-priority-and-fairness=false",
           f"--disable-admission-plugins={','.join(NO_PLUGINS)}",
           f"--runtime-config=api/all=false,discovery.k8s.io/v1beta1=false,{','.join(f'{group}=true' for group in GROUPS)}")
-NEWER = ("--disable-admission-plugins=ServiceAccount",)
+NEWER = (f"--disable-admission-plugins={','.join(NOBODY)}",)
 
 
 @functools.cache
@@ -74,6 +76,7 @@ class KubeServer:
         self.pki.server("apiserver", address)
         self.pki.token_key()
         cert, key = self.pki.client("admin", "system:masters")
+        self.admin = cert, key
         self.api = Client(node, address, PORT, self.pki.ca, cert, key)
         self.etcd = self.process = None
 
@@ -151,6 +154,10 @@ class KubeServer:
         """Files for a daemon: the path of the kubeconfig, which names NAME.token beside it."""
         token_file = kube_pki.write_token(self.path(f"{name}.token"), token or self.token())
         return kube_pki.kubeconfig(self.path(name), self.url, ca or self.pki.ca, token_file=token_file)
+
+    def admin_kubeconfig(self):
+        """For kubectl, and whoever may do anything."""
+        return kube_pki.kubeconfig(self.path("admin.kubeconfig"), self.url, self.pki.ca, cert=self.admin[0], key=self.admin[1])
 
     def write_token(self, token, name="kubeconfig"):
         """Rotates what kubeconfig() wrote."""

@@ -6,12 +6,12 @@
 Objects are dicts as in JSON, or YAML text for what is in files. Everything is in the namespace default unless it says another
 one. It connects from within a node of the lab, and keeps the connection.
 """
+import copy
 import http.client
 import json
 import re
 import socket
 import ssl
-import time
 
 import netns
 from lab import LabError, SLOW
@@ -174,15 +174,26 @@ def endpoint_slice(name, service_name, endpoints, namespace="default"):
             "ports": [{"name": "http", "port": 8080, "protocol": "TCP"}], "endpoints": list(endpoints)}
 
 
+def many(pattern_service, pattern_slice, count, endpoints, where):
+    """Services and a slice each of so many endpoints, complete as an API server has the two patterns; where(service, endpoint) is
+    the node of one. Their addresses are 203.1.0.0 and up."""
+    services, slices = [], []
+    for i in range(count):
+        one, its = copy.deepcopy(pattern_service), copy.deepcopy(pattern_slice)
+        for thing, name in ((one, f"s{i}"), (its, f"s{i}-1")):
+            thing["metadata"].update(name=name, uid=f"{thing['kind']}-{i}")
+            thing["metadata"].pop("resourceVersion")
+        its["metadata"]["labels"]["kubernetes.io/service-name"] = f"s{i}"
+        one["status"] = ingress(f"203.{i // 65536 + 1}.{i // 256 % 256}.{i % 256}")
+        its["endpoints"] = [endpoint(where(i, k), f"10.244.{k}.{i % 250 + 1}") for k in range(endpoints)]
+        services.append(one)
+        slices.append(its)
+    return services, slices
+
+
 def review(client, verb, resource, group="", sub=None):
     """Whether the client's account may: a SelfSubjectAccessReview."""
     attributes = {"verb": verb, "resource": resource, "group": group, **({"subresource": sub} if sub else {})}
     return client.ask("POST", "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews", {
         "apiVersion": "authorization.k8s.io/v1", "kind": "SelfSubjectAccessReview",
         "spec": {"resourceAttributes": attributes}})["status"]["allowed"]
-
-
-def timed(call, *arguments, **keys):
-    """The answer to a call, and by the monotonic clock when it was there."""
-    answer = call(*arguments, **keys)
-    return answer, time.monotonic()

@@ -61,6 +61,11 @@ void reflector_relist(struct reflector *r)
     (void)r;
     relists++;
 }
+static unsigned hurried[KUBE_KINDS];
+void reflector_hurry(struct reflector *r)
+{
+    hurried[r->kind]++;
+}
 void reflector_info(const struct reflector *r, struct reflector_info *out)
 {
     *out = r->info;

@@ -119,6 +119,12 @@ static void an_absent_server_changes_nothing(void)
     for (unsigned k = 0; k < KUBE_KINDS; k++)
         current((enum kube_kind)k, false);
     turn(30);
+    memset(hurried, 0, sizeof hurried);
+    current(KUBE_NODES, true); /* who gets through tells the others */
+    CU_ASSERT(hurried[KUBE_SERVICES] == 1 && hurried[KUBE_SLICES] == 1);
+    current(KUBE_NODES, true);
+    CU_ASSERT_EQUAL(hurried[KUBE_SERVICES], 1);
+    current(KUBE_NODES, false);
     CU_ASSERT_EQUAL(info().state, KUBE_STATE_STALE);
     CU_ASSERT_STRING_EQUAL(info().error, "nodes: connection refused");
     CU_ASSERT_PTR_NOT_NULL(originated("192.0.2.1/32"));
