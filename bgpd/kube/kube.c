@@ -479,8 +479,14 @@ void kube_stop(struct kube *k)
         reflector_free(k->reflectors[i]);
         k->reflectors[i] = NULL;
     }
+    if (k->on && k->current) { /* the next process is out of step since now, whenever it starts */
+        k->current = false;
+        k->stale_since_ms = loop_now_ms();
+        kube_changed(k);
+    }
     kube_readiness_reset(k);
-    kube_node_reset(k);
+    timer_stop(k->services.grace); /* whoever leaves says so on disk */
+    timer_stop(k->node.grace);
     timer_stop(k->stale);
     timer_stop(k->error_due);
 }
