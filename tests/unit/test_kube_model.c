@@ -3,8 +3,8 @@
  */
 #include "kube_speaker.h"
 
-#define ROUNDS   60
-#define STEPS    60
+#define ROUNDS   300
+#define STEPS    40
 #define SERVICES 4
 
 static const char *const configurations[] = {
@@ -119,7 +119,8 @@ static void node_changes(void)
 {
     bool *const what[] = {&world.node, &world.cordoned, &world.tainted, &world.excluded};
     unsigned i = any(4);
-    *what[i] = !*what[i];
+    *what[i] = any(5) == 0;
+    world.node ^= i == 0; /* it is there most of the time */
     if (!world.listed)
         return;
     if (world.node)
@@ -134,7 +135,7 @@ static void service_changes(void)
     bool *const what[] = {&world.services[i].there, &world.services[i].local, &world.services[i].chosen};
     unsigned k = any(4);
     if (k < 3)
-        *what[k] = !*what[k];
+        *what[k] = any(4) > 0;
     else
         world.services[i].vip = 1 + any(3);
     if (world.listed && world.services[i].there)
@@ -178,7 +179,6 @@ static struct config *configuration(unsigned i)
 static void configuration_changes(void)
 {
     struct config *before = speaker.config;
-    bool was_off = !configurations[world.configuration];
     world.configuration = any(CONFIGURATIONS);
     relists = 0;
     speaker.config = configuration(world.configuration);
@@ -187,11 +187,8 @@ static void configuration_changes(void)
     config_free(before);
     if (!configurations[world.configuration])
         world.listed = false;
-    else if (was_off || (relists && any(2)))
-        world.listed ? list_again() : (void)0;
-    else if (relists)
-        for (unsigned k = 0; k < KUBE_KINDS; k++)
-            list_kind((enum kube_kind)k);
+    for (unsigned k = 0; relists && world.listed && k < KUBE_KINDS; k++)
+        list_kind((enum kube_kind)k);
 }
 
 static void server_changes(void)
@@ -256,8 +253,11 @@ static void what_has_happened_before_makes_no_difference(void)
         seed = round + 1;
         memset(&world, 0, sizeof world);
         world.node = true;
-        for (unsigned i = 0; i < SERVICES; i++)
+        for (unsigned i = 0; i < SERVICES; i++) {
+            world.services[i].there = world.services[i].chosen = true;
+            world.services[i].ready_here = i % 2;
             world.services[i].vip = 1 + i % 3;
+        }
         fresh(any(2) ? left : NULL);
         for (unsigned i = 0; i < STEPS; i++)
             step();
@@ -268,13 +268,13 @@ static void what_has_happened_before_makes_no_difference(void)
         }
         if (!world.listed)
             list_again();
-        turn(2);
+        turn(1);
         char *is = advertised();
         end();
         fresh(NULL);
         n_addresses = world.on_lo;
         list_again();
-        turn(2);
+        turn(1);
         char *should = advertised();
         if (strcmp(is, should) != 0)
             printf("      round %u, configuration %u:\n%s      should be:\n%s", round, world.configuration,
