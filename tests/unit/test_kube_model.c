@@ -237,7 +237,11 @@ static void fresh(const char *disk)
 {
     static struct kube_saved saved;
     char *text = NULL;
-    CU_ASSERT_FATAL(asprintf(&text, "boot b\nnode \"n1\"\n%s", disk ? disk : "") > 0);
+    CU_ASSERT_FATAL(
+        asprintf(
+            &text,
+            "boot b\nnode \"n1\"\nprefix 192.0.2.200/32 load-balancer\nprefix 10.244.7.0/24 pod-cidr\n%s",
+            disk ? disk : "") > 0);
     kube_saved_parse(text, "b", &saved);
     free(text);
     begin_from(configurations[world.configuration] ? configurations[world.configuration] : configurations[0],
