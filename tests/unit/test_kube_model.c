@@ -237,15 +237,14 @@ static void fresh(const char *disk)
 {
     static struct kube_saved saved;
     char *text = NULL;
-    CU_ASSERT_FATAL(
-        asprintf(
-            &text,
-            "boot b\nnode \"n1\"\nprefix 192.0.2.200/32 load-balancer\nprefix 10.244.7.0/24 pod-cidr\n%s",
-            disk ? disk : "") > 0);
-    kube_saved_parse(text, "b", &saved);
+    CU_ASSERT_FATAL(asprintf(&text,
+                             "boot b\nnode \"n1\"\nprefix 192.0.2.200/32 load-balancer\n"
+                             "prefix 10.244.7.0/24 pod-cidr\n%s",
+                             disk ? disk : "") > 0);
+    if (disk)
+        kube_saved_parse(text, "b", &saved);
     free(text);
-    begin_from(configurations[world.configuration] ? configurations[world.configuration] : configurations[0],
-               disk ? &saved : NULL);
+    begin_from(configurations[world.configuration], disk ? &saved : NULL);
     addresses[0] = (struct fib_address){.ifindex = 1};
     addr_parse("10.0.0.11", &addresses[0].addr);
 }
