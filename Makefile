@@ -72,7 +72,8 @@ $(BUILD)/obj/%.o: %.c
 	@$(CC) $(CPPFLAGS) $(CFLAGS) -MMD -MP -c -o $@ $<
 
 # What prints the version follows it.
-$(patsubst %,$(BUILD)/obj/%.o,bgpd/main bgpd/cli/underlayctl bgpd/control/show_misc tests/unit/test_show): Makefile
+$(patsubst %,$(BUILD)/obj/%.o,bgpd/main bgpd/cli/underlayctl bgpd/control/show_misc bgpd/kube/request_io tests/unit/test_show \
+  tests/unit/test_kube_client): Makefile
 
 units: $(UNITS)
 $(BUILD)/tests/%: $(BUILD)/obj/tests/unit/%.o $(BUILD)/obj/tests/unit/unit.o $(BUILD)/libunderlay.a

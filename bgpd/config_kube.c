@@ -118,27 +118,13 @@ static void load_access(struct load *ld, struct config_kube *c, const struct nod
 {
     const struct node *at = node_find(section, "kubeconfig");
     char *why = NULL;
-    int err = kube_access_load(c->kubeconfig, ld->files, &c->access, &why);
+    int err = kube_access_load(c->kubeconfig, c->servers, c->n_servers, ld->files, &c->access, &why);
     if (err == -ENOMEM)
         ld->oom = true;
     else if (err)
         load_error(ld, at ? at : section, at ? &(struct path){.up = path, .name = "kubeconfig"} : path, "%s",
                    why ? why : "cannot be read");
     free(why);
-    for (unsigned i = 0; c->n_servers && i < c->access.n_servers; i++)
-        free(c->access.servers[i]);
-    if (!c->n_servers || err)
-        return;
-    free(c->access.servers);
-    c->access.n_servers = 0;
-    c->access.servers = calloc(c->n_servers, sizeof *c->access.servers);
-    for (unsigned i = 0; c->access.servers && i < c->n_servers; i++, c->access.n_servers++) {
-        c->access.servers[i] = c->servers[i] ? strdup(c->servers[i]) : NULL;
-        if (!c->access.servers[i])
-            break;
-    }
-    if (c->access.n_servers < c->n_servers)
-        ld->oom |= !ld->failed;
 }
 
 static void check_rules(struct load *ld, const struct config_kube *c, const struct node *section)

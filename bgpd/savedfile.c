@@ -18,6 +18,8 @@
 #include "loop.h"
 #include "speaker.h"
 
+#define RETRY_MS 30000
+
 struct savedfile {
     struct speaker *s;
     const char *path;
@@ -79,7 +81,7 @@ void savedfile_changed(struct savedfile *f)
 {
     if (f->hold || f->saving)
         f->again = true;
-    else if (!timer_running(f->due))
+    else if (!timer_running(f->due) || timer_remaining_ms(f->due) > f->ops->delay_ms)
         timer_set(f->due, f->ops->delay_ms);
 }
 
@@ -128,11 +130,12 @@ static void saving_done(struct savedfile *f, int error)
         log_info(f->ops->again, F_STR("path", f->path));
     f->error = error;
     f->saving = false;
-    if (f->again && f->flushed && !error)
+    bool more = f->again || error; /* a disk that was full may no longer be */
+    f->again = more && f->hold;
+    if (more && f->flushed && !error)
         save(f);
-    else if (f->again)
-        timer_set(f->due, f->ops->delay_ms);
-    f->again = false;
+    else if (more && !f->hold)
+        timer_set(f->due, error ? RETRY_MS : f->ops->delay_ms);
     if (!f->saving)
         tell_flushed(f);
 }

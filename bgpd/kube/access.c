@@ -32,6 +32,11 @@ int access_fail(char **why, const char *fmt, ...)
     return -EINVAL;
 }
 
+const char *access_read_error(int error)
+{
+    return error == -ENOKEY ? "was not named when the daemon started; restart it" : strerror(-error);
+}
+
 static void wipe(char *text)
 {
     if (text)
@@ -193,23 +198,29 @@ int access_add_server(struct kube_access *a, const char *server)
     return 0;
 }
 
-static int load_account(const struct config_files *files, struct kube_access *out, char **why)
+/* The server that every pod is told. */
+static int add_service(struct kube_access *out, char **why)
 {
     const char *host = getenv("KUBERNETES_SERVICE_HOST"), *port = getenv("KUBERNETES_SERVICE_PORT");
     const char *wrong;
-    char server[400], byte;
-    size_t len;
+    char server[400];
     if (!host || !*host)
         return access_fail(
-            why, "not in a pod of Kubernetes: KUBERNETES_SERVICE_HOST is not set; name a kubeconfig");
+            why,
+            "not in a pod of Kubernetes: KUBERNETES_SERVICE_HOST is not set; name a kubeconfig, or servers");
     bool v6 = strchr(host, ':');
     snprintf(server, sizeof server, "https://%s%s%s:%s", v6 ? "[" : "", host, v6 ? "]" : "",
              port && *port ? port : "443");
     if (!kube_server_valid(server, &wrong))
         return access_fail(why, "KUBERNETES_SERVICE_HOST and KUBERNETES_SERVICE_PORT: %s: %s", server, wrong);
-    int rc = access_add_server(out, server);
-    if (rc || !(out->ca.file = strdup(ACCOUNT_DIR "/ca.crt")) ||
-        !(out->token.file = strdup(ACCOUNT_DIR "/token")))
+    return access_add_server(out, server);
+}
+
+static int load_account(const struct config_files *files, struct kube_access *out)
+{
+    char byte;
+    size_t len;
+    if (!(out->ca.file = strdup(ACCOUNT_DIR "/ca.crt")) || !(out->token.file = strdup(ACCOUNT_DIR "/token")))
         return -ENOMEM;
     files->read(files->arg, out->ca.file, &byte, 1, &len); /* so that the caller knows of them */
     files->read(files->arg, out->token.file, &byte, 1, &len);
@@ -217,11 +228,27 @@ static int load_account(const struct config_files *files, struct kube_access *ou
     return 0;
 }
 
-int kube_access_load(const char *path, const struct config_files *files, struct kube_access *out, char **why)
+static int set_servers(struct kube_access *a, char *const *servers, unsigned n)
+{
+    int rc = 0;
+    for (unsigned i = 0; i < a->n_servers; i++)
+        free(a->servers[i]);
+    a->n_servers = 0;
+    for (unsigned i = 0; !rc && i < n; i++)
+        rc = servers[i] ? access_add_server(a, servers[i]) : 0;
+    return rc;
+}
+
+int kube_access_load(const char *path, char *const *servers, unsigned n, const struct config_files *files,
+                     struct kube_access *out, char **why)
 {
     *out = (struct kube_access){0};
     *why = NULL;
-    int rc = path ? kubeconfig_load(path, files, out, why) : load_account(files, out, why);
+    int rc = path ? kubeconfig_load(path, files, out, why) : load_account(files, out);
+    if (!rc && n)
+        rc = set_servers(out, servers, n);
+    else if (!rc && !path)
+        rc = add_service(out, why);
     if (rc)
         kube_access_reset(out);
     return rc;

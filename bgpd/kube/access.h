@@ -28,13 +28,15 @@ struct kube_access {
 
 #define KUBE_ACCESS_MAX_BYTES (1u << 20) /* a kubeconfig, or a file that it names */
 
-/* path NULL: in the cluster, from the environment (KUBERNETES_SERVICE_HOST, KUBERNETES_SERVICE_PORT) and the
- * directory of the service account, whose files need not be there yet. Else the kubeconfig: its current
- * context; files that it names are relative to its directory, and every one is asked for through files->read
- * once, so that the caller learns the paths. 0, -ENOMEM, or -EINVAL with *why (the caller frees it), one
- * line: what is wrong, and what would be right. exec credentials, auth providers, user names with passwords,
- * proxies and insecure-skip-tls-verify are refused by name. */
-int kube_access_load(const char *path, const struct config_files *files, struct kube_access *out, char **why);
+/* servers, n: instead of the one that is found; NULL, 0: that. path NULL: in the cluster, from the
+ * environment (KUBERNETES_SERVICE_HOST, KUBERNETES_SERVICE_PORT) and the directory of the service account,
+ * whose files need not be there yet. Else the kubeconfig: its current context; files that it names are
+ * relative to its directory, and every one is asked for through files->read once, so that the caller learns
+ * the paths. 0, -ENOMEM, or -EINVAL with *why (the caller frees it), one line: what is wrong, and what would
+ * be right. exec credentials, auth providers, user names with passwords, proxies and insecure-skip-tls-verify
+ * are refused by name. */
+int kube_access_load(const char *path, char *const *servers, unsigned n, const struct config_files *files,
+                     struct kube_access *out, char **why);
 void kube_access_reset(struct kube_access *a);                              /* wipes; zeroed is empty */
 int kube_access_copy(struct kube_access *out, const struct kube_access *a); /* 0 or -ENOMEM (out is empty) */
 bool kube_access_equal(const struct kube_access *a, const struct kube_access *b);

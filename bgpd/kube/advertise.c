@@ -17,6 +17,7 @@ struct kube_advertise {
     struct speaker *s;
     void *tree; /* struct kube_entry by prefix; their service is owned */
     unsigned count;
+    unsigned counts[16]; /* by all that an entry is wanted for */
     unsigned leaving;
 };
 
@@ -97,6 +98,7 @@ static void remove_entry(struct kube_advertise *a, struct kube_entry *e)
     struct kube_entry none = {.prefix = e->prefix};
     tdelete(e, &a->tree, compare);
     a->count--;
+    a->counts[e->by & 15]--;
     free_entry(e);
     tell(a, &none);
 }
@@ -112,6 +114,7 @@ static struct kube_entry *add_entry(struct kube_advertise *a, const struct prefi
         return NULL;
     }
     a->count++;
+    a->counts[0]++; /* wanted for nothing yet */
     return e;
 }
 
@@ -140,6 +143,8 @@ bool kube_advertise_set(struct kube_advertise *a, const struct kube_entry *want)
         return false;
     }
     free((char *)e->service);
+    a->counts[e->by & 15]--;
+    a->counts[want->by & 15]++;
     *e = *want;
     e->service = service;
     if (!told)
@@ -204,11 +209,8 @@ void kube_advertise_again(struct kube_advertise *a)
 
 unsigned kube_advertise_count(const struct kube_advertise *a, unsigned by)
 {
-    struct list l;
     unsigned n = 0;
-    walk(a, &l);
-    for (unsigned i = 0; i < l.n; i++)
-        n += (l.list[i]->by & by) != 0;
-    free(l.list);
+    for (unsigned i = 0; i < 16; i++)
+        n += i & by ? a->counts[i] : 0;
     return n;
 }

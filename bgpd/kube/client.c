@@ -12,7 +12,6 @@
 #include <string.h>
 
 #include "kube/request.h"
-#include "kube/tls.h"
 #include "loop.h"
 
 int kube_client_load(const char **why)

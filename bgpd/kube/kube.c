@@ -74,6 +74,12 @@ static void judge_entry(void *arg, const struct kube_entry *e)
     }
 }
 
+static void judge_unconfirmed(void *arg, const struct kube_entry *e)
+{
+    if (e->unconfirmed)
+        judge_entry(arg, e);
+}
+
 static bool all_listed(const struct kube *k)
 {
     struct reflector_info info;
@@ -91,7 +97,7 @@ static void first_round_done(struct kube *k)
     struct kube_store_counts n;
     kube_store_counts(k->store, &n);
     k->judged = true;
-    kube_advertise_each(k->advertise, judge_entry, k);
+    kube_advertise_each(k->advertise, judge_unconfirmed, k);
     k->from_disk = false;
     kube_changed(k);
     log_info("Kubernetes is known", F_STR("server", kube_client_server(k->client)),
@@ -117,54 +123,9 @@ static bool judge_some(void *arg)
     return more;
 }
 
-void kube_judge_all(struct kube *k)
-{
-    if (k->judged)
-        kube_advertise_each(k->advertise, judge_entry, k);
-    sources_kube_done(k->s->sources);
-    task_wake(k->judge);
-}
-
-/* On disk */
-
 void kube_changed(struct kube *k)
 {
     savedfile_changed(k->file);
-}
-
-static void write_file(void *arg, FILE *f)
-{
-    struct kube *k = arg;
-    static const char *const none[KUBE_ANNOTATION_COUNT];
-    const struct config_overlay *o = k->settings_asked ? k->settings_before : k->s->overlay;
-    char boot[64];
-    kube_saved_write(f, k->on ? kube_config(k)->node : "", kube_boot_id(boot),
-                     o ? (const char *const *)o->text : none, k->advertise);
-}
-
-static const struct savedfile_ops file_ops = {
-    .role = FM_ROLE_KUBE_STATE,
-    .delay_ms = 1000,
-    .failed = "cannot write what is known from Kubernetes; a start without the API server will not know it",
-    .again = "what is known from Kubernetes is written again",
-    .write = write_file,
-};
-
-static void take_saved(struct kube *k, struct kube_saved *saved)
-{
-    if (!saved->node || strcmp(saved->node, kube_config(k)->node) != 0)
-        return;
-    for (unsigned i = 0; i < saved->n_entries; i++)
-        kube_advertise_set(k->advertise, &saved->entries[i]);
-    for (unsigned i = 0; i < KUBE_ANNOTATION_COUNT; i++) {
-        k->annotations[i] = saved->annotations[i];
-        saved->annotations[i] = NULL;
-    }
-    k->from_disk = saved->n_entries > 0;
-    if (k->from_disk)
-        log_info("until the API server answers, what was last known is advertised",
-                 F_UINT("prefixes", saved->n_entries), F_STR("boot", saved->same_boot ? "same" : "another"));
-    sources_kube_done(k->s->sources);
 }
 
 /* What comes from the API server */
@@ -187,9 +148,11 @@ static void list_end(void *arg, enum kube_kind kind)
 static void put(void *arg, enum kube_kind kind, const json_t *object)
 {
     struct kube *k = arg;
+    uint32_t more;
     int rc = kube_store_put(k->store, kind, object);
-    if (rc)
-        log_warn("an object of Kubernetes is left out", F_STR("kind", kube_kind_names[kind]), F_ERR(rc));
+    if (rc && log_limit_ok(&k->left_out, loop_now_ms(), &more))
+        log_warn("an object of Kubernetes is left out", F_STR("kind", kube_kind_names[kind]), F_ERR(rc),
+                 F_UINT_IF("unsaid", more));
     if (kind == KUBE_NODES)
         kube_node_seen(k);
     task_wake(k->judge);
@@ -214,7 +177,7 @@ static void set_expired(struct kube *k, bool expired)
     if (expired)
         log_warn("the API server is away for too long: service addresses are withdrawn",
                  F_UINT("stale_after", kube_config(k)->stale_after_ms / 1000));
-    else
+    else if (k->store)
         kube_store_configure(k->store, kube_config(k), kube_config(k)->node); /* all is judged again */
     kube_advertise_each(k->advertise, judge_entry, k);                        /* also what is from disk */
     sources_kube_done(k->s->sources);
@@ -236,6 +199,8 @@ static void say_error(void *arg)
 static void set_stale_timer(struct kube *k)
 {
     uint64_t after = kube_config(k)->stale_after_ms, age = loop_now_ms() - k->stale_since_ms;
+    if (k->current || !after || age < after)
+        set_expired(k, false);
     if (k->current || !after)
         timer_stop(k->stale);
     else
@@ -251,11 +216,11 @@ static void set_current(struct kube *k, bool current)
         if (!timer_running(k->error_due) && k->judged)
             log_info("in step with Kubernetes again", F_STR("server", kube_client_server(k->client)));
         timer_stop(k->error_due);
-        set_expired(k, false);
     } else {
         k->stale_since_ms = loop_now_ms();
         timer_set(k->error_due, ERROR_SAID_MS);
     }
+    kube_changed(k); /* since when */
     set_stale_timer(k);
 }
 
@@ -263,8 +228,7 @@ static void reflector_changed(void *arg, enum kube_kind kind)
 {
     struct kube *k = arg;
     struct reflector_info info;
-    bool current = true;
-    (void)kind;
+    bool current = true, came = false;
     k->error[0] = 0;
     for (unsigned i = 0; i < KUBE_KINDS; i++) {
         reflector_info(k->reflectors[i], &info);
@@ -272,6 +236,11 @@ static void reflector_changed(void *arg, enum kube_kind kind)
         if (!info.current && info.error[0] && !k->error[0])
             snprintf(k->error, sizeof k->error, "%s: %s", kube_kind_names[i], info.error);
     }
+    reflector_info(k->reflectors[kind], &info);
+    came = info.current && !k->kind_current[kind];
+    k->kind_current[kind] = info.current;
+    for (unsigned i = 0; came && i < KUBE_KINDS; i++)
+        reflector_hurry(k->reflectors[i]);
     set_current(k, current);
     kube_readiness_check(k);
 }
@@ -332,7 +301,7 @@ struct kube *kube_new(struct speaker *s)
     k->judge = task_new(s->loop, judge_some, k);
     k->stale = timer_new(s->loop, stale_too_long, k);
     k->error_due = timer_new(s->loop, say_error, k);
-    k->file = savedfile_new(s, s->kube_state_path, &file_ops, k);
+    k->file = kube_disk_new(k);
     if (k->advertise && k->judge && k->stale && k->error_due && k->file && kube_node_new(k) &&
         kube_readiness_new(k) && kube_settings_new(k))
         return k;
@@ -351,7 +320,8 @@ static void end_watching(struct kube *k)
     k->client = NULL;
     kube_store_free(k->store);
     k->store = NULL;
-    k->current = false;
+    k->current = k->judged = false;
+    memset(k->kind_current, 0, sizeof k->kind_current);
     timer_stop(k->stale);
     timer_stop(k->error_due);
 }
@@ -388,10 +358,8 @@ static int begin_watching(struct kube *k)
         if (!k->reflectors[i])
             return -ENOMEM;
     }
-    k->judged = false;
-    k->stale_since_ms = loop_now_ms();
+    k->node_version = UINT64_MAX;
     timer_set(k->error_due, ERROR_SAID_MS);
-    set_stale_timer(k);
     for (unsigned i = 0; i < KUBE_KINDS; i++)
         reflector_start(k->reflectors[i]);
     return 0;
@@ -400,6 +368,8 @@ static int begin_watching(struct kube *k)
 static void turn_on(struct kube *k)
 {
     k->on = true;
+    if (!k->stale_since_ms)
+        k->stale_since_ms = loop_now_ms();
     if (!k->s->config->router.asn)
         log_warn(
             "no AS number yet, and no sessions: the annotation underlay.io/asn of the node has to give it");
@@ -412,6 +382,7 @@ static void turn_on(struct kube *k)
         log_error("Kubernetes cannot be asked", F_ERR(rc));
     if (rc)
         end_watching(k);
+    set_stale_timer(k);
 }
 
 static void forget_entry(void *arg, const struct kube_entry *e)
@@ -427,6 +398,7 @@ static void turn_off(struct kube *k)
     kube_advertise_each(k->advertise, forget_entry, k);
     sources_kube_done(k->s->sources);
     k->on = k->from_disk = k->expired = false;
+    k->stale_since_ms = 0;
     kube_changed(k);
 }
 
@@ -438,33 +410,47 @@ static void reconfigure(struct kube *k, const struct config *before)
         turn_on(k);
         return;
     }
-    if (!k->client)
-        return;
-    if (!kube_access_equal(&c->access, &old->access) && kube_client_set_access(k->client, &c->access))
-        log_error("the API server's address cannot be changed", F_ERR(ENOMEM));
-    kube_store_configure(k->store, c, c->node);
-    if (!config_kube_same_selection(c, old))
-        reflector_relist(k->reflectors[KUBE_SERVICES]);
+    if (k->store)
+        kube_store_configure(k->store, c, c->node);
+    kube_disk_filter(k);
     kube_advertise_again(k->advertise);
     set_stale_timer(k);
-    if (!c->stale_after_ms)
-        set_expired(k, false);
-    config_overlay_free(k->settings_refused); /* it may do now */
-    k->settings_refused = NULL;
-    kube_node_seen(k);
-    kube_judge_all(k);
+    if (!k->client) {
+        sources_kube_done(k->s->sources);
+        return;
+    }
+    bool elsewhere = !kube_access_equal(&c->access, &old->access);
+    if (elsewhere && kube_client_set_access(k->client, &c->access))
+        log_error("the API server's address cannot be changed", F_ERR(ENOMEM));
+    for (unsigned i = 0; i < KUBE_KINDS; i++) /* another server may be another cluster, with other versions */
+        if (elsewhere || (i == KUBE_SERVICES && !config_kube_same_selection(c, old)))
+            reflector_relist(k->reflectors[i]);
+    kube_settings_again(k);
+    kube_node_again(k);
+    sources_kube_done(k->s->sources);
+    task_wake(k->judge);
+}
+
+/* What the store has borrowed goes away. */
+static void reconfigure_stopped(struct kube *k)
+{
+    const struct config_kube *c = kube_config(k);
+    if (k->store)
+        kube_store_configure(k->store, c, c->on ? c->node : "");
 }
 
 void kube_apply(struct kube *k, const struct config *before)
 {
     const struct config_kube *c = kube_config(k);
-    if (k->stopped || (!c->on && !k->on))
+    if (!c->on && !k->on)
         return;
-    if (!c->on) {
+    if (k->stopped) {
+        reconfigure_stopped(k);
+    } else if (!c->on) {
         turn_off(k);
     } else if (!k->on) {
         if (k->s->kube_saved) {
-            take_saved(k, k->s->kube_saved);
+            kube_disk_take(k, k->s->kube_saved);
             kube_saved_reset(k->s->kube_saved);
             k->s->kube_saved = NULL;
         }
@@ -534,7 +520,7 @@ void kube_info(const struct kube *k, struct kube_info *out)
                  : failed                ? KUBE_STATE_WAITING
                                          : KUBE_STATE_LISTING;
     out->from_disk = k->from_disk;
-    out->stale_ms = k->current ? 0 : loop_now_ms() - k->stale_since_ms;
+    out->stale_ms = k->current || !k->stale_since_ms ? 0 : loop_now_ms() - k->stale_since_ms;
     out->expired = k->expired;
     out->server = k->client ? kube_client_server(k->client) : "";
     out->error = k->no_library ? k->no_library : k->error;

@@ -13,6 +13,7 @@
 /* One reason to leave: GRACEFUL_SHUTDOWN is said first, and after the grace it is withdrawn. */
 struct kube_leave {
     bool on, withdrawn;
+    uint64_t since_ms;
     struct timer *grace;
 };
 
@@ -28,19 +29,21 @@ struct kube {
     struct savedfile *file;
     bool from_disk; /* until all kinds were listed */
     bool judged;    /* what is known in the store was judged once */
-    struct log_limit changes;
+    struct log_limit changes, left_out;
     /* staleness */
-    bool current, expired;
+    bool current, expired, kind_current[KUBE_KINDS];
     uint64_t stale_since_ms;
     struct timer *stale;
     char error[320];
     struct timer *error_due; /* to be said in the log, if it is still so */
     /* kube_node.c */
-    uint64_t node_version;
+    uint64_t node_version; /* of the store's, which was seen last */
+    bool excluded;         /* last known */
     struct kube_leave services, node;
     char *annotations[KUBE_ANNOTATION_COUNT]; /* last known */
     /* settings.c */
     struct timer *settings_retry;
+    struct log_limit settings_rate;
     bool settings_asked;
     struct config_overlay *settings_before; /* in force, while a reload is under way */
     struct config_overlay *settings_refused;
@@ -55,13 +58,15 @@ struct kube {
 };
 
 const struct config_kube *kube_config(const struct kube *k);
-void kube_judge_all(struct kube *k); /* every VIP that is advertised, later; and what the store says */
-void kube_changed(struct kube *k);   /* what is to be kept on disk is another */
+void kube_changed(struct kube *k); /* what is to be kept on disk is another */
 
 /* kube_node.c: the node object, and what follows from it. */
 bool kube_node_new(struct kube *k);
 void kube_node_free_parts(struct kube *k);
 void kube_node_seen(struct kube *k);  /* the store's node may be another, or its list is complete */
+void kube_node_again(struct kube *k); /* the configuration is another */
+unsigned kube_node_leaving(const struct kube *k); /* KUBE_SAVED_…, while the grace lasts */
+void kube_node_leave_again(struct kube *k, unsigned leaving);
 void kube_node_apply(struct kube *k); /* pod CIDRs, addresses, service CIDRs once more */
 void kube_node_reset(struct kube *k);
 unsigned kube_node_wants(const struct kube *k, const struct prefix *p); /* enum source_kube but VIP */
@@ -70,6 +75,13 @@ unsigned kube_node_wants(const struct kube *k, const struct prefix *p); /* enum 
 bool kube_settings_new(struct kube *k);
 void kube_settings_free(struct kube *k);
 void kube_settings_seen(struct kube *k);
+void kube_settings_again(struct kube *k); /* the configuration is another: what was refused may do now */
+
+/* kube_disk.c */
+struct savedfile *kube_disk_new(struct kube *k);
+void kube_disk_take(struct kube *k, struct kube_saved *saved); /* before anything is asked */
+void kube_disk_filter(
+    struct kube *k); /* the configuration is another, or we have left: what is in the way goes */
 
 /* readiness.c */
 bool kube_readiness_new(struct kube *k);

@@ -103,24 +103,34 @@ void kube_node_apply(struct kube *k)
 
 /* Leaving */
 
+/* A node that is deleted is as it was until it has left. */
 static void show_view(struct kube *k)
 {
     const struct kube_node *n = kube_store_node(k->store);
+    k->excluded = n ? n->excluded : k->excluded;
     struct kube_node_view v = {.known = n || (k->node.on && !k->node.withdrawn),
-                               .excluded = n && n->excluded,
+                               .excluded = k->excluded,
                                .drained = k->services.withdrawn || k->node.withdrawn};
     kube_store_set_node_view(k->store, &v);
 }
 
-static void apply_leaving(struct kube *k)
+static void say_leaving(struct kube *k)
 {
     unsigned by = k->services.on ? BY_SERVICES : 0;
     if (k->node.on)
         by |= BY_NODE | BY_SERVICES;
     kube_advertise_leaving(k->advertise, by);
-    show_view(k);
+}
+
+static void apply_leaving(struct kube *k)
+{
+    say_leaving(k);
+    if (k->store)
+        show_view(k);
+    kube_disk_filter(k);
     kube_node_apply(k);
-    kube_judge_all(k);
+    kube_changed(k);
+    task_wake(k->judge);
 }
 
 static void withdraw_services(void *arg)
@@ -146,6 +156,7 @@ static void set_leave(struct kube *k, struct kube_leave *l, bool on, unsigned by
         return;
     l->on = on;
     l->withdrawn = false;
+    l->since_ms = loop_now_ms();
     timer_stop(l->grace);
     if (!on)
         log_info("what Kubernetes wants of this node is advertised again", F_STR("reason", why));
@@ -185,8 +196,9 @@ void kube_node_seen(struct kube *k)
     const struct kube_node *n = kube_store_node(k->store);
     struct reflector_info info;
     reflector_info(k->reflectors[KUBE_NODES], &info);
-    if (!n && !info.listed)
+    if ((!n && !info.listed) || k->node_version == kube_store_node_version(k->store))
         return;
+    k->node_version = kube_store_node_version(k->store);
     set_leave(k, &k->node, !n, UINT8_MAX, n ? "the node is back" : "the node's object is not there");
     bool cordoned = n && kube_config(k)->drain.cordon && n->unschedulable, tainted = n && is_tainted(k, n);
     if (n)
@@ -202,6 +214,37 @@ void kube_node_seen(struct kube *k)
     kube_readiness_check(k);
 }
 
+/* A grace that is under way is counted from its beginning. */
+static void regrace(const struct kube *k, struct kube_leave *l)
+{
+    uint64_t end = l->since_ms + kube_config(k)->drain.grace_ms, now = loop_now_ms();
+    if (l->on && !l->withdrawn)
+        timer_set(l->grace, end > now ? end - now : 0);
+}
+
+void kube_node_again(struct kube *k)
+{
+    regrace(k, &k->services);
+    regrace(k, &k->node);
+    k->node_version = UINT64_MAX;
+    kube_node_seen(k);
+}
+
+unsigned kube_node_leaving(const struct kube *k)
+{
+    return (k->services.on && !k->services.withdrawn ? KUBE_SAVED_SERVICES_LEAVE : 0) |
+           (k->node.on && !k->node.withdrawn ? KUBE_SAVED_NODE_LEAVES : 0);
+}
+
+void kube_node_leave_again(struct kube *k, unsigned leaving)
+{
+    if (leaving & KUBE_SAVED_SERVICES_LEAVE)
+        set_leave(k, &k->services, true, BY_SERVICES, "cordoned or tainted, as last known");
+    if (leaving & KUBE_SAVED_NODE_LEAVES)
+        set_leave(k, &k->node, true, UINT8_MAX, "the node's object is not there, as last known");
+    say_leaving(k);
+}
+
 bool kube_node_new(struct kube *k)
 {
     k->services.grace = timer_new(k->s->loop, withdraw_services, k);
@@ -213,7 +256,7 @@ void kube_node_reset(struct kube *k)
 {
     timer_stop(k->services.grace);
     timer_stop(k->node.grace);
-    k->services.on = k->services.withdrawn = k->node.on = k->node.withdrawn = false;
+    k->services.on = k->services.withdrawn = k->node.on = k->node.withdrawn = k->excluded = false;
     if (!k->stopped)
         kube_advertise_leaving(k->advertise, 0);
 }

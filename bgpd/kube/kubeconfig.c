@@ -156,11 +156,6 @@ static const char *token_wrong(const char *text)
     return text[n + len + strspn(text + n + len, " \t\r\n")] ? "more than one token is in it" : NULL;
 }
 
-static const char *read_error(int error)
-{
-    return error == -ENOKEY ? "was not named when the daemon started; restart it" : strerror(-error);
-}
-
 /* The file is read once to see that it will do; what counts is what is in it when a connection is made. */
 static void check_file(struct reader *k, const struct node *v, const struct path *at, const char *file,
                        const char *(*wrong)(const char *text))
@@ -173,7 +168,7 @@ static void check_file(struct reader *k, const struct node *v, const struct path
     }
     int error = k->files->read(k->files->arg, file, text, KUBE_ACCESS_MAX_BYTES, &len);
     if (error) {
-        load_error(&k->ld, v, at, "%s: %s", file, read_error(error));
+        load_error(&k->ld, v, at, "%s: %s", file, access_read_error(error));
     } else if (len >= KUBE_ACCESS_MAX_BYTES) {
         load_error(&k->ld, v, at, "%s: larger than 1 MiB", file);
         len = KUBE_ACCESS_MAX_BYTES;
@@ -340,7 +335,7 @@ int kubeconfig_load(const char *path, const struct config_files *files, struct k
         return -ENOMEM;
     int rc = files->read(files->arg, path, text, KUBE_ACCESS_MAX_BYTES, &len);
     if (rc) {
-        rc = access_fail(why, "%s: %s", path, read_error(rc));
+        rc = access_fail(why, "%s: %s", path, access_read_error(rc));
     } else if (len >= KUBE_ACCESS_MAX_BYTES) {
         len = KUBE_ACCESS_MAX_BYTES;
         rc = access_fail(why, "%s: larger than 1 MiB; that is no kubeconfig", path);

@@ -11,12 +11,17 @@
 
 /* libssl.so.3, and libcrypto.so.3 that comes with it */
 #define KUBE_LIBS_SSL(X)                                                                                     \
+    X(ASN1_STRING_get0_data)                                                                                 \
+    X(ASN1_STRING_length)                                                                                    \
     X(BIO_free)                                                                                              \
     X(BIO_new_mem_buf)                                                                                       \
     X(ERR_clear_error)                                                                                       \
     X(ERR_peek_error)                                                                                        \
     X(ERR_reason_error_string)                                                                               \
     X(EVP_PKEY_free)                                                                                         \
+    X(GENERAL_NAMES_free)                                                                                    \
+    X(OPENSSL_sk_num)                                                                                        \
+    X(OPENSSL_sk_value)                                                                                      \
     X(PEM_read_bio_PrivateKey)                                                                               \
     X(PEM_read_bio_X509)                                                                                     \
     X(SSL_CTX_ctrl)                                                                                          \
@@ -34,20 +39,27 @@
     X(SSL_free)                                                                                              \
     X(SSL_get0_param)                                                                                        \
     X(SSL_get_error)                                                                                         \
+    X(SSL_get_ex_data)                                                                                       \
+    X(SSL_get_ex_data_X509_STORE_CTX_idx)                                                                    \
     X(SSL_get_verify_result)                                                                                 \
     X(SSL_has_pending)                                                                                       \
     X(SSL_new)                                                                                               \
     X(SSL_read)                                                                                              \
     X(SSL_set1_host)                                                                                         \
+    X(SSL_set_ex_data)                                                                                       \
     X(SSL_set_fd)                                                                                            \
     X(SSL_set_hostflags)                                                                                     \
     X(SSL_shutdown)                                                                                          \
     X(SSL_write)                                                                                             \
     X(TLS_client_method)                                                                                     \
+    X(X509_STORE_CTX_get0_cert)                                                                              \
+    X(X509_STORE_CTX_get_error)                                                                              \
+    X(X509_STORE_CTX_get_ex_data)                                                                            \
     X(X509_STORE_add_cert)                                                                                   \
     X(X509_VERIFY_PARAM_set1_ip_asc)                                                                         \
     X(X509_VERIFY_PARAM_set_flags)                                                                           \
     X(X509_free)                                                                                             \
+    X(X509_get_ext_d2i)                                                                                      \
     X(X509_verify_cert_error_string)
 
 /* libevent_extra-2.1.so.7 */

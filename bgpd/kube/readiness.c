@@ -40,7 +40,8 @@ static void done(void *arg, int error, const char *why)
         log_info("Kubernetes was told that the network of this node works",
                  F_STR("node", kube_config(k)->node));
         k->patch_wait_ms = RETRY_MIN_MS;
-        timer_set(k->patch_retry, RETRY_MIN_MS); /* for the rest; the watch tells what is left, maybe before this */
+        timer_set(k->patch_retry,
+                  RETRY_MIN_MS); /* for the rest; the watch tells what is left, maybe before this */
         return;
     }
     bool said = k->ready_error[0];
@@ -76,12 +77,15 @@ static void send_patch(struct kube *k, const char *sub, const char *type, json_t
 /* By its place in the list, and only if what is there is still what we mean (RFC 6902 4.6). */
 static void remove_taint(struct kube *k, unsigned i, const char *taint)
 {
-    char path[64], key_path[80], key[400];
+    char path[64], key_path[80], effect_path[80], key[400];
+    const char *effect = strrchr(taint, ':');
     snprintf(path, sizeof path, "/spec/taints/%u", i);
     snprintf(key_path, sizeof key_path, "%s/key", path);
+    snprintf(effect_path, sizeof effect_path, "%s/effect", path);
     snprintf(key, sizeof key, "%.*s", (int)strcspn(taint, "=:"), taint);
     send_patch(k, "", "application/json-patch+json",
-               json_pack("[{s:s,s:s,s:s},{s:s,s:s}]", "op", "test", "path", key_path, "value", key, "op",
+               json_pack("[{s:s,s:s,s:s},{s:s,s:s,s:s},{s:s,s:s}]", "op", "test", "path", key_path, "value",
+                         key, "op", "test", "path", effect_path, "value", effect ? effect + 1 : "", "op",
                          "remove", "path", path));
 }
 

@@ -478,6 +478,12 @@ void reflector_start(struct reflector *r)
         begin_list(r);
 }
 
+void reflector_hurry(struct reflector *r)
+{
+    if (r->info.state == REFLECTOR_WAITING && timer_remaining_ms(r->timer) > r->times.retry_min_ms)
+        timer_set(r->timer, jittered(r->times.retry_min_ms));
+}
+
 void reflector_relist(struct reflector *r)
 {
     if (r->info.state == REFLECTOR_IDLE)

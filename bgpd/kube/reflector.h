@@ -40,6 +40,9 @@ void reflector_start(struct reflector *r);
 void reflector_relist(
     struct reflector *r); /* what is known must be seen anew: the filter of what is kept has changed */
 
+/* Another has got through: what waits for its next attempt does not wait for long any more. */
+void reflector_hurry(struct reflector *r);
+
 enum reflector_state { REFLECTOR_IDLE, REFLECTOR_LISTING, REFLECTOR_WATCHING, REFLECTOR_WAITING };
 struct reflector_info {
     enum reflector_state state;

@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "kube/access_int.h"
 #include "loop.h"
 
 #define FILES_MS     10000
@@ -118,7 +119,7 @@ static void on_file(void *arg, char *text, size_t len, int error)
     r->reading = NULL;
     r->secret[r->next_secret] = text;
     if (error) {
-        request_note(r, error, "%s: %s", secret_of(r, r->next_secret)->file, strerror(-error));
+        request_note(r, error, "%s: %s", secret_of(r, r->next_secret)->file, access_read_error(error));
         request_finish(r, error);
         return;
     }

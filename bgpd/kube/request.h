@@ -6,6 +6,7 @@
 #include "kube/libs.h"
 #include "kube/reply.h"
 #include "kube/resolve.h"
+#include "kube/tls.h"
 
 /* What kube_client_set_access was given last; requests that are under way keep theirs. */
 struct access_ref {
@@ -72,6 +73,7 @@ struct kube_request {
     int fd;
     struct io *io;
     SSL *ssl;
+    struct tls_names names;
     char *out; /* has the token in it */
     size_t out_len, out_sent;
     struct reply reply;

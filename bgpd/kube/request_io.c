@@ -16,7 +16,6 @@
 #include <unistd.h>
 
 #include "kube/request.h"
-#include "kube/tls.h"
 #include "loop.h"
 #include "transport.h"
 
@@ -133,7 +132,7 @@ static void connected(struct kube_request *r)
         try_next(r, error, errno_text(error, text));
         return;
     }
-    r->ssl = tls_new(r->c->libs, r->ctx, r->fd, verified_name(r));
+    r->ssl = tls_new(r->c->libs, r->ctx, r->fd, verified_name(r), &r->names);
     if (!r->ssl) {
         try_next(r, -ENOMEM, "out of memory");
         return;

@@ -3,6 +3,8 @@
  *     boot ID
  *     node "n1"
  *     annotation underlay.io/asn "65101"
+ *     stale-since 81234567
+ *     leaving services
  *     prefix 10.244.1.0/24 pod-cidr
  *     prefix 192.0.2.1/32 load-balancer weight 2 service "default/web"
  *
@@ -13,6 +15,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <jansson.h>
 #include <stdlib.h>
 #include <string.h>
@@ -36,6 +39,11 @@ static const struct {
     {"cluster-ip", SOURCE_KUBE_VIP, 1 << KUBE_CLUSTER_IP},
 };
 #define N_REASONS (sizeof reasons / sizeof *reasons)
+
+static const struct {
+    const char *word;
+    unsigned bit;
+} leaves[] = {{"services", KUBE_SAVED_SERVICES_LEAVE}, {"node", KUBE_SAVED_NODE_LEAVES}};
 
 const char *kube_boot_id(char buf[64])
 {
@@ -76,18 +84,23 @@ static void put_entry(void *arg, const struct kube_entry *e)
     fputc('\n', f);
 }
 
-void kube_saved_write(FILE *f, const char *node, const char *boot, const char *const *annotations,
+void kube_saved_write(FILE *f, const struct kube_saved *head, const char *boot,
                       const struct kube_advertise *a)
 {
     fprintf(f, "%sboot %s\nnode ", heading, boot);
-    put_text(f, node);
+    put_text(f, head->node);
     fputc('\n', f);
     for (unsigned i = 0; i < KUBE_ANNOTATION_COUNT; i++)
-        if (annotations[i]) {
+        if (head->annotations[i]) {
             fprintf(f, "annotation %s ", kube_annotation_names[i]);
-            put_text(f, annotations[i]);
+            put_text(f, head->annotations[i]);
             fputc('\n', f);
         }
+    if (head->stale_since_ms)
+        fprintf(f, "stale-since %" PRIu64 "\n", head->stale_since_ms);
+    for (size_t i = 0; i < sizeof leaves / sizeof *leaves; i++)
+        if (head->leaving & leaves[i].bit)
+            fprintf(f, "leaving %s\n", leaves[i].word);
     kube_advertise_each(a, put_entry, f);
 }
 
@@ -149,6 +162,15 @@ static bool read_annotation(struct kube_saved *s, char *rest)
     return false;
 }
 
+static bool read_leaving(struct kube_saved *s, const char *rest)
+{
+    unsigned before = s->leaving;
+    for (size_t i = 0; i < sizeof leaves / sizeof *leaves; i++)
+        if (!strcmp(rest, leaves[i].word))
+            s->leaving |= leaves[i].bit;
+    return s->leaving != before;
+}
+
 static bool read_line(struct kube_saved *s, const char *boot, char *line)
 {
     char *rest = line, *word = strsep(&rest, " ");
@@ -156,17 +178,22 @@ static bool read_line(struct kube_saved *s, const char *boot, char *line)
         return true;
     if (!rest)
         return false;
-    if (!strcmp(word, "boot"))
+    if (!strcmp(word, "annotation"))
+        return read_annotation(s, rest);
+    if (!strcmp(word, "leaving"))
+        return read_leaving(s, rest);
+    if (!strcmp(word, "prefix"))
+        return read_prefix(s, rest);
+    if (!strcmp(word, "boot")) {
         s->same_boot = *boot && !strcmp(rest, boot);
-    else if (!strcmp(word, "node")) {
+    } else if (!strcmp(word, "stale-since")) {
+        s->stale_since_ms = strtoull(rest, NULL, 10);
+    } else if (!strcmp(word, "node")) {
         free(s->node);
         return (s->node = take_text(rest));
-    } else if (!strcmp(word, "annotation"))
-        return read_annotation(s, rest);
-    else if (!strcmp(word, "prefix"))
-        return read_prefix(s, rest);
-    else
+    } else {
         return false;
+    }
     return true;
 }
 

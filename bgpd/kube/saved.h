@@ -10,11 +10,14 @@
 
 #define KUBE_SAVED_MAX_BYTES (32u << 20)
 
+enum { KUBE_SAVED_SERVICES_LEAVE = 1, KUBE_SAVED_NODE_LEAVES = 2 };
 struct kube_saved {
     char *node;     /* whose it is; NULL: nothing was saved */
     bool same_boot; /* written since the last boot: pods that ran then may run now, and VIPs count */
     char *annotations[KUBE_ANNOTATION_COUNT]; /* NULL: none */
-    struct kube_entry *entries;               /* VIPs only with same_boot; unconfirmed */
+    unsigned leaving;                         /* sent with GRACEFUL_SHUTDOWN then */
+    uint64_t stale_since_ms;    /* since when not in step, by loop_now_ms of that boot; 0: it was in step */
+    struct kube_entry *entries; /* VIPs only with same_boot; unconfirmed */
     unsigned n_entries;
     unsigned ignored; /* lines that made no sense */
 };
@@ -24,7 +27,8 @@ int kube_saved_load(const char *path, struct kube_saved *out);
 int kube_saved_parse(char *text, const char *boot, struct kube_saved *out);
 void kube_saved_reset(struct kube_saved *s);
 
-void kube_saved_write(FILE *f, const char *node, const char *boot, const char *const *annotations,
+/* head: what does not come from the others. */
+void kube_saved_write(FILE *f, const struct kube_saved *head, const char *boot,
                       const struct kube_advertise *a);
 const char *kube_boot_id(char buf[64]); /* of this boot of the machine; "" when it cannot be told */
 

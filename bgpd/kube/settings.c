@@ -46,20 +46,33 @@ static void reloaded(void *arg, const char *errors, const char *notes)
     kube_settings_seen(k); /* they may have changed meanwhile */
 }
 
-static bool is_new(const struct kube *k, char *const *annotations)
+static void forget_refused(struct kube *k)
+{
+    config_overlay_free(k->settings_refused);
+    free(k->settings_error);
+    k->settings_refused = NULL;
+    k->settings_error = NULL;
+}
+
+static bool is_new(struct kube *k)
 {
     struct config_overlay o;
-    memcpy(o.text, annotations, sizeof o.text);
-    return !config_overlay_equal(&o, k->s->overlay) &&
-           !(k->settings_refused && config_overlay_equal(&o, k->settings_refused));
+    memcpy(o.text, k->annotations, sizeof o.text);
+    if (config_overlay_equal(&o, k->s->overlay)) {
+        forget_refused(k); /* they are what is in force, again */
+        return false;
+    }
+    return !(k->settings_refused && config_overlay_equal(&o, k->settings_refused));
 }
 
 static void ask(void *arg)
 {
     struct kube *k = arg;
-    if (!k->on || k->stopped || k->settings_asked || !is_new(k, k->annotations))
+    uint32_t more;
+    if (!k->on || k->stopped || k->settings_asked || !is_new(k))
         return;
-    struct config_overlay *o = config_overlay_new(k->annotations);
+    struct config_overlay *o =
+        !log_limit_ok(&k->settings_rate, loop_now_ms(), &more) ? NULL : config_overlay_new(k->annotations);
     if (!o) {
         timer_set(k->settings_retry, RETRY_MS);
         return;
@@ -82,4 +95,12 @@ void kube_settings_seen(struct kube *k)
 {
     if (kube_config(k)->node_annotations)
         ask(k);
+    else if (!k->settings_asked)
+        forget_refused(k);
+}
+
+void kube_settings_again(struct kube *k)
+{
+    config_overlay_free(k->settings_refused);
+    k->settings_refused = NULL;
 }

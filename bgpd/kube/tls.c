@@ -56,6 +56,58 @@ static EVP_PKEY *read_key(const struct kube_libs *l, const char *pem)
     return key;
 }
 
+/* Verification. The certificate of a handshake that fails is not to be had afterwards, so what it is for is
+ * written down here. */
+
+static void add_name(struct tls_names *names, const char *name, size_t len)
+{
+    size_t n = strlen(names->text);
+    if (n + len + 6 > sizeof names->text) {
+        if (n && names->text[n - 1] != '.')
+            memcpy(names->text + n, " ...", sizeof " ...");
+        return;
+    }
+    n += (size_t)sprintf(names->text + n, "%s%.*s", n ? ", " : "", (int)len, name);
+    for (char *c = names->text; *c; c++)
+        if ((unsigned char)*c < 0x20 || (unsigned char)*c >= 0x7f)
+            *c = '?'; /* whoever answers may write this */
+}
+
+static void collect_names(const struct kube_libs *l, const X509 *cert, struct tls_names *names)
+{
+    GENERAL_NAMES *all = l->X509_get_ext_d2i(cert, NID_subject_alt_name, NULL, NULL);
+    const OPENSSL_STACK *stack = (const OPENSSL_STACK *)all;
+    for (int i = 0; all && i < l->OPENSSL_sk_num(stack); i++) {
+        const GENERAL_NAME *g = l->OPENSSL_sk_value(stack, i);
+        char addr[ADDR_STRLEN];
+        if (g->type != GEN_DNS && g->type != GEN_IPADD)
+            continue;
+        const unsigned char *data = l->ASN1_STRING_get0_data(g->d.ia5);
+        int len = l->ASN1_STRING_length(g->d.ia5);
+        if (g->type == GEN_DNS) {
+            add_name(names, (const char *)data, (size_t)len);
+        } else if (len == 4 || len == 16) {
+            struct ip_addr a = addr_from_bytes(len == 4 ? AF_INET : AF_INET6, data);
+            addr_format(&a, addr);
+            add_name(names, addr, strlen(addr));
+        }
+    }
+    l->GENERAL_NAMES_free(all);
+}
+
+static int on_verify(int ok, X509_STORE_CTX *store)
+{
+    const struct kube_libs *l = kube_libs_load(NULL);
+    int error = l->X509_STORE_CTX_get_error(store);
+    if (!ok && (error == X509_V_ERR_HOSTNAME_MISMATCH || error == X509_V_ERR_IP_ADDRESS_MISMATCH)) {
+        const SSL *ssl = l->X509_STORE_CTX_get_ex_data(store, l->SSL_get_ex_data_X509_STORE_CTX_idx());
+        struct tls_names *names = l->SSL_get_ex_data(ssl, 0);
+        *names->text = 0;
+        collect_names(l, l->X509_STORE_CTX_get0_cert(store), names);
+    }
+    return ok;
+}
+
 static const char *fill(const struct kube_libs *l, SSL_CTX *ctx, const char *ca, const char *cert,
                         const char *key)
 {
@@ -83,7 +135,7 @@ SSL_CTX *tls_context_new(const struct kube_libs *l, const char *ca, const char *
         ctx, SSL_CTRL_MODE,
         SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER | SSL_MODE_RELEASE_BUFFERS, NULL);
     l->SSL_CTX_ctrl(ctx, SSL_CTRL_SET_SESS_CACHE_MODE, SSL_SESS_CACHE_OFF, NULL);
-    l->SSL_CTX_set_verify(ctx, SSL_VERIFY_PEER, NULL);
+    l->SSL_CTX_set_verify(ctx, SSL_VERIFY_PEER, on_verify);
     l->X509_VERIFY_PARAM_set_flags(l->SSL_CTX_get0_param(ctx), X509_V_FLAG_PARTIAL_CHAIN);
     l->SSL_CTX_set_alpn_protos(ctx, ALPN, sizeof ALPN - 1);
     *why = fill(l, ctx, ca, cert, key);
@@ -94,13 +146,13 @@ SSL_CTX *tls_context_new(const struct kube_libs *l, const char *ca, const char *
     return NULL;
 }
 
-SSL *tls_new(const struct kube_libs *l, SSL_CTX *ctx, int fd, const char *name)
+SSL *tls_new(const struct kube_libs *l, SSL_CTX *ctx, int fd, const char *name, struct tls_names *names)
 {
     struct ip_addr addr;
     SSL *ssl = l->SSL_new(ctx);
     if (!ssl)
         return NULL;
-    bool ok = l->SSL_set_fd(ssl, fd) == 1;
+    bool ok = l->SSL_set_fd(ssl, fd) == 1 && l->SSL_set_ex_data(ssl, 0, names) == 1;
     if (!addr_parse(name, &addr)) {
         ok = ok && l->X509_VERIFY_PARAM_set1_ip_asc(l->SSL_get0_param(ssl), name) == 1;
     } else {
@@ -115,13 +167,16 @@ SSL *tls_new(const struct kube_libs *l, SSL_CTX *ctx, int fd, const char *name)
     return NULL;
 }
 
-static void cert_why(const struct kube_libs *l, long verify, const char *name, const char *ca, char *buf,
+static void cert_why(const struct kube_libs *l, const SSL *ssl, const char *name, const char *ca, char *buf,
                      size_t size)
 {
+    long verify = l->SSL_get_verify_result(ssl);
+    const struct tls_names *names = l->SSL_get_ex_data(ssl, 0);
     switch (verify) {
     case X509_V_ERR_HOSTNAME_MISMATCH:
     case X509_V_ERR_IP_ADDRESS_MISMATCH:
-        snprintf(buf, size, "certificate is not for %s", name);
+        snprintf(buf, size, "certificate is not for %s, only for %s", name,
+                 *names->text ? names->text : "no name at all");
         return;
     case X509_V_ERR_UNABLE_TO_GET_ISSUER_CERT:
     case X509_V_ERR_UNABLE_TO_GET_ISSUER_CERT_LOCALLY:
@@ -147,11 +202,10 @@ void tls_why(const struct kube_libs *l, const SSL *ssl, const char *name, const 
              char *buf, size_t size)
 {
     unsigned long e = l->ERR_peek_error();
-    long verify = l->SSL_get_verify_result(ssl);
     const char *reason = l->ERR_reason_error_string(e);
     switch (ERR_GET_LIB(e) == ERR_LIB_SSL ? ERR_GET_REASON(e) : 0) {
     case SSL_R_CERTIFICATE_VERIFY_FAILED:
-        cert_why(l, verify, name, ca, buf, size);
+        cert_why(l, ssl, name, ca, buf, size);
         break;
     case SSL_R_WRONG_VERSION_NUMBER:
     case SSL_R_HTTP_REQUEST:

@@ -199,6 +199,8 @@ void rib_nexthop_changed(struct rib *r, uint32_t nexthop);
 /* Own prefixes or policies changed: the import check runs again over all paths of `peer`, of all when NULL.
  */
 void rib_reimport(struct rib *r, struct rib_peer *peer);
+/* The same for the paths of one prefix, of all peers, at once. */
+void rib_reimport_prefix(struct rib *r, enum family f, const struct prefix *prefix);
 
 /* Subscribers. The dirty set of a family gets an index when its best path, its multipath set or its
  * attributes change in a way the subscriber cares for. The subscriber clears bits as it serves them. */

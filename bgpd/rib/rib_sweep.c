@@ -78,6 +78,17 @@ static unsigned import_again(struct rib *r, enum family f, const struct rib_entr
     return hints;
 }
 
+void rib_reimport_prefix(struct rib *r, enum family f, const struct prefix *prefix)
+{
+    uint32_t index = table_find(&r->table[f], prefix);
+    unsigned hints = 0;
+    for (uint32_t i = index ? table_entry(&r->table[f], index)->paths : 0; i; i = path_at(r, i)->next)
+        if (path_at(r, i)->peer && !path_is_old(r, f, path_at(r, i)))
+            hints |= path_import_again(r, f, prefix, i);
+    if (hints)
+        entry_decide(r, f, index, hints);
+}
+
 static bool has_old_path(const struct rib *r, enum family f, const struct rib_entry *e)
 {
     for (uint32_t i = e->paths; i; i = path_at(r, i)->next)

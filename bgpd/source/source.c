@@ -183,6 +183,17 @@ static void tell_guard(struct sources *s)
     s->guard_changed = false;
 }
 
+/* What one source that has been published means to the import. A pod CIDR guards what is inside of it, which
+ * takes a walk over the whole table; everything else nothing but itself: services come and go many times a
+ * second. */
+static void guard(struct sources *s, const struct prefix *p, uint8_t before, uint8_t now)
+{
+    if ((before ^ now) & ANY_POD_CIDR)
+        s->guard_changed = true;
+    else if (!before != !now)
+        rib_reimport_prefix(s->s->rib, addr_family(&p->addr), p);
+}
+
 static int compare_u32(const void *a, const void *b)
 {
     uint32_t x = *(const uint32_t *)a, y = *(const uint32_t *)b;
@@ -436,12 +447,12 @@ int sources_advertise(struct sources *s, const struct prefix *p, const struct ad
             attr_unref(s->s->attrs, a);
         return -ENOMEM;
     }
-    s->guard_changed |= !src->wanted;
+    uint8_t before = src->wanted;
     drop_attr(s, &src->cli);
     src->cli = a;
     src->wanted |= BY_CLI;
     int rc = publish(s, src);
-    tell_guard(s);
+    guard(s, p, before, before | BY_CLI);
     return rc;
 }
 
@@ -452,11 +463,11 @@ int sources_withdraw(struct sources *s, const struct prefix *p)
         return -ENOENT;
     if (!(src->wanted & BY_CLI))
         return -EBUSY;
+    uint8_t before = src->wanted, now = before & (uint8_t)~BY_CLI;
     drop_attr(s, &src->cli);
-    src->wanted &= (uint8_t)~BY_CLI;
-    s->guard_changed |= !src->wanted;
+    src->wanted = now;
     int rc = publish(s, src);
-    tell_guard(s);
+    guard(s, p, before, now);
     return rc;
 }
 
@@ -483,14 +494,14 @@ int sources_set_kube(struct sources *s, const struct prefix *p, unsigned by,
             forget(s, src);
         return -ENOMEM;
     }
-    uint8_t before = src->wanted;
-    src->wanted = (uint8_t)((before & ~BY_KUBE) | by << BY_KUBE_SHIFT);
+    uint8_t before = src->wanted, now = (uint8_t)((before & ~BY_KUBE) | by << BY_KUBE_SHIFT);
+    src->wanted = now;
     drop_attr(s, &src->kube);
     src->kube = a;
     src->kube_leaves = leaves;
-    s->guard_changed |= before != src->wanted;
-    bool pods = (before ^ src->wanted) & ANY_POD_CIDR;
+    bool pods = (before ^ now) & ANY_POD_CIDR;
     int rc = publish(s, src), listed = pods ? refresh_pod_cidrs(s) : 0;
+    guard(s, p, before, now);
     return rc ? rc : listed;
 }
 

@@ -34,7 +34,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     const char *wrong;
     other_file = fuzz_piece(&in);
     main_file = in;
-    int rc = kube_access_load("/k/config", &files, &a, &why);
+    int rc = kube_access_load("/k/config", NULL, 0, &files, &a, &why);
     if (rc) {
         FUZZ_CHECK(rc == -EINVAL && why && *why && !strchr(why, '\n') && !a.n_servers && !a.ca.text);
         free(why);

@@ -8,9 +8,10 @@
 #include "config_overlay.h"
 #include "tests/fuzz/fuzz.h"
 
-int kube_access_load(const char *path, const struct config_files *files, struct kube_access *out, char **why)
+int kube_access_load(const char *path, char *const *servers, unsigned n, const struct config_files *files,
+                     struct kube_access *out, char **why)
 {
-    (void)path, (void)files, (void)why;
+    (void)path, (void)servers, (void)n, (void)files, (void)why;
     *out = (struct kube_access){0};
     return 0;
 }

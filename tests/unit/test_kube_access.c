@@ -55,7 +55,7 @@ static int load(const char *text, struct kube_access *a, char **why)
     *asked = 0;
     config_text = text;
     config_size = strlen(text);
-    return kube_access_load("/etc/k/config", &files, a, why);
+    return kube_access_load("/etc/k/config", NULL, 0, &files, a, why);
 }
 
 /* Lines of the kubeconfig; a case replaces one of them, or adds to it. */
@@ -252,7 +252,7 @@ static void what_is_no_kubeconfig_is_said_so(void)
     large[KUBE_ACCESS_MAX_BYTES] = 0;
     expect_bad(large, "larger than 1 MiB");
     free(large);
-    CU_ASSERT_EQUAL(kube_access_load("/etc/k/none", &files, &a, &why), -EINVAL);
+    CU_ASSERT_EQUAL(kube_access_load("/etc/k/none", NULL, 0, &files, &a, &why), -EINVAL);
     CU_ASSERT_STRING_EQUAL(why, "/etc/k/none: No such file or directory");
     free(why);
 }
@@ -262,9 +262,14 @@ static void in_a_pod_the_environment_says_where(void)
     struct kube_access a;
     char *why;
     unsetenv("KUBERNETES_SERVICE_HOST");
-    CU_ASSERT_EQUAL(kube_access_load(NULL, &files, &a, &why), -EINVAL);
+    CU_ASSERT_EQUAL(kube_access_load(NULL, NULL, 0, &files, &a, &why), -EINVAL);
     CU_ASSERT_PTR_NOT_NULL(strstr(why, "KUBERNETES_SERVICE_HOST is not set; name a kubeconfig"));
     free(why);
+    char one[] = "https://10.0.0.1:6443", two[] = "https://10.0.0.2:6443", *servers[] = {one, two};
+    CU_ASSERT_EQUAL_FATAL(kube_access_load(NULL, servers, 2, &files, &a, &why),
+                          0); /* the configuration does */
+    CU_ASSERT(a.n_servers == 2 && a.token.file && !strcmp(a.servers[1], servers[1]));
+    kube_access_reset(&a);
     static const struct {
         const char *host, *port, *server;
     } cases[] = {{"10.96.0.1", "443", "https://10.96.0.1:443"},
@@ -274,7 +279,8 @@ static void in_a_pod_the_environment_says_where(void)
         *asked = 0;
         setenv("KUBERNETES_SERVICE_HOST", cases[i].host, 1);
         setenv("KUBERNETES_SERVICE_PORT", cases[i].port, 1);
-        CU_ASSERT_EQUAL_FATAL(kube_access_load(NULL, &files, &a, &why), 0); /* the files may come later */
+        CU_ASSERT_EQUAL_FATAL(kube_access_load(NULL, NULL, 0, &files, &a, &why),
+                              0); /* the files may come later */
         CU_ASSERT_STRING_EQUAL(a.servers[0], cases[i].server);
         CU_ASSERT_STRING_EQUAL(a.ca.file, "/var/run/secrets/kubernetes.io/serviceaccount/ca.crt");
         CU_ASSERT_STRING_EQUAL(a.token.file, "/var/run/secrets/kubernetes.io/serviceaccount/token");
@@ -283,7 +289,7 @@ static void in_a_pod_the_environment_says_where(void)
         kube_access_reset(&a);
     }
     setenv("KUBERNETES_SERVICE_PORT", "0", 1);
-    CU_ASSERT_EQUAL(kube_access_load(NULL, &files, &a, &why), -EINVAL);
+    CU_ASSERT_EQUAL(kube_access_load(NULL, NULL, 0, &files, &a, &why), -EINVAL);
     CU_ASSERT_PTR_NOT_NULL(strstr(why, "the port is not a number from 1 to 65535"));
     free(why);
     unsetenv("KUBERNETES_SERVICE_HOST");

@@ -276,7 +276,7 @@ static void a_certificate_for_another_name_or_address_is_refused(void)
 {
     begin_with(&(struct fake_options){.names = "IP:127.0.0.2,DNS:other.example"});
     fetch();
-    expect_error(-EPROTO, "certificate is not for 127.0.0.1");
+    expect_error(-EPROTO, "certificate is not for 127.0.0.1, only for 127.0.0.2, other.example");
     set_text(&access_now.tls_server_name, "127.0.0.2");
     apply();
     fetch();
@@ -298,6 +298,22 @@ static void the_common_name_does_not_count(void)
     begin_with(&(struct fake_options){.names = "DNS:x.example"});
     fetch();
     expect_error(-EPROTO, "is not for 127.0.0.1");
+    end();
+}
+
+static void the_names_of_a_certificate_are_quoted_as_far_as_there_is_room(void)
+{
+    char names[2000] = "IP:fd00::1";
+    for (unsigned i = 0; i < 50; i++)
+        snprintf(names + strlen(names), sizeof names - strlen(names), ",DNS:a%u.example.com", i);
+    begin_with(&(struct fake_options){.names = names});
+    fetch();
+    expect_error(-EPROTO, "is not for 127.0.0.1, only for fd00::1, a0.example.com, a1.example.com");
+    expect_error(-EPROTO, ".com ...");
+    end();
+    begin_with(&(struct fake_options){.names = "email:x@y.example"});
+    fetch();
+    expect_error(-EPROTO, "only for no name at all");
     end();
 }
 
@@ -374,10 +390,13 @@ static void a_token_file_is_read_for_every_request(void)
     files[0] = (struct file){"/x/token", NULL, -EACCES, false};
     fetch();
     expect_error(-EACCES, "/x/token: Permission denied");
+    files[0] = (struct file){"/x/token", NULL, -ENOKEY, false};
+    fetch();
+    expect_error(-ENOKEY, "/x/token: was not named when the daemon started; restart it");
     files[0] = (struct file){"/x/token", " \n", 0, false};
     fetch();
     expect_error(-EINVAL, "/x/token: there is no token in it");
-    CU_ASSERT_EQUAL(n_read, 4);
+    CU_ASSERT_EQUAL(n_read, 5);
     end();
 }
 
@@ -478,6 +497,20 @@ static void a_server_that_does_not_shake_hands_is_given_up(void)
     fake_deaf(&server, true);
     fetch_idle(300);
     expect_error(-ETIMEDOUT, "no answer for");
+    end();
+}
+
+/* The socket of an API server that starts listens long before anybody accepts. */
+static void a_server_may_take_its_time_to_accept(void)
+{
+    begin(NULL);
+    fake_deaf(&server, true);
+    ask_as(KUBE_GET, NULL, 20000);
+    run_for(100);
+    CU_ASSERT(!got.done);
+    fake_deaf(&server, false);
+    run_for(60000);
+    CU_ASSERT(got.done && !got.error && got.status == 200);
     end();
 }
 
@@ -792,6 +825,7 @@ static const struct unit_case cases[] = {
     UNIT(one_of_several_cas_will_do),
     UNIT(a_certificate_for_another_name_or_address_is_refused),
     UNIT(the_common_name_does_not_count),
+    UNIT(the_names_of_a_certificate_are_quoted_as_far_as_there_is_room),
     UNIT(an_expired_certificate_is_refused),
     UNIT(a_client_certificate_is_shown_where_one_is_demanded),
     UNIT(credentials_that_are_none_are_said_so),
@@ -801,6 +835,7 @@ static const struct unit_case cases[] = {
     UNIT(a_server_that_goes_silent_is_given_up_and_the_next_is_asked_first),
     UNIT(a_server_that_answers_with_an_error_of_its_own_is_not_asked_first_again),
     UNIT(a_server_that_does_not_shake_hands_is_given_up),
+    UNIT(a_server_may_take_its_time_to_accept),
     UNIT(what_does_not_speak_tls_or_an_old_one_is_said_so),
     UNIT(a_host_name_is_looked_up_and_each_address_tried),
     UNIT(a_lookup_may_be_cancelled),

@@ -325,6 +325,22 @@ static void a_server_that_ends_every_watch_is_asked_less_and_less(void)
     end();
 }
 
+static void who_waits_long_can_be_hurried(void)
+{
+    static const struct reflector_times t = {.retry_min_ms = 5, .retry_max_ms = 100000};
+    BEGIN(KUBE_NODES, NULL, &t, {500, "", REPLY});
+    for (unsigned i = 0; i < 2000 && info().retry_ms < 100; i++)
+        run_for(1);
+    CU_ASSERT(info().retry_ms >= 100);
+    reflector_hurry(reflector);
+    CU_ASSERT(info().state == REFLECTOR_WAITING && info().retry_ms <= 5);
+    unsigned n = n_asked;
+    for (unsigned i = 0; i < 2000 && n_asked == n; i++)
+        run_for(5);
+    CU_ASSERT(n_asked > n);
+    end();
+}
+
 static void a_watch_that_stood_for_a_while_is_progress(void)
 {
     static const struct reflector_times t = {.retry_min_ms = 20, .retry_max_ms = 100000};
@@ -505,6 +521,7 @@ static const struct unit_case cases[] = {
     UNIT(what_the_server_refuses_is_quoted_and_tried_again),
     UNIT(an_error_event_is_quoted_and_the_watch_goes_on),
     UNIT(what_is_malformed_is_counted_and_loses_nothing),
+    UNIT(who_waits_long_can_be_hurried),
     UNIT(an_object_above_the_limit_is_named_and_not_held),
     UNIT(a_silent_list_and_a_silent_watch_are_noticed),
     UNIT(a_relist_may_be_wanted_at_any_time),

@@ -145,6 +145,12 @@ static void filtered_paths_stay_but_are_no_candidates(void)
     CU_ASSERT_EQUAL(fx_best_peer(&x, P), a->number);
     CU_ASSERT_EQUAL(a->accepted[FAM_IPV4], 2);
     x.verdict = IMPORT_POLICY;
+    struct prefix p = fx_prefix(P), none = fx_prefix("192.0.2.0/30");
+    rib_reimport_prefix(x.rib, FAM_IPV4, &none);
+    rib_reimport_prefix(x.rib, FAM_IPV4, &p);
+    CU_ASSERT_EQUAL(fx_best_peer(&x, P), -1); /* at once, and the others are as they were */
+    CU_ASSERT_EQUAL(a->accepted[FAM_IPV4], 1);
+    CU_ASSERT(b->accepted[FAM_IPV4] > 0);
     rib_reimport(x.rib, NULL);
     fx_work(&x);
     CU_ASSERT_EQUAL(fx_best_peer(&x, P), -1);

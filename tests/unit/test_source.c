@@ -282,6 +282,63 @@ static void own_prefixes_guard_the_import(void)
     teardown();
 }
 
+static int import_own(void *arg, enum family f, const struct prefix *p, const struct attr **a,
+                      const struct rib_peer *peer, bool judged)
+{
+    (void)arg, (void)f, (void)a, (void)peer, (void)judged;
+    return (int)sources_own(speaker.sources, p);
+}
+
+static const struct rib_path *learned(const char *text)
+{
+    struct prefix p = px(text);
+    uint32_t i = rib_find(speaker.rib, FAM_IPV4, &p);
+    uint32_t path = i ? rib_entry(speaker.rib, FAM_IPV4, i)->paths : 0;
+    for (; path; path = rib_path(speaker.rib, path)->next)
+        if (rib_path(speaker.rib, path)->peer)
+            return rib_path(speaker.rib, path);
+    return NULL;
+}
+
+/* Services come and go many times a second, and the table may have a million routes. */
+static void a_service_guards_its_prefix_and_costs_no_walk(void)
+{
+    static const struct rib_hooks hooks = {.import = import_own};
+    struct advertise_options o = {0};
+    struct ip_addr from = addr_v4(0x0a000002);
+    struct prefix vip = px("192.0.2.1/32"), pods = px("10.244.1.0/24"), inside = px("10.244.1.0/25");
+    setup();
+    rib_free(speaker.rib);
+    speaker.rib =
+        rib_new(&(struct rib_config){.multipath = 1}, &hooks, NULL, speaker.attrs, speaker.nexthops);
+    apply(BASE);
+    struct rib_peer *peer = rib_peer_add(speaker.rib, false, &from, NULL);
+    struct attr_build b = {.origin = ORIGIN_IGP};
+    const struct attr *a = attr_intern(speaker.attrs, &b);
+    CU_ASSERT_EQUAL(rib_update(speaker.rib, FAM_IPV4, &vip, peer, 0, a), 0);
+    CU_ASSERT_EQUAL(rib_update(speaker.rib, FAM_IPV4, &inside, peer, 0, a), 0);
+    attr_unref(speaker.attrs, a);
+    while (rib_work(speaker.rib))
+        ;
+    guard_changes = 0;
+    CU_ASSERT_EQUAL(learned("192.0.2.1/32")->reason, IMPORT_OK);
+    CU_ASSERT_EQUAL(sources_set_kube(speaker.sources, &vip, SOURCE_KUBE_VIP, &o, false), 0);
+    CU_ASSERT_EQUAL(learned("192.0.2.1/32")->reason, IMPORT_OWN_ADDRESS);
+    CU_ASSERT_EQUAL(sources_advertise(speaker.sources, &vip, &o), 0);
+    CU_ASSERT_EQUAL(sources_set_kube(speaker.sources, &vip, 0, NULL, false), 0);
+    CU_ASSERT_EQUAL(learned("192.0.2.1/32")->reason, IMPORT_OWN_ADDRESS); /* of the command still */
+    CU_ASSERT_EQUAL(sources_withdraw(speaker.sources, &vip), 0);
+    CU_ASSERT_EQUAL(learned("192.0.2.1/32")->reason, IMPORT_OK);
+    sources_kube_done(speaker.sources);
+    CU_ASSERT(!rib_has_work(speaker.rib) && guard_changes == 0);
+    CU_ASSERT_EQUAL(sources_set_kube(speaker.sources, &pods, SOURCE_KUBE_POD_CIDR, &o, false), 0);
+    sources_kube_done(speaker.sources);
+    CU_ASSERT_EQUAL(guard_changes, 1); /* what is inside of it takes a walk */
+    rib_peer_remove(speaker.rib, peer);
+    config_free(speaker.config);
+    teardown();
+}
+
 static const struct unit_case cases[] = {
     UNIT(a_drain_marks_everything_and_is_taken_back),
     UNIT(configuration_is_originated_and_withdrawn),
@@ -290,6 +347,7 @@ static const struct unit_case cases[] = {
     UNIT(cli_and_configuration_share_a_prefix),
     UNIT(commands_say_what_was_advertised),
     UNIT(own_prefixes_guard_the_import),
+    UNIT(a_service_guards_its_prefix_and_costs_no_walk),
     UNIT(a_weight_is_a_link_bandwidth_of_our_as),
 };
 UNIT_MAIN("source", cases)
