@@ -7,7 +7,7 @@ import re
 import kube_pki
 from cluster import NAME, POD4, POD6, Cluster
 from fakekube import PORT, TOKEN
-from kube_client import endpoint, endpoint_slice, ingress, service
+from kube_client import balancer
 from lab import ROOT, wait_for
 from rawhttp import get
 from runner import feature
@@ -56,10 +56,8 @@ class Pod(Cluster):
 @feature("Kubernetes: as a DaemonSet", peer="frr")
 def test_a_pod_of_the_daemonset(lab):
     pod = Pod(lab)
-    one = service("lb", "LoadBalancer", externalTrafficPolicy="Local", clusterIP="10.96.0.9", clusterIPs=["10.96.0.9"])
-    one["status"] = ingress(VIP)
     node = pod.this_node()
-    pod.boot(node, one, endpoint_slice("lb-1", "lb", [endpoint(NAME, "10.244.1.9")]))
+    pod.boot(node, *balancer("lb", VIP, NAME))
     pod.wait_state("current")
     assert pod.probe("liveness") == 200 and pod.probe("readiness") == 503, "alive, and not ready before it has a router"
     node["metadata"]["annotations"] = {"underlay.io/asn": str(NODE_AS), "underlay.io/peers": pod.link.b4}
