@@ -27,6 +27,7 @@ struct savedfile {
     void *arg;
     struct timer *due;
     bool hold, saving, again;
+    uint64_t saved_ms;          /* 0 never */
     int error;                  /* which has been said */
     void (*flushed)(void *arg); /* NULL: nobody waits */
     void *flushed_arg;
@@ -77,12 +78,21 @@ void savedfile_free(struct savedfile *f)
     free(f);
 }
 
+static void set_due(struct savedfile *f)
+{
+    uint64_t now = loop_now_ms(), rest = f->saved_ms + f->ops->rest_ms, wait = f->ops->delay_ms;
+    if (f->saved_ms && rest > now + wait)
+        wait = rest - now;
+    if (!timer_running(f->due) || timer_remaining_ms(f->due) > wait)
+        timer_set(f->due, wait);
+}
+
 void savedfile_changed(struct savedfile *f)
 {
     if (f->hold || f->saving)
         f->again = true;
-    else if (!timer_running(f->due) || timer_remaining_ms(f->due) > f->ops->delay_ms)
-        timer_set(f->due, f->ops->delay_ms);
+    else
+        set_due(f);
 }
 
 void savedfile_hold(struct savedfile *f, bool hold)
@@ -91,7 +101,7 @@ void savedfile_hold(struct savedfile *f, bool hold)
     if (hold || f->saving)
         return;
     if (f->again)
-        timer_set(f->due, f->ops->delay_ms);
+        set_due(f);
     f->again = false;
 }
 
@@ -134,8 +144,10 @@ static void saving_done(struct savedfile *f, int error)
     f->again = more && f->hold;
     if (more && f->flushed && !error)
         save(f);
+    else if (error && !f->hold)
+        timer_set(f->due, RETRY_MS);
     else if (more && !f->hold)
-        timer_set(f->due, error ? RETRY_MS : f->ops->delay_ms);
+        set_due(f);
     if (!f->saving)
         tell_flushed(f);
 }
@@ -221,6 +233,7 @@ static void save(void *arg)
     struct savedfile *f = arg;
     f->saving = true;
     f->again = false;
+    f->saved_ms = loop_now_ms();
     int rc = fibclient_open(f->s->fib, f->ops->role, 1, temporary_opened, f);
     if (rc)
         saving_done(f, rc);

@@ -70,11 +70,14 @@ const char *show_router_id(uint32_t id, char buf[ADDR_STRLEN])
     return addr_format(&a, buf);
 }
 
+#define BLANKS " \t\r\n"
+
 void show_wrap(struct writer *w, unsigned at, unsigned indent, const char *text)
 {
     bool first = true;
+    text += strspn(text, BLANKS);
     while (*text) {
-        size_t n = strcspn(text, " ");
+        size_t n = strcspn(text, BLANKS);
         if (!first && at + 1 + n > SHOW_WIDTH) {
             writer_text(w, "\n%*s", (int)indent, "");
             at = indent;
@@ -84,7 +87,7 @@ void show_wrap(struct writer *w, unsigned at, unsigned indent, const char *text)
         }
         writer_text(w, "%.*s", (int)n, text);
         at += (unsigned)n;
-        text += n + strspn(text + n, " ");
+        text += n + strspn(text + n, BLANKS);
         first = false;
     }
     writer_text(w, "\n");

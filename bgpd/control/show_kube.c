@@ -19,6 +19,10 @@ static const char *const type_words[] = {"ClusterIP", "NodePort", "LoadBalancer"
 
 static enum exec_result is_off(struct exec *e)
 {
+    struct kube_info i;
+    kube_info(e->s->kube, &i);
+    if (i.state != KUBE_STATE_OFF)
+        return exec_fail(e, STATUS_REFUSED, "nothing is known from Kubernetes: %s", i.error);
     return exec_fail(e, STATUS_REFUSED, "Kubernetes is not asked: advertise.kubernetes is off in %s",
                      e->s->config_name);
 }
@@ -243,17 +247,22 @@ static enum exec_result text_all(struct exec *e, const struct kube_info *i)
 {
     struct table t = {.columns = 6};
     struct cni_info cni;
+    char line[256];
     bool ok = table_add(&t, (const char *[]){"Kind", "State", "Lists", "Events", "Failures", "Heard"});
     text_state(e, i);
     text_node(e, i);
-    writer_text(e->w,
-                "\n%u services with %u addresses, %" PRIu64 " ready endpoints, %" PRIu64
-                " of them here; %u prefixes advertised\n",
-                i->counts.services, i->counts.addresses, i->counts.endpoints, i->counts.endpoints_here,
-                i->advertised);
+    snprintf(line, sizeof line,
+             "%u services with %u addresses, %" PRIu64 " ready endpoints, %" PRIu64
+             " of them here; %u prefixes advertised",
+             i->counts.services, i->counts.addresses, i->counts.endpoints, i->counts.endpoints_here,
+             i->advertised);
+    writer_text(e->w, "\n");
+    show_wrap(e->w, 0, 2, line);
     cni_info(e->s->cni, &cni);
-    if (cni.path)
-        writer_text(e->w, "CNI %s: %s\n", cni.path, cni.state);
+    if (cni.path) {
+        writer_text(e->w, "CNI %s: ", cni.path);
+        show_wrap(e->w, (unsigned)strlen(cni.path) + 6, 2, cni.state);
+    }
     writer_text(e->w, "\n");
     for (unsigned k = 0; ok && k < KUBE_KINDS; k++) {
         const struct reflector_info *r = &i->kinds[k];

@@ -4,7 +4,8 @@
  * table of a million routes costs no more than one of ten. Layout is that of people and of `jq .`: two
  * spaces, one member a line. Strings of plain ASCII need no escaping and go out as they are (most of what a
  * BGP speaker says is such); everything else is encoded by jansson, after bytes that are not UTF-8 were
- * replaced, since a peer's text may hold anything.
+ * replaced, since a peer's text may hold anything. For the same reason no text has control characters: those
+ * would be commands to the terminal.
  *
  * Not a document model: keys are not checked for duplicates, and who opens an object has to end it. */
 #include "control/writer.h"
@@ -13,6 +14,7 @@
 #include <inttypes.h>
 #include <jansson.h>
 #include <stdarg.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -188,12 +190,35 @@ void writer_prefix(struct writer *w, const char *key, const struct prefix *p)
         writer_str(w, key, prefix_format(p, text));
 }
 
+/* Also those of ISO 8859-1, as UTF-8 writes them. */
+static void replace_controls(char *s)
+{
+    for (unsigned char *p = (unsigned char *)s; *p; p++) {
+        if ((*p < 0x20 && *p != '\n' && *p != '\t') || *p == 0x7f)
+            *p = '?';
+        else if (*p == 0xc2 && p[1] >= 0x80 && p[1] < 0xa0)
+            p[0] = p[1] = '?';
+    }
+}
+
 void writer_text(struct writer *w, const char *fmt, ...)
 {
+    char line[256], *text = line;
     va_list args;
     if (w->json)
         return;
     va_start(args, fmt);
-    evbuffer_add_vprintf(w->out, fmt, args);
+    int n = vsnprintf(line, sizeof line, fmt, args);
     va_end(args);
+    if (n >= (int)sizeof line) {
+        va_start(args, fmt);
+        text = vasprintf(&text, fmt, args) < 0 ? NULL : text;
+        va_end(args);
+    }
+    if (!text || n < 0)
+        return;
+    replace_controls(text);
+    evbuffer_add(w->out, text, (size_t)n);
+    if (text != line)
+        free(text);
 }

@@ -108,12 +108,12 @@ static void file_opened(void *arg, int fd, int error)
 {
     struct cni *c = arg;
     char *there = NULL;
-    size_t len;
+    size_t len = 0;
     if (fd >= 0) {
         error = configfile_read_fd(fd, LARGEST, &there, &len);
         close(fd);
     }
-    bool same = there && !strcmp(there, c->text);
+    bool same = there && len == strlen(c->text) && !memcmp(there, c->text, len);
     free(there);
     if (error && error != -ENOENT && error != -EFBIG)
         end(c, "cannot be read", error);

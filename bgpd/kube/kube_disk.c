@@ -26,6 +26,7 @@ static void write_file(void *arg, FILE *f)
 static const struct savedfile_ops file_ops = {
     .role = FM_ROLE_KUBE_STATE,
     .delay_ms = 1000,
+    .rest_ms = 5000, /* services of a large cluster never rest, and each time the disk syncs */
     .failed = "cannot write what is known from Kubernetes; a start without the API server will not know it",
     .again = "what is known from Kubernetes is written again",
     .write = write_file,

@@ -52,6 +52,7 @@ struct kube {
     struct kube_request *patch;
     struct timer *patch_retry;
     uint32_t patch_wait_ms;
+    struct log_limit told;
     bool ready_done;
     unsigned patch_status;
     char ready_error[256];

@@ -37,8 +37,10 @@ static void done(void *arg, int error, const char *why)
     bool ok = !error && k->patch_status / 100 == 2;
     if (ok) {
         k->ready_error[0] = 0;
-        log_info("Kubernetes was told that the network of this node works",
-                 F_STR("node", kube_config(k)->node));
+        uint32_t more;
+        if (log_limit_ok(&k->told, loop_now_ms(), &more)) /* somebody may say the opposite all the time */
+            log_info("Kubernetes was told that the network of this node works",
+                     F_STR("node", kube_config(k)->node), F_UINT_IF("unsaid", more));
         k->patch_wait_ms = RETRY_MIN_MS;
         timer_set(k->patch_retry,
                   RETRY_MIN_MS); /* for the rest; the watch tells what is left, maybe before this */

@@ -58,8 +58,21 @@ const char *kube_boot_id(char buf[64])
 
 /* Writing */
 
+static bool is_plain(const char *text)
+{
+    for (; *text; text++)
+        if (*text < 0x20 || *text > 0x7e || *text == '"' || *text == '\\')
+            return false;
+    return true;
+}
+
+/* Names of services are plain, and there are ten thousand of them. */
 static void put_text(FILE *f, const char *text)
 {
+    if (is_plain(text)) {
+        fprintf(f, "\"%s\"", text);
+        return;
+    }
     json_t *j = json_string(text);
     char *dump = j ? json_dumps(j, JSON_ENCODE_ANY | JSON_ENSURE_ASCII) : NULL;
     fputs(dump ? dump : "\"\"", f);
@@ -138,7 +151,7 @@ static bool read_prefix(struct kube_saved *s, char *rest)
                 e.kinds |= reasons[i].kinds;
             }
     }
-    if (!s->same_boot)
+    if (!s->same_boot || !prefix_is_host(&e.prefix))
         e.by &= (uint8_t)~SOURCE_KUBE_VIP;
     struct kube_entry *grown = e.by ? realloc(s->entries, (s->n_entries + 1) * sizeof *grown) : NULL;
     if (!grown) {

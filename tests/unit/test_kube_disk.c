@@ -85,6 +85,7 @@ static void lines_that_make_no_sense_are_left_out(void)
                                         "node 1",
                                         "annotation x \"y\"",
                                         "annotation underlay.io/asn 65101",
+                                        "leaving nothing",
                                         "annotation"};
     for (size_t i = 0; i < sizeof lines / sizeof *lines; i++) {
         struct kube_saved saved;
@@ -96,7 +97,8 @@ static void lines_that_make_no_sense_are_left_out(void)
         kube_saved_reset(&saved);
     }
     struct kube_saved saved;
-    char text[] = "prefix 10.244.1.0/24 from-the-future weight\nprefix 10.244.2.0/24 pod-cidr service\n";
+    char text[] = "prefix 10.244.1.0/24 from-the-future weight\nprefix 10.244.2.0/24 pod-cidr service\n"
+                  "boot b\nprefix 10.0.0.0/8 load-balancer\n"; /* an address has all its bits */
     kube_saved_parse(text, "b", &saved);
     CU_ASSERT_EQUAL(saved.n_entries, 1);
     kube_saved_reset(&saved);
