@@ -82,7 +82,7 @@ def test_a_pod_of_the_daemonset(lab):
     pod.sees(VIP, POD4)
 
 
-@feature("Kubernetes: settings from annotations", peer="frr")
+@feature("Kubernetes: annotations", peer="frr")
 def test_annotations_of_kube_router(lab):
     """One file for all nodes; what an annotation says wrong changes nothing."""
     c = Cluster(lab, played=True, kubernetes={"compat": "kube-router", "peer-template": "tor"})
