@@ -145,7 +145,7 @@ static void saving_done(struct savedfile *f, int error)
     if (more && f->flushed && !error)
         save(f);
     else if (error && !f->hold)
-        timer_set(f->due, RETRY_MS);
+        timer_set(f->due, f->ops->retry_ms ? f->ops->retry_ms : RETRY_MS);
     else if (more && !f->hold)
         set_due(f);
     if (!f->saving)

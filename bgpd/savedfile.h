@@ -17,6 +17,7 @@ struct savedfile_ops {
     enum fm_file_role role; /* one that is written */
     uint32_t delay_ms;      /* with everything that changes until then */
     uint32_t rest_ms;       /* from one to the next, where changes never end */
+    uint32_t retry_ms;      /* after one that failed; 0: 30 s */
     const char *failed;     /* for the log: "cannot write …; what is lost"; once, and it is tried again */
     const char *again;      /* "… is written again" */
     void (*write)(void *arg, FILE *f);

@@ -69,6 +69,8 @@ void metrics_kube(struct metrics *w, const struct speaker *s)
     metrics_put_milli(w, NULL, i.stale_ms);
     put_one(w, "underlay_kubernetes_from_disk", NULL,
             "1 while what is advertised is what an earlier run knew.", i.from_disk);
+    put_one(w, "underlay_kubernetes_saved", NULL,
+            "0 while what is known cannot be written to disk for the next start.", !i.save_error);
     put_one(w, "underlay_kubernetes_draining", NULL,
             "Cordoned, tainted or deleted: 0 no, 1 graceful shutdown is said, 2 withdrawn.", i.drain);
     put_one(w, "underlay_kubernetes_services", NULL, "Services known.", i.counts.services);

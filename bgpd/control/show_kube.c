@@ -196,6 +196,8 @@ static void json_all(struct exec *e, const struct kube_info *i)
     writer_bool(w, "fromDisk", i->from_disk);
     writer_bool(w, "expired", i->expired);
     writer_str(w, "error", i->error);
+    if (i->save_error)
+        writer_str(w, "saveError", strerror(-i->save_error));
     json_node(e, "node", i);
     writer_object(w, "kinds");
     for (unsigned k = 0; k < KUBE_KINDS; k++)
@@ -250,6 +252,8 @@ static enum exec_result text_all(struct exec *e, const struct kube_info *i)
     char line[256];
     bool ok = table_add(&t, (const char *[]){"Kind", "State", "Lists", "Events", "Failures", "Heard"});
     text_state(e, i);
+    if (i->save_error)
+        writer_text(e->w, "Not kept on disk for the next start: %s\n", strerror(-i->save_error));
     text_node(e, i);
     snprintf(line, sizeof line,
              "%u services with %u addresses, %" PRIu64 " ready endpoints, %" PRIu64

@@ -257,8 +257,7 @@ void kube_node_reset(struct kube *k)
     timer_stop(k->services.grace);
     timer_stop(k->node.grace);
     k->services.on = k->services.withdrawn = k->node.on = k->node.withdrawn = k->excluded = false;
-    if (!k->stopped)
-        kube_advertise_leaving(k->advertise, 0);
+    kube_advertise_leaving(k->advertise, 0);
 }
 
 void kube_node_free_parts(struct kube *k)

@@ -80,6 +80,9 @@ static struct {
     void *arg;
 } asked;
 
+static struct kube_client_ops client_ops;
+static void *client_arg;
+
 int kube_client_load(const char **why)
 {
     *why = NULL;
@@ -87,7 +90,9 @@ int kube_client_load(const char **why)
 }
 struct kube_client *kube_client_new(struct loop *l, const struct kube_client_ops *o, void *arg)
 {
-    (void)l, (void)o, (void)arg;
+    (void)l;
+    client_ops = *o;
+    client_arg = arg;
     return (struct kube_client *)&asked;
 }
 void kube_client_free(struct kube_client *c)
@@ -180,11 +185,19 @@ int fibclient_bind(struct fibclient *c, const struct ip_addr *a, bool add)
     (void)c, (void)a, (void)add;
     return 0;
 }
+/* What the parent is asked for, and whether it can be. */
+static struct {
+    void (*cb)(void *arg, int fd, int error);
+    void *arg;
+    int error;
+} parent = {.error = -ENOTCONN};
 int fibclient_open(struct fibclient *c, enum fm_file_role role, uint32_t index,
                    void (*cb)(void *arg, int fd, int error), void *arg)
 {
-    (void)c, (void)role, (void)index, (void)cb, (void)arg;
-    return -ENOTCONN;
+    (void)c, (void)role, (void)index;
+    parent.cb = cb;
+    parent.arg = arg;
+    return parent.error;
 }
 void speaker_own_prefixes_changed(struct speaker *s)
 {
@@ -251,7 +264,7 @@ static void begin_from(const char *keys, struct kube_saved *saved)
     kube_apply(speaker.kube, NULL);
 }
 
-static void begin(const char *keys)
+__attribute__((unused)) static void begin(const char *keys)
 {
     begin_from(keys, NULL);
 }
@@ -270,7 +283,7 @@ static void end(void)
     loop_free(speaker.loop);
 }
 
-static void configure(const char *keys)
+__attribute__((unused)) static void configure(const char *keys)
 {
     struct config *before = speaker.config;
     speaker.config = load(keys);
@@ -329,7 +342,7 @@ static void list(enum kube_kind kind, const char *json)
     "\"conditions\":{"                                                                                       \
     "\"ready\":" ready "}}]}"
 
-static void list_all(void)
+__attribute__((unused)) static void list_all(void)
 {
     list(KUBE_NODES, NODE(""));
     list(KUBE_SERVICES, SERVICE);
@@ -351,7 +364,7 @@ __attribute__((unused)) static bool draining(const char *text)
     const struct attr *a = originated(text);
     return a && (a->flags & ATTR_DRAINING);
 }
-static struct kube_info info(void)
+__attribute__((unused)) static struct kube_info info(void)
 {
     struct kube_info i;
     kube_info(speaker.kube, &i);

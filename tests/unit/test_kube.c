@@ -206,6 +206,35 @@ static void turned_off_it_takes_all_along(void)
     end();
 }
 
+static unsigned files_read;
+static void file_read(void *arg, char *text, size_t len, int error)
+{
+    (void)arg, (void)text, (void)len;
+    CU_ASSERT(error == -ENOKEY || error == -ENOTCONN || error == -ENOENT);
+    files_read++;
+}
+
+/* The client outlives neither a reload nor a stop; who has asked for a file is told once all the same. */
+static void a_file_may_come_when_nobody_waits_any_more(void)
+{
+    struct keyfile known = {.path = (char *)(uintptr_t) "/run/token"};
+    begin("");
+    speaker.keys.files = &known;
+    speaker.keys.n = 1;
+    files_read = 0;
+    client_ops.read_file(client_arg, "/run/other", file_read, NULL);
+    client_ops.read_file(client_arg, "/run/token", file_read, NULL);
+    CU_ASSERT_EQUAL(files_read, 2);
+    parent.error = 0;
+    client_ops.read_file(client_arg, "/run/token", file_read, NULL);
+    CU_ASSERT_EQUAL(files_read, 2);
+    speaker.keys.n = 0;
+    end();
+    parent.error = -ENOTCONN;
+    parent.cb(parent.arg, -1, -ENOENT);
+    CU_ASSERT_EQUAL(files_read, 3);
+}
+
 static void readiness_is_said_once_routes_are_in_the_kernel(void)
 {
     begin("readiness: {taint: \"underlay.io/not-ready:NoSchedule\"}");
@@ -412,6 +441,7 @@ static const struct unit_case cases[] = {
     UNIT(aggregates_stand_for_cluster_ips),
     UNIT(a_reload_changes_what_it_says_and_nothing_else),
     UNIT(turned_off_it_takes_all_along),
+    UNIT(a_file_may_come_when_nobody_waits_any_more),
     UNIT(readiness_is_said_once_routes_are_in_the_kernel),
     UNIT(annotations_reload_the_configuration_once),
     UNIT(a_reload_counts_for_a_grace_under_way),

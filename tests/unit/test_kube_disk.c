@@ -161,6 +161,11 @@ static void who_was_leaving_goes_on_to_leave(void)
     text = file_text();
     CU_ASSERT_PTR_NULL(strstr(text, "leaving"));
     free(text);
+    gone(KUBE_NODES, NODE(""));
+    kube_stop(speaker.kube);
+    text = file_text();
+    CU_ASSERT_PTR_NOT_NULL(strstr(text, "\nleaving node\n"));
+    free(text);
     end();
 
     take("leaving services\n" POD VIP, "drain: {grace: 20ms}");
@@ -190,6 +195,12 @@ static void stale_is_counted_from_when_it_began(void)
     current(KUBE_NODES, false);
     text = file_text();
     CU_ASSERT_PTR_NOT_NULL(strstr(text, "\nstale-since "));
+    free(text);
+    current(KUBE_NODES, true);
+    saves = 0;
+    kube_stop(speaker.kube);
+    text = file_text();
+    CU_ASSERT(saves && strstr(text, "\nstale-since "));
     free(text);
     end();
 

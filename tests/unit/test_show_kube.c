@@ -105,14 +105,17 @@ static void stale_says_why_and_for_how_long(void)
         "services: 10.0.0.1:6443: connection refused; [fd00::1]:6443: no answer to a connection "
         "within five seconds";
     kube_told.expired = true;
+    kube_told.save_error = -ENOSPC;
     run("show kubernetes");
     expect_output("Not in step with the API server for 00:01:01: services: 10.0.0.1:6443:");
     expect_output("service addresses are withdrawn");
+    expect_output("\nNot kept on disk for the next start: No space left on device\n");
     expect_tidy();
     json_t *j = run_json("show kubernetes json");
     CU_ASSERT_STRING_EQUAL(text_at(j, "state"), "stale");
     CU_ASSERT_EQUAL(json_integer_value(at(j, "staleSeconds")), 61);
     CU_ASSERT_TRUE(json_is_true(at(j, "expired")));
+    CU_ASSERT_STRING_EQUAL(text_at(j, "saveError"), "No space left on device");
     CU_ASSERT_EQUAL(json_integer_value(at(j, "kinds/nodes/retryMsec")), 700);
     json_decref(j);
     close_cluster();
