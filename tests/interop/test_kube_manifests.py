@@ -7,7 +7,7 @@ import shutil
 from kube import ACCOUNT, KubeServer
 from kube_client import ApiError, documents, endpoint_slice, node, path_of, review, service
 from lab import ROOT, LabError, Skip, run
-from runner import cases, feature
+from runner import cases, endurance, feature
 from underlay import UNDERLAYD, to_yaml
 
 CONTRIB = os.path.join(ROOT, "contrib/kubernetes")
@@ -107,6 +107,7 @@ def status_of(attempt):
     return 200
 
 
+@endurance  # of the program as it is shipped
 def test_the_image_has_what_the_program_is_linked_with(lab):
     with open(os.path.join(CONTRIB, "Dockerfile")) as file:
         text = file.read()
@@ -119,7 +120,7 @@ def test_the_image_has_what_the_program_is_linked_with(lab):
     loaded = set(re.findall(rb"lib[a-z_0-9-]+\.so\.[0-9.]+|libevent_[a-z]+-2\.1\.so\.7", open(UNDERLAYD, "rb").read()))
     for name in {*linked, *(n.decode() for n in loaded)}:
         owners = {line.split(":")[0] for line in run(["dpkg", "-S", f"*/{name}"], check=False).stdout.splitlines()}
-        assert owners & (packages | EVERYWHERE) or name.startswith(("libasan", "libubsan", "libgcc_s")), f"{name} of {owners} is not in the image"
+        assert owners & (packages | EVERYWHERE), f"{name} of {owners} is not in the image"
 
 
 def test_every_file_of_the_manifests_is_used(lab):
