@@ -41,11 +41,13 @@ help:
 	@echo "make                   build/underlayd and build/underlayctl"
 	@echo "sudo make install      PREFIX=/usr/local DESTDIR=        sudo make uninstall"
 	@echo "sudo make demo         a small data centre in network namespaces; KEEP=1 leaves it up, make demo-clean removes it"
+	@echo "sudo make demo-kubernetes  the same for Kubernetes, with a real API server (make kube-apiserver builds one)"
 	@echo "sudo make check        all tests; make check-all: also the slow ones"
 	@echo "make fuzz              fuzz targets; FUZZ_SECONDS=600 each, ONLY=update,config, JOBS=2"
 	@echo "sudo make bench        beside BIRD, FRR, GoBGP, OpenBGPD; N=100000 RUNS=1 for a quick look, ONLY=fib,vips"
 	@echo "sudo make bench-failover   packets when a router is lost; N=100,100000 RUNS=10 ONLY=session,bfd,ecmp-link,link"
 	@echo "sudo make bench-restart    packets and sessions when BGP is restarted; ONLY=speaker,all,stop,reload,restart"
+	@echo "sudo make bench-kubernetes from a change in the API server to the router; CHANGES=200 SERVICES=10000 RUNS=5"
 	@echo "make clean             remove build/"
 
 deps:

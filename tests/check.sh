@@ -133,7 +133,7 @@ suite "unit gcc" $python tests/unit/run.py -j "$side_by_side" --again 3 build
 suite "unit asan" $python tests/unit/run.py -j "$side_by_side" --again 3 build/asan
 # The corpus and what comes of it in so many steps from the same seed; what time has a part in may differ. `make fuzz` goes on
 # from there.
-suite fuzz $python tests/fuzz/run.py -j "$jobs" --runs 20000 --seconds 8 build/asan
+suite fuzz $python tests/fuzz/run.py -j "$jobs" --runs 20000 --seconds 6 build/asan
 
 export UNDERLAYD=$PWD/build/underlayd UNDERLAYCTL=$PWD/build/underlayctl
 suite config sh tests/config/run.sh
@@ -142,7 +142,7 @@ suite interop $python tests/interop/run.py -j "$side_by_side" --again 3
 
 export UNDERLAYD=$PWD/build/asan/underlayd UNDERLAYCTL=$PWD/build/asan/underlayctl LAB_SLOW=2 LAB_TAP=0
 suite "config asan" sh tests/config/run.sh
-suite "cli asan" $python tests/cli/run.py -j "$side_by_side" --again 3
+[ "${1:-}" != all ] || suite "cli asan" $python tests/cli/run.py -j "$side_by_side" --again 3
 # It is the daemon that these try; they ask it thousands of times, and the sanitizer takes long to start.
 export UNDERLAYCTL=$PWD/build/underlayctl
 # One case of each test, none of endurance: most cases differ in the kind of peer, and all were tried above.

@@ -192,8 +192,12 @@ static void stale_too_long(void *arg)
 static void say_error(void *arg)
 {
     struct kube *k = arg;
-    if (!k->current)
-        log_warn("not in step with Kubernetes; what is advertised stays", F_STR_IF("reason", k->error));
+    if (k->current)
+        return;
+    if (!*k->error) /* a long list is no error */
+        timer_set(k->error_due, ERROR_SAID_MS);
+    else
+        log_warn("not in step with Kubernetes; what is advertised stays", F_STR("reason", k->error));
 }
 
 static void set_stale_timer(struct kube *k)

@@ -3,14 +3,16 @@ it mounts, the pod's account, and settings from annotations of the node. The API
 import json
 import os
 import re
+import shutil
 
 import kube_pki
 from cluster import NAME, POD4, POD6, Cluster
 from fakekube import PORT, TOKEN
-from kube_client import endpoint, endpoint_slice, ingress, service
-from lab import ROOT, wait_for
+from kube_client import balancer
+from lab import ROOT, Skip, wait_for
 from rawhttp import get
 from runner import feature
+from test_service import make, unit
 from topology import NODE_AS
 
 BASE = os.path.join(ROOT, "contrib/kubernetes/base")
@@ -56,10 +58,8 @@ class Pod(Cluster):
 @feature("Kubernetes: as a DaemonSet", peer="frr")
 def test_a_pod_of_the_daemonset(lab):
     pod = Pod(lab)
-    one = service("lb", "LoadBalancer", externalTrafficPolicy="Local", clusterIP="10.96.0.9", clusterIPs=["10.96.0.9"])
-    one["status"] = ingress(VIP)
     node = pod.this_node()
-    pod.boot(node, one, endpoint_slice("lb-1", "lb", [endpoint(NAME, "10.244.1.9")]))
+    pod.boot(node, *balancer("lb", VIP, NAME))
     pod.wait_state("current")
     assert pod.probe("liveness") == 200 and pod.probe("readiness") == 503, "alive, and not ready before it has a router"
     node["metadata"]["annotations"] = {"underlay.io/asn": str(NODE_AS), "underlay.io/peers": pod.link.b4}
@@ -82,7 +82,7 @@ def test_a_pod_of_the_daemonset(lab):
     pod.sees(VIP, POD4)
 
 
-@feature("Kubernetes: settings from annotations", peer="frr")
+@feature("Kubernetes: annotations", peer="frr")
 def test_annotations_of_kube_router(lab):
     """One file for all nodes; what an annotation says wrong changes nothing."""
     c = Cluster(lab, played=True, kubernetes={"compat": "kube-router", "peer-template": "tor"})
@@ -103,3 +103,20 @@ def test_annotations_of_kube_router(lab):
     node["metadata"]["annotations"].update({"underlay.io/peers": c.link.b6, "kube-router.io/peer.ips": c.link.b4})
     c.kube.put(node)
     wait_for(lambda: list(c.underlay.ctl("show bgp neighbors")) == [c.link.b6], what="the peer of our own annotation")
+
+
+@feature("Kubernetes: as a service of the host", peer="frr")
+def test_as_a_service_of_the_host(lab):
+    """Under the system calls and capabilities that the unit leaves it; a kubeconfig with its files, and the CNI file."""
+    if not shutil.which("systemd-analyze"):
+        raise Skip("systemd-analyze is not installed")
+    root = make(lab, "install")
+    conflist = os.path.join(lab.dir, "net.d/10-underlay.conflist")
+    c = Cluster(lab, played=True, cni={"write": conflist})
+    capabilities = re.search(r"^CapabilityBoundingSet=(.*)$", unit(root), re.M)[1].lower().replace("cap_", "+").split()
+    c.underlay.wrap = ("env", "ASAN_OPTIONS=detect_leaks=0", "setpriv", "--bounding-set", ",".join(["-all", *capabilities]),
+                       "--inh-caps=-all", "--no-new-privs", "/usr/bin/python3", f"{ROOT}/tests/lib/sandbox.py",
+                       f"{root}/lib/systemd/system/underlayd.service")
+    c.up(*balancer("lb", VIP, NAME))
+    c.sees(VIP, POD4, POD6)
+    wait_for(lambda: os.path.exists(conflist), what="the CNI configuration")

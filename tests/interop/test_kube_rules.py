@@ -6,13 +6,12 @@ oldest server of the tests does not have are put to a played one.
 import kube_client
 from cluster import NAME, Cluster
 from kube import SERVICES4, SERVICES6
-from kube_client import endpoint, endpoint_slice, ingress, service
+from kube_client import balancer, endpoint, endpoint_slice, ingress, service
 from lab import wait_for
 from runner import cases, feature
 
 HERE, THERE = NAME, "n2"
 NO_LOCAL, NO_ENDPOINT = "no ready endpoint on this node", "no ready endpoint"
-EXCLUDE = "node.kubernetes.io/exclude-from-external-load-balancers"
 
 
 class Service:
@@ -230,10 +229,8 @@ def test_other_addresses_of_services(lab):
 
 
 def newer(name, vip, **spec):
-    """A LoadBalancer with an endpoint here, as a newer API server gives it."""
-    one = service(name, "LoadBalancer", externalTrafficPolicy="Local", clusterIP="10.96.0.9", clusterIPs=["10.96.0.9"], **spec)
-    one["status"] = ingress(vip)
-    return one, endpoint_slice(f"{name}-1", name, [endpoint(HERE, "10.244.1.9")])
+    """As a newer API server gives it."""
+    return balancer(name, vip, HERE, **spec)
 
 
 @feature("Kubernetes: service addresses", peer="frr")

@@ -5,7 +5,7 @@ import time
 
 from cluster import NAME, POD4, POD6, Cluster
 from fakekube import FakeKube
-from kube_client import endpoint, endpoint_slice, ingress, service
+from kube_client import balancer, service
 from kube_pki import Pki
 from lab import wait_for
 from rack import bounded
@@ -16,10 +16,8 @@ EVENT = '{"type":"MODIFIED","object":'
 KINDS = ("nodes", "services", "endpointslices")
 
 
-def lb(name, vip, here=True):
-    one = service(name, "LoadBalancer", externalTrafficPolicy="Local", clusterIP="10.96.0.9", clusterIPs=["10.96.0.9"])
-    one["status"] = ingress(vip)
-    return one, endpoint_slice(f"{name}-1", name, [endpoint(NAME if here else "n2", "10.244.1.9")])
+def lb(name, vip):
+    return balancer(name, vip, NAME)
 
 
 def played(lab, **keys):

@@ -9,7 +9,7 @@ import contextlib
 
 import kube_client
 from fakekube import FakeKube
-from kube import KubeServer
+from kube import KubeServer, programs
 from lab import wait_for
 from peers import PEERS, Neighbor
 from topology import NODE_AS, TOR_AS
@@ -17,7 +17,6 @@ from underlay import Underlay, tor
 
 NAME = "n1"
 POD4, POD6 = "10.244.1.0/24", "fd00:10:244:1::/64"
-VIP4, VIP6 = "203.0.113.1", "2001:db8:53::1"
 SHUTDOWN = ("65535:0", "gshut", "graceful-shutdown", "gracefulshutdown")
 
 
@@ -29,12 +28,13 @@ class Cluster:
     """kubernetes: keys of advertise.kubernetes beside the usual ones; sections: of the configuration."""
 
     def __init__(self, lab, played=False, kubernetes=None, options=(), kind="frr", peer=None, **sections):
-        self.lab = lab
+        self.lab, self.played = lab, played
+        if not played:
+            programs()
         self.node, self.tor_node, self.master = lab.node("node"), lab.node("tor"), lab.node("master")
         self.link, self.way = lab.link(self.node, self.tor_node), lab.link(self.node, self.master)
         self.tor = PEERS[kind](self.tor_node, TOR_AS, "10.255.0.1", [Neighbor(self.link.a4, NODE_AS, self.link.b4)]) if kind else None
         self.kube = FakeKube(self.master, self.way.b4) if played else KubeServer(self.master, self.way.b4, *options)
-        self.played = played
         # Its lo address is the node's own.
         self.address4, self.address6 = "10.0.255.1", "fd00:0:255::1"
         self.node.address("lo", f"{self.address4}/32", f"{self.address6}/128")

@@ -28,7 +28,7 @@ ACCOUNT = ("kube-system", "underlay")
 SLICES_OF_1_20 = os.path.join(ROOT, "tests/kube/endpointslice-crd.yaml")
 ETCD_PREFIX = "/registry"
 PLURALS = {"Node": "nodes", "Service": "services", "EndpointSlice": "endpointslices"}
-PLACES = {"nodes": "minions", "services": "services/specs", "endpointslices": "discovery.k8s.io/endpointslices"}
+PLACES = {"nodes": "minions", "services": "services/specs", "endpointslices": "endpointslices"}
 MOST_OPS = 100  # of one transaction; etcd takes 128
 # Plugins that count on a controller: one gives a taint to a new node that none would take away.
 NOBODY = ("ServiceAccount", "TaintNodesByCondition")
@@ -199,8 +199,10 @@ class KubeServer:
         self._etcd(*[("/v3/kv/deleterange", {"key": _base64(self._key(plural, one["metadata"]))}) for one in objects])
 
     def _key(self, plural, metadata):
+        """Where etcd has it; what a resource definition stands for is below its group."""
         space = f"{metadata['namespace']}/" if "namespace" in metadata else ""
-        return f"{ETCD_PREFIX}/{PLACES[plural]}/{space}{metadata['name']}"
+        group = "discovery.k8s.io/" if plural == "endpointslices" and version() < (1, 21) else ""
+        return f"{ETCD_PREFIX}/{group}{PLACES[plural]}/{space}{metadata['name']}"
 
     def _transact(self, operations):
         self._etcd(*[("/v3/kv/txn", {"success": operations[i:i + MOST_OPS]}) for i in range(0, len(operations), MOST_OPS)])

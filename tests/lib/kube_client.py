@@ -174,6 +174,13 @@ def endpoint_slice(name, service_name, endpoints, namespace="default"):
             "ports": [{"name": "http", "port": 8080, "protocol": "TCP"}], "endpoints": list(endpoints)}
 
 
+def balancer(name, vip, node_name, **spec):
+    """A LoadBalancer with an endpoint on that node, both objects as an API server gives them: for one that is played."""
+    one = service(name, "LoadBalancer", externalTrafficPolicy="Local", clusterIP="10.96.0.9", clusterIPs=["10.96.0.9"], **spec)
+    one["status"] = ingress(vip)
+    return one, endpoint_slice(f"{name}-1", name, [endpoint(node_name, "10.244.1.9")])
+
+
 def many(pattern_service, pattern_slice, count, endpoints, where):
     """Services and a slice each of so many endpoints, complete as an API server has the two patterns; where(service, endpoint) is
     the node of one. Their addresses are 203.1.0.0 and up."""
