@@ -65,14 +65,19 @@ static bool is_new(struct kube *k)
     return !(k->settings_refused && config_overlay_equal(&o, k->settings_refused));
 }
 
+/* Not while it starts or somebody else reloads, and not again and again for annotations that never rest. */
+static bool may_ask(struct kube *k)
+{
+    uint32_t more;
+    return k->s->running && !k->s->reloading && log_limit_ok(&k->settings_rate, loop_now_ms(), &more);
+}
+
 static void ask(void *arg)
 {
     struct kube *k = arg;
-    uint32_t more;
     if (!k->on || k->stopped || k->settings_asked || !is_new(k))
         return;
-    struct config_overlay *o =
-        !log_limit_ok(&k->settings_rate, loop_now_ms(), &more) ? NULL : config_overlay_new(k->annotations);
+    struct config_overlay *o = may_ask(k) ? config_overlay_new(k->annotations) : NULL;
     if (!o) {
         timer_set(k->settings_retry, RETRY_MS);
         return;
@@ -84,7 +89,7 @@ static void ask(void *arg)
     int rc = speaker_reload(k->s, reloaded, k);
     if (!rc)
         return;
-    k->settings_asked = false; /* it starts, or somebody else reloads */
+    k->settings_asked = false;
     k->s->overlay = k->settings_before;
     k->settings_before = NULL;
     config_overlay_free(o);

@@ -260,6 +260,7 @@ static void begin_from(const char *keys, struct kube_saved *saved)
     speaker.kube = kube_new(&speaker);
     speaker.config = load(keys);
     speaker.kube_saved = saved;
+    speaker.running = true;
     CU_ASSERT_EQUAL(sources_apply(speaker.sources, speaker.config), 0);
     kube_apply(speaker.kube, NULL);
 }

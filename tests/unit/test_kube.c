@@ -397,6 +397,22 @@ static void annotations_that_are_taken_back_are_no_error_any_more(void)
     end();
 }
 
+static void annotations_wait_for_whoever_reloads(void)
+{
+    begin("");
+    speaker.running = false;
+    list_all();
+    put(KUBE_NODES, ANNOTATED("65101"));
+    turn(1200);
+    speaker.running = speaker.reloading = true;
+    turn(1700); /* so many attempts cost nothing later */
+    CU_ASSERT_EQUAL(reloads, 0);
+    speaker.reloading = false;
+    turn(700);
+    CU_ASSERT_EQUAL(reloads, 1);
+    end();
+}
+
 static void annotations_that_never_rest_are_read_now_and_then(void)
 {
     char node[200];
@@ -451,6 +467,7 @@ static const struct unit_case cases[] = {
     UNIT(another_server_is_another_cluster),
     UNIT(a_stopped_one_follows_the_configuration),
     UNIT(annotations_that_are_taken_back_are_no_error_any_more),
+    UNIT(annotations_wait_for_whoever_reloads),
     UNIT(annotations_that_never_rest_are_read_now_and_then),
     UNIT(the_taint_that_is_removed_is_the_one_that_was_meant),
 };
