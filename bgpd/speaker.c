@@ -351,8 +351,8 @@ void speaker_ready_again(struct speaker *s)
  * on their way through the RIB go first: fibclient holds the word back until its queue is empty. */
 static void check_synced(struct speaker *s)
 {
-    if (peer_set_expects(s->peers))
-        return;
+    if (peer_set_expects(s->peers) || (!peer_set_count(s->peers) && kube_is_awaited(s->kube)))
+        return; /* peers may yet come from annotations */
     for (unsigned i = 0; i < peer_set_count(s->peers); i++) {
         const struct peer *p = peer_set_at(s->peers, i);
         const char *message;
@@ -376,7 +376,8 @@ static void end_deferral(void *arg)
  * from others must have come by then. Never at a cold start, when nobody keeps anything. */
 static void check_deferral(struct speaker *s)
 {
-    if (!s->deferring || rib_has_work(s->rib) || !nexthop_all_resolved(s->nexthops))
+    if (!s->deferring || rib_has_work(s->rib) || !nexthop_all_resolved(s->nexthops) ||
+        kube_is_awaited(s->kube))
         return;
     for (unsigned i = 0; i < peer_set_count(s->peers); i++) {
         const struct peer *p = peer_set_at(s->peers, i);

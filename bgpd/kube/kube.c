@@ -103,6 +103,12 @@ static void first_round_done(struct kube *k)
     log_info("Kubernetes is known", F_STR("server", kube_client_server(k->client)),
              F_UINT("services", n.services),
              F_UINT("advertised", kube_advertise_count(k->advertise, UINT8_MAX)));
+    speaker_peer_state_changed(k->s);
+}
+
+bool kube_is_awaited(const struct kube *k)
+{
+    return k->on && !k->stopped && k->client && ((!k->judged && !k->from_disk) || kube_settings_pending(k));
 }
 
 static bool judge_some(void *arg)

@@ -17,6 +17,10 @@ void kube_free(struct kube *k);
 void kube_apply(struct kube *k, const struct config *before);
 void kube_addresses_changed(struct kube *k);
 void kube_ready_changed(struct kube *k); /* s->fib_settled, or a session */
+/* Neither the API server nor a file has said yet what to advertise and who our peers are, and either may come
+ * at any moment: whoever kept what we had before may keep it for a while longer. When that ends,
+ * speaker_peer_state_changed is called. */
+bool kube_is_awaited(const struct kube *k);
 void kube_stop(struct kube *k); /* the daemon stops: nothing is asked any more; what is advertised stays */
 /* Writes what is still due to disk; done is called once, also at once. */
 void kube_flush(struct kube *k, void (*done)(void *arg), void *arg);

@@ -76,6 +76,7 @@ unsigned kube_node_wants(const struct kube *k, const struct prefix *p); /* enum 
 bool kube_settings_new(struct kube *k);
 void kube_settings_free(struct kube *k);
 void kube_settings_seen(struct kube *k);
+bool kube_settings_pending(const struct kube *k);
 void kube_settings_again(struct kube *k); /* the configuration is another: what was refused may do now */
 
 /* kube_disk.c */

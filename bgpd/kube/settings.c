@@ -44,6 +44,12 @@ static void reloaded(void *arg, const char *errors, const char *notes)
     k->settings_asked = false;
     kube_changed(k);
     kube_settings_seen(k); /* they may have changed meanwhile */
+    speaker_peer_state_changed(k->s);
+}
+
+bool kube_settings_pending(const struct kube *k)
+{
+    return k->settings_asked || timer_running(k->settings_retry);
 }
 
 static void forget_refused(struct kube *k)

@@ -11,7 +11,7 @@ from kube_client import endpoint, endpoint_slice, ingress, service
 from lab import wait_for
 from peers import PEERS, Neighbor
 from runner import cases, feature
-from topology import NODE_AS, TOR_AS
+from topology import FAR4, NODE_AS, TOR_AS
 from underlay import tor
 
 VIP, OTHER, EXTERNAL = "203.0.113.71", "203.0.113.72", "203.0.113.73"
@@ -92,11 +92,12 @@ def speaker_dies(c):
     wait_for(lambda: c.underlay.speaker() != old and c.underlay._answers(), what="the next speaker")
 
 
-def all_die(c):
+def all_die(c, meanwhile=lambda: None):
     child = c.underlay.speaker()
     c.underlay.process.send(signal.SIGKILL)
     c.underlay.process.wait()
     wait_for(lambda: child not in c.node.pids(), what="the speaker has followed")
+    meanwhile()
     c.underlay.start()
 
 
@@ -116,6 +117,19 @@ def test_death_while_nobody_can_be_asked(lab, of):
         speaker_dies(c) if of == "speaker" else all_die(c)
         wait_for(lambda: c.status()["fromDisk"] and c.status()["error"], what="it has asked in vain")
     comes_back(c)
+
+
+@feature("Kubernetes: restarts", peer="frr")
+def test_without_a_file_nothing_is_swept_before_the_peers_are_known(lab):
+    """Who kept the routes of the process before, the kernel and the ToR, keeps them until it has asked the API server."""
+    c = annotated(lab)
+    c.tor.announce(FAR4)
+    wait_for(lambda: c.underlay.installed(FAR4), what="a route of the ToR")
+    watch = c.node.monitor()
+    with kept(c, sessions=1):
+        all_die(c, meanwhile=lambda: os.unlink(c.underlay.socket + ".state-kubernetes"))
+        wait_for(lambda: c.underlay.process.output().count("what none of them has is removed") == 2, what="the kernel is swept")
+    assert c.underlay.installed(FAR4) and not watch.deleted(FAR4), watch.deleted(FAR4)
 
 
 @feature("Kubernetes: restarts", peer="frr")

@@ -203,6 +203,12 @@ void speaker_own_prefixes_changed(struct speaker *s)
 {
     (void)s;
 }
+static unsigned told; /* the speaker, that it is to look again */
+void speaker_peer_state_changed(struct speaker *s)
+{
+    (void)s;
+    told++;
+}
 static void (*reload_done)(void *arg, const char *errors, const char *notes);
 static void *reload_arg;
 static unsigned reloads;
@@ -250,7 +256,7 @@ static void begin_from(const char *keys, struct kube_saved *saved)
     setenv("KUBERNETES_SERVICE_HOST", "10.96.0.1", 1);
     memset(&speaker, 0, sizeof speaker);
     memset(&asked, 0, sizeof asked);
-    n_addresses = saves = relists = reloads = 0;
+    n_addresses = saves = relists = reloads = told = 0;
     speaker.loop = loop_new();
     stop = timer_new(speaker.loop, stop_loop, speaker.loop);
     speaker.nexthops = nexthop_table_new(&none, NULL);

@@ -184,6 +184,25 @@ static void who_was_leaving_goes_on_to_leave(void)
     end();
 }
 
+static void without_a_file_the_api_server_is_awaited(void)
+{
+    begin("");
+    CU_ASSERT(kube_is_awaited(speaker.kube) && !told);
+    list_all();
+    CU_ASSERT(!kube_is_awaited(speaker.kube) && told > 0);
+    put(KUBE_NODES, "{\"metadata\":{\"name\":\"n1\",\"annotations\":{\"underlay.io/asn\":\"65101\"}}}");
+    CU_ASSERT(kube_is_awaited(speaker.kube));
+    told = 0;
+    reload_done(reload_arg, NULL, NULL);
+    CU_ASSERT(!kube_is_awaited(speaker.kube) && told > 0);
+    kube_stop(speaker.kube);
+    CU_ASSERT(!kube_is_awaited(speaker.kube));
+    end();
+    take(POD, "");
+    CU_ASSERT(!kube_is_awaited(speaker.kube));
+    end();
+}
+
 static void stale_is_counted_from_when_it_began(void)
 {
     char lines[300];
@@ -228,6 +247,7 @@ static const struct unit_case cases[] = {
     UNIT(a_reload_takes_away_what_is_from_disk),
     UNIT(a_reload_takes_nothing_away_that_is_known_since),
     UNIT(who_was_leaving_goes_on_to_leave),
+    UNIT(without_a_file_the_api_server_is_awaited),
     UNIT(stale_is_counted_from_when_it_began),
 };
 UNIT_MAIN("kube_disk", cases)
