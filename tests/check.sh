@@ -4,8 +4,8 @@
 # that dies before its totals, or exits non-zero without a failure to show for it, is a failure of its own. Whole logs are
 # in build/check. An interrupt ends the running suite, which removes what it made, and then this.
 #
-# usage: tests/check.sh [all]      all: also what is too slow for every day (every test with sanitizers, clang without them,
-# the lab's self-test)
+# usage: tests/check.sh [all]      all: also what is too slow for every day (every kind of peer in every test, all of it with
+# sanitizers, clang without them, the lab's self-test)
 set -u
 cd "$(dirname "$0")/.." || exit 3
 unset MAKEFLAGS MFLAGS MAKELEVEL BUILD SAN
@@ -138,7 +138,10 @@ suite fuzz $python tests/fuzz/run.py -j "$jobs" --runs 20000 --seconds 6 build/a
 export UNDERLAYD=$PWD/build/underlayd UNDERLAYCTL=$PWD/build/underlayctl
 suite config sh tests/config/run.sh
 suite cli $python tests/cli/run.py -j "$side_by_side" --again 3
-suite interop $python tests/interop/run.py -j "$side_by_side" --again 3
+# Three kinds of peer for each test; all of them with `all`.
+most=3
+[ "${1:-}" != all ] || most=0
+suite interop $python tests/interop/run.py -j "$side_by_side" --again 3 --cases "$most"
 
 export UNDERLAYD=$PWD/build/asan/underlayd UNDERLAYCTL=$PWD/build/asan/underlayctl LAB_SLOW=2 LAB_TAP=0
 suite "config asan" sh tests/config/run.sh
@@ -146,9 +149,9 @@ suite "config asan" sh tests/config/run.sh
 # It is the daemon that these try; they ask it thousands of times, and the sanitizer takes long to start.
 export UNDERLAYCTL=$PWD/build/underlayctl
 # One case of each test, none of endurance: most cases differ in the kind of peer, and all were tried above.
-most=1
-[ "${1:-}" != all ] || most=0
-suite "interop asan" $python tests/interop/run.py -j "$side_by_side" --again 3 --cases "$most"
+brief="--cases 1 --brief"
+[ "${1:-}" != all ] || brief=
+suite "interop asan" $python tests/interop/run.py -j "$side_by_side" --again 3 $brief
 
 if [ "${1:-}" = all ]; then
     build clang CC=clang BUILD=build/clang

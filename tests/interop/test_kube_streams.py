@@ -94,6 +94,7 @@ FAULTS = {
 
 
 @cases(timeout=120)
+@endurance
 @feature("Kubernetes: answers that break", peer="frr")
 def test_nothing_is_withdrawn_when_an_answer_breaks(lab):
     c = played(lab)

@@ -56,7 +56,7 @@ def feature(*names, peer=None, when=None):
 
 
 def endurance(function):
-    """Much of the same for long: a run of some cases (--cases) goes without it."""
+    """Much of the same for long, or of the program as it is shipped: a --brief run goes without it."""
     function.endurance = True
     return function
 
@@ -107,10 +107,10 @@ def collect(directory):
 
 
 def some_cases(tests, most):
-    """Of each test at most so many of its cases. Their names decide, so that every kind of peer has its turn somewhere."""
+    """Of each test at most so many of its cases: of several one with FRR, which most routers run, and otherwise their names decide,
+    so that every kind of peer has its turn somewhere."""
     chosen = collections.defaultdict(list)
-    tests = [test for test in tests if not getattr(test[1], "endurance", False)]
-    for test in sorted(tests, key=lambda test: zlib.crc32(test[0].encode())):
+    for test in sorted(tests, key=lambda test: (most > 1 and "frr" not in test[0], zlib.crc32(test[0].encode()))):
         if len(chosen[test[1]]) < most:
             chosen[test[1]].append(test)
     names = {test[0] for cases_of in chosen.values() for test in cases_of}
@@ -214,9 +214,12 @@ def main(directory):
     parser.add_argument("-l", action="store_true", help="list the names and stop")
     parser.add_argument("--again", type=int, default=0, metavar="N",
                         help="up to N tests that failed run once more, alone, and that counts")
-    parser.add_argument("--cases", type=int, default=0, metavar="N", help="of each test only N of its cases, always the same ones, and no test of endurance")
+    parser.add_argument("--cases", type=int, default=0, metavar="N", help="of each test only N of its cases, always the same ones")
+    parser.add_argument("--brief", action="store_true", help="no test of endurance")
     options = parser.parse_args()
     tests = [t for t in collect(directory) if not options.pattern or any(p in t[0] for p in options.pattern)]
+    if options.brief:
+        tests = [test for test in tests if not getattr(test[1], "endurance", False)]
     if options.cases:
         tests = some_cases(tests, options.cases)
     if options.l:
