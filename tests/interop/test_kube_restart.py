@@ -6,7 +6,7 @@ import os
 import re
 import signal
 
-from cluster import NAME, POD4, POD6, Cluster
+from cluster import NAME, POD4, POD6, Cluster, host
 from kube_client import endpoint, endpoint_slice, ingress, service
 from lab import wait_for
 from peers import PEERS, Neighbor
@@ -69,6 +69,14 @@ def kept(c, sessions=0):
     wait_for(lambda: c.tor.neighbor()["connectionsDropped"] - before == sessions, what=f"{sessions} sessions lost")
     changed = [e for a in ours for e in (watch.deleted(a) if sessions else watch.events(a.split("/")[0]))]
     assert not changed, changed
+
+
+def settled(c, *addresses, gone=None):
+    """What BGP has there the kernel of the ToR has too, a little later."""
+    def there():
+        kernel = {*c.tor_node.routes("ipv4"), *c.tor_node.routes("ipv6")}
+        return {host(a) for a in addresses} <= kernel and gone not in kernel
+    wait_for(there, what="the kernel of the ToR is as far")
 
 
 @feature("Kubernetes: restarts", peer="frr")
@@ -160,6 +168,7 @@ def test_a_reload_changes_what_differs_and_nothing_else(lab):
     c.up(*lb("web", VIP), external, endpoint_slice("external-1", "external", [endpoint("n2", "10.244.2.9")]))
     mine = (VIP, EXTERNAL, POD4, POD6, c.address4, c.address6)
     c.sees(STATIC, *mine)
+    settled(c, STATIC)
     static, dropped = c.tor_node.monitor(), c.tor.neighbor()["connectionsDropped"]
 
     advertise["kubernetes"] = "off"
@@ -176,7 +185,7 @@ def test_a_reload_changes_what_differs_and_nothing_else(lab):
     c.reload(node=NAME)
     c.sees(*mine)
     c.sees_not(OTHER_POD4)
-
+    settled(c, *mine, gone=OTHER_POD4)
     rest = c.tor_node.monitor()
     with c.quiet():
         c.reload()
