@@ -62,6 +62,7 @@ def comes_back(c):
 def kept(c, sessions=0):
     """What is done in the block costs so many sessions and not a route: the ToR's kernel has them all the time."""
     ours = [POD4, POD6, VIP, c.address4, c.address6]
+    settled(c, *ours)
     before, watch = c.tor.neighbor()["connectionsDropped"], c.tor_node.monitor()
     yield
     c.tor.wait_established()
