@@ -40,7 +40,7 @@ static int parse_server(const struct schema_key *k, void *field, const char *tex
 {
     const char *wrong;
     if (!kube_server_valid(text, &wrong))
-        return value_wrong(why, "`%.80s` %s", text, wrong);
+        return value_wrong(why, "`%.80s`: %s", text, wrong);
     return type_string.parse(&(struct schema_key){.name = k->name, .min = 1, .max = 300}, field, text, why);
 }
 

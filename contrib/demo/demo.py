@@ -300,27 +300,28 @@ It is still up. Look around, as root:
 Remove it: sudo make demo-clean""")
 
 
-def main(argv):
+def perform(argv, target, tag, opening, build, steps, look, needed=()):
+    """A demo as `make target` runs it: builds the lab, takes the steps, removes everything or says how to look at it."""
     if argv not in ([], ["--keep"], ["--clean"]):
-        say("usage: demo.py [--keep | --clean]")
+        say(f"usage: {os.path.basename(sys.argv[0])} [--keep | --clean]")
         return 2
     require_root()
     if argv == ["--clean"]:
-        sweep(TAG)
+        sweep(tag)
         say("The demo is removed.")
         return 0
-    if os.path.exists(f"/run/{TAG}"):
-        say("A demo is up already; remove it first: make demo-clean")
+    if os.path.exists(f"/run/{tag}"):
+        say(f"A demo is up already; remove it first: make {target}-clean")
         return 1
-    for program in (UNDERLAYD, UNDERLAYCTL, *Frr.programs):
+    for program in (UNDERLAYD, UNDERLAYCTL, *Frr.programs, *needed):
         check(os.access(program, os.X_OK), f"{program} is not there")
-    with Lab(tag=TAG) as lab:
-        say(f"A small data centre in network namespaces; ==> is what a step proves.\n{PICTURE.rstrip()}")
+    with Lab(tag=tag) as lab:
+        say(opening.rstrip())
         try:
-            dc = DataCentre(lab)
-            for number, (text, step) in enumerate(STEPS, 1):
+            built = build(lab)
+            for number, (text, step) in enumerate(steps, 1):
                 title(number, text)
-                step(dc)
+                step(built)
         except (LabError, KeyError, ValueError, SystemError) as error:
             say(f"\nFAILED: {error}\n{lab.logs()}")
             return 1
@@ -328,10 +329,15 @@ def main(argv):
         say()
         say("All steps passed.")
         if lab.keep:
-            tell_how_to_look(dc)
+            look(built)
         else:
-            say("Everything is removed again; `make demo KEEP=1` leaves it up to look around.")
+            say(f"Everything is removed again; `make {target} KEEP=1` leaves it up to look around.")
     return 0
+
+
+def main(argv):
+    return perform(argv, "demo", TAG, f"A small data centre in network namespaces; ==> is what a step proves.\n{PICTURE}", DataCentre,
+                   STEPS, tell_how_to_look)
 
 
 if __name__ == "__main__":

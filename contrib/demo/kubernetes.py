@@ -18,14 +18,14 @@ import shutil
 import signal
 import sys
 
-from demo import check, proves, say, show, title  # puts tests/lib on the path
+from demo import check, perform, proves, say, show  # puts tests/lib on the path
 import cni
 import kube_client
 from kube import KubeServer, programs
 from kube_client import endpoint, endpoint_slice, ingress, service
-from lab import ROOT, Lab, LabError, Skip, require_root, sweep, wait_for
+from lab import ROOT, Skip, wait_for
 from peers import Frr, Neighbor
-from underlay import UNDERLAYCTL, UNDERLAYD, Underlay, tor
+from underlay import UNDERLAYCTL, Underlay, tor
 
 TAG = "ul-demo-kubernetes"
 VIP, API, CLIENT = "192.0.2.10", "10.255.9.1", "10.0.5.0/24"
@@ -380,42 +380,14 @@ Remove it: sudo make demo-kubernetes-clean""")
 
 
 def main(argv):
-    if argv not in ([], ["--keep"], ["--clean"]):
-        say("usage: kubernetes.py [--keep | --clean]")
-        return 2
-    require_root()
-    if argv == ["--clean"]:
-        sweep(TAG)
-        say("The demo is removed.")
-        return 0
-    if os.path.exists(f"/run/{TAG}"):
-        say("A demo is up already; remove it first: make demo-kubernetes-clean")
-        return 1
     try:
-        programs()
+        if argv != ["--clean"]:
+            programs()
     except Skip as reason:
         say(str(reason))
         return 1
-    for program in (UNDERLAYD, UNDERLAYCTL, *Frr.programs, shutil.which("kubectl") or "kubectl"):
-        check(os.access(program, os.X_OK), f"{program} is not there")
-    with Lab(tag=TAG) as lab:
-        say(f"A cluster in network namespaces; ==> is what a step proves.\n{PICTURE.rstrip()}")
-        try:
-            cluster = Cluster(lab)
-            for number, (text, step) in enumerate(STEPS, 1):
-                title(number, text)
-                step(cluster)
-        except (LabError, KeyError, ValueError, SystemError) as error:
-            say(f"\nFAILED: {error}\n{lab.logs()}")
-            return 1
-        lab.keep = argv == ["--keep"]
-        say()
-        say("All steps passed.")
-        if lab.keep:
-            tell_how_to_look(cluster)
-        else:
-            say("Everything is removed again; `make demo-kubernetes KEEP=1` leaves it up to look around.")
-    return 0
+    return perform(argv, "demo-kubernetes", TAG, f"A cluster in network namespaces; ==> is what a step proves.\n{PICTURE}", Cluster,
+                   STEPS, tell_how_to_look, [shutil.which("kubectl") or "kubectl"])
 
 
 if __name__ == "__main__":

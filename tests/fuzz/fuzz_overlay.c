@@ -7,28 +7,7 @@
 #include "config.h"
 #include "config_overlay.h"
 #include "tests/fuzz/fuzz.h"
-
-int kube_access_load(const char *path, char *const *servers, unsigned n, const struct config_files *files,
-                     struct kube_access *out, char **why)
-{
-    (void)path, (void)servers, (void)n, (void)files, (void)why;
-    *out = (struct kube_access){0};
-    return 0;
-}
-void kube_access_reset(struct kube_access *a)
-{
-    (void)a;
-}
-bool kube_access_equal(const struct kube_access *a, const struct kube_access *b)
-{
-    (void)a, (void)b;
-    return true;
-}
-bool kube_server_valid(const char *text, const char **why)
-{
-    (void)text, (void)why;
-    return true;
-}
+#include "tests/unit/fake_kube_access.h"
 
 static int read_key(void *arg, const char *path, char *buf, size_t size, size_t *len)
 {

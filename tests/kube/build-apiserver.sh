@@ -23,7 +23,7 @@ listed=$(sed -n 's/^URIs: *//p; s/^deb \(\[.*\] \)\?\(http[^ ]*\/debian\/\?\) .*
     grep '/debian/*$' | head -n 1)
 mirror=${MIRROR:-${listed:-http://deb.debian.org/debian}}
 keyring=/usr/share/keyrings/debian-archive-keyring.gpg
-mkdir -p "$work"/apt/lists/partial "$work"/apt/archives/partial "$work"/apt/etc/apt.conf.d "$work"/apt/etc/preferences.d "$work"/packages "$work"/root "$work"/home
+mkdir -p "$work"/apt/lists/partial "$work"/apt/archives/partial "$work"/apt/etc/apt.conf.d "$work"/apt/etc/preferences.d "$work"/packages "$work"/unpacked "$work"/home
 : >"$work/apt/status"
 for type in deb deb-src; do
     echo "$type [signed-by=$keyring] $mirror bookworm main"
@@ -46,17 +46,17 @@ cd "$work/packages"
 apt-get -qq download golang-1.19-go golang-1.19-src golang-github-modern-go-reflect2-dev
 apt-get -qq --download-only source kubernetes
 for package in *.deb; do
-    dpkg-deb -x "$package" "$work/root"
+    dpkg-deb -x "$package" "$work/unpacked"
 done
 source=$work/kubernetes
 dpkg-source --no-check -x kubernetes_*.dsc "$source" >/dev/null
 
 # The copy of reflect2 among the sources predates this Go, and what is built with it crashes; Debian has packaged a newer one.
 rm -rf "$source/vendor/github.com/modern-go/reflect2"
-cp -r "$work/root/usr/share/gocode/src/github.com/modern-go/reflect2" "$source/vendor/github.com/modern-go/"
+cp -r "$work/unpacked/usr/share/gocode/src/github.com/modern-go/reflect2" "$source/vendor/github.com/modern-go/"
 
 echo "building kube-apiserver, which takes some minutes"
-go=$work/root/usr/lib/go-1.19
+go=$work/unpacked/usr/lib/go-1.19
 cd "$source"
 mkdir -p .go/src/k8s.io
 ln -sfn ../../.. .go/src/k8s.io/kubernetes
